@@ -1,0 +1,309 @@
+"""Every configuration key: its default, its legal values and its meaning.
+
+`get_cfg_defaults()` returns the tree as a YACS CfgNode. `KEYS` holds the same keys as data, for whatever checks,
+explains or suggests them. A key is declared once, here, and nowhere else.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from yacs.config import CfgNode
+
+import yacstune
+from configs.legal import Bool, Float, Int, Maybe, Module, OneOf, Part, Path, Rule, Text, TupleOf
+from configs.metric_names import OBJECTIVES
+
+
+@dataclass(frozen=True)
+class Key:
+    """A leaf of the tree.
+
+    Attributes:
+        name: dotted path, as in MODEL.HEAD.NAME.
+        default: the value without any YAML.
+        rule: which values are legal.
+        meaning: what it does, with its unit.
+        searchable: whether a space file may give it a distribution.
+        is_secret: comes only from .env or the environment, and is never written anywhere.
+    """
+
+    name: str
+    default: Any
+    rule: Rule
+    meaning: str
+    searchable: bool = True
+    is_secret: bool = False
+
+
+KEYS: dict[str, Key] = {}
+
+
+def _key(name: str, default: Any, rule: Rule, meaning: str, **flags: bool) -> None:
+    KEYS[name] = Key(name, default, rule, meaning, **flags)
+
+
+_PROBABILITY = Float(0, 1)
+_CHANNEL_VALUES = TupleOf(Float(), lengths=(1, 3))
+
+# --- The run -------------------------------------------------------------------------------------------------------
+_key("OUTPUT_PATH", "", Path(), "folder of the run; -o on the command line wins over it", searchable=False)
+_key(
+    "RESUME_PATH",
+    "",
+    Path(),
+    "checkpoint whose training goes on in OUTPUT_PATH (same model, optimizer and epoch count)",
+    searchable=False,
+)
+_key(
+    "SEED",
+    0,
+    Int(0, 2**31 - 1),
+    "seed of the initial weights, of the order of images, of augmentation and of dropout (the split has its own)",
+)
+_key(
+    "DETERMINISTIC",
+    False,
+    Bool(),
+    "only deterministic kernels: the same numbers twice on a GPU too, at some speed; on a CPU they are the same anyway",
+)
+_key(
+    "NUM_THREADS",
+    1,
+    Int(1, 1024),
+    "threads of one training on the CPU; 1, 2 and 3 give three different curves, so it is part of the config",
+    searchable=False,
+)
+_key(
+    "USER_MODULES",
+    (),
+    TupleOf(Module()),
+    "Python modules that register parts of yours: paths of .py files, or importable names",
+    searchable=False,
+)
+_key(
+    "BEST_METRIC",
+    "val_score",
+    OneOf(OBJECTIVES),
+    "the metric that decides which epoch is kept as best.pt; a search sets it to its own metric",
+    searchable=False,
+)
+_key(
+    "MODEL_BACKUPS",
+    None,
+    Maybe(Int(0), "all in a run of its own, none in a trial of a search"),
+    "how many of the newest epochs keep a checkpoint in model_backups/",
+    searchable=False,
+)
+_key("TENSORBOARD", True, Bool(), "write metrics for TensorBoard into tensorboard/", searchable=False)
+_key(
+    "GCP_KEY",
+    "",
+    Text(),
+    "Google Cloud service-account key, for data sets of yours that read from a bucket; only from .env or environment",
+    searchable=False,
+    is_secret=True,
+)
+
+# --- Data ----------------------------------------------------------------------------------------------------------
+_key("DATASET.NAME", "digits", Part("data set", ("digits", "image_folder")), "the data set, by its registered name")
+_key("DATASET.PATH_DATA_RAW", str(yacstune.PROJECT_ROOT / "data/raw"), Path(), "folder of the images as they came", searchable=False)
+_key("DATASET.PATH_DATA_PROCESSED", str(yacstune.PROJECT_ROOT / "data/processed"), Path(), "folder of what is made from them", searchable=False)
+_key("DATASET.VALIDATION_FRACTION", 0.2, Float(0, 1, True, True), "share of the images of each class kept for validation")
+_key("DATASET.SPLIT_SEED", 0, Int(0, 2**31 - 1), "seed of the split into training and validation images")
+_key("DATASET.RESIZE_SHAPE", (32, 32), TupleOf(Int(1, 4096), (2,)), "height and width of the model's input, in pixels")
+_key("DATASET.BATCH_SIZE", 32, Int(1), "images in one training step")
+_key("DATASET.NUM_WORKERS", 0, Int(0, 256), "processes that prepare images; 0: the training process does it itself")
+_key("DATASET.TO_RGB", True, Bool(), "whether images get three channels (true) or one (false)")
+_key("DATASET.NORMALIZE_MEAN", (0.5,), _CHANNEL_VALUES, "subtracted from pixels in 0..1: one value, or one a channel")
+_key(
+    "DATASET.NORMALIZE_STD",
+    (0.5,),
+    TupleOf(Float(0, above_low=True), lengths=(1, 3)),
+    "pixels are divided by it after the mean is subtracted: one value, or one a channel",
+)
+_AUGMENTATION = "DATASET.AUGMENTATION."
+_key(_AUGMENTATION + "BLURRING_PROB", 0.0, _PROBABILITY, "chance that an image is blurred (motion, median or box)")
+_key(
+    _AUGMENTATION + "BLUR_LIMIT",
+    (3, 7),
+    TupleOf(Int(3, 99), (2,), ascending=True),
+    "smallest and largest blur kernel, in pixels; even numbers are rounded up to odd ones",
+)
+_key(_AUGMENTATION + "GAUSS_NOISE_PROB", 0.0, _PROBABILITY, "chance of Gaussian noise")
+_key(
+    _AUGMENTATION + "GAUSS_VAR_LIMIT",
+    (10.0, 50.0),
+    TupleOf(Float(0, 255**2), (2,), ascending=True),
+    "smallest and largest variance of the noise, in squared grey levels of 0..255",
+)
+_key(_AUGMENTATION + "BRIGHTNESS_CONTRAST_PROB", 0.0, _PROBABILITY, "chance that brightness and contrast change by up to 20 %")
+_key(_AUGMENTATION + "GRID_DISTORTION_PROB", 0.0, _PROBABILITY, "chance that the image is bent along a grid")
+_key(_AUGMENTATION + "ROTATION_PROB", 0.0, _PROBABILITY, "chance that the image is rotated")
+_key(_AUGMENTATION + "ROTATION_DEGREE", 15.0, Float(0, 180), "largest rotation to either side, in degrees")
+_key(_AUGMENTATION + "HORIZONTAL_FLIP_PROB", 0.0, _PROBABILITY, "chance that left and right are swapped")
+_key(_AUGMENTATION + "CUTOUT_PROB", 0.0, _PROBABILITY, "chance that one rectangle, 10-30 % of each side, is blacked out")
+_key(_AUGMENTATION + "GRID_MASK_PROB", 0.0, _PROBABILITY, "chance that a grid of squares is blacked out")
+_key(
+    _AUGMENTATION + "MIXUP_ALPHA",
+    0.0,
+    Float(0, 100),
+    "Beta parameter of mixup, which blends pairs of images and their labels; 0: off",
+)
+_key(
+    _AUGMENTATION + "CUTMIX_ALPHA",
+    0.0,
+    Float(0, 100),
+    "Beta parameter of cutmix, which pastes a rectangle of one image into another; 0: off",
+)
+_key(
+    _AUGMENTATION + "CUTMIX_PROB",
+    0.5,
+    _PROBABILITY,
+    "chance that a batch gets cutmix, where CUTMIX_ALPHA is above 0; the others get mixup, where that is on",
+)
+
+# --- Model ---------------------------------------------------------------------------------------------------------
+_key("MODEL.META_ARCHITECTURE", "baseline", Part("meta architecture", ("baseline",)), "how backbone and head are joined")
+_key(
+    "MODEL.BACKBONE.NAME",
+    "mobilenet_v2",
+    Part("backbone", ("mobilenet_v2", "densenet121", "se_resnext50"), is_open=True),
+    "the network that turns images into features",
+)
+_key("MODEL.BACKBONE.RGB", True, Bool(), "whether it takes three channels (true) or one (false), as DATASET.TO_RGB")
+_key(
+    "MODEL.BACKBONE.PRETRAINED_PATH",
+    "",
+    Path(),
+    "file with weights to start from: a state dict (.pt, .pth, .safetensors) or a checkpoint of ours; empty: random",
+    searchable=False,
+)
+_key(
+    "MODEL.HEAD.NAME",
+    "simple_head_module",
+    Part("head", ("simple_head_module", "simple_head_kaiming")),
+    "the layers that turn features into one output a task",
+)
+_key(
+    "MODEL.HEAD.ACTIVATION",
+    "relu",
+    OneOf(("relu", "relu6", "elu", "leaky_relu", "gelu", "silu")),
+    "activation after each hidden layer",
+)
+_key(
+    "MODEL.HEAD.INPUT_DIM",
+    None,
+    Maybe(Int(1), "derived: the number of the backbone's features"),
+    "size of the feature vector; give it only to have it checked",
+    searchable=False,
+)
+_key(
+    "MODEL.HEAD.OUTPUT_DIMS",
+    None,
+    Maybe(TupleOf(Int(1)), "derived: the number of classes of each task of the data set"),
+    "outputs of each task; give it only to have it checked",
+    searchable=False,
+)
+_key("MODEL.HEAD.HIDDEN_DIMS", (), TupleOf(Int(1)), "sizes of the hidden layers; [] for none")
+_key("MODEL.HEAD.BATCH_NORM", True, Bool(), "batch norm after each hidden layer")
+_key("MODEL.HEAD.DROPOUT", 0.0, Float(0, 1, below_high=True), "dropout after each hidden layer")
+
+# --- Solver --------------------------------------------------------------------------------------------------------
+_key("MODEL.SOLVER.TOTAL_EPOCHS", 9, Int(1), "epochs of a full training; schedules span them all")
+_key(
+    "MODEL.SOLVER.AMP",
+    "none",
+    OneOf(("none", "bf16", "fp16")),
+    "automatic mixed precision: the type of the fast operations; none computes everything in float32",
+)
+_key("MODEL.SOLVER.OPTIMIZER.NAME", "adamw", Part("optimizer", ("adam", "adamw", "sgd")), "the optimizer")
+_key("MODEL.SOLVER.OPTIMIZER.BASE_LR", 1e-3, Float(0, above_low=True), "learning rate that the schedule starts from")
+_key("MODEL.SOLVER.OPTIMIZER.WEIGHT_DECAY", 0.0, Float(0), "weight decay (decoupled in adamw, an L2 penalty in the others)")
+_key("MODEL.SOLVER.OPTIMIZER.SGD.MOMENTUM", 0.9, Float(0, 1, below_high=True), "momentum of sgd")
+_key("MODEL.SOLVER.OPTIMIZER.SGD.NESTEROV", False, Bool(), "Nesterov's momentum in sgd; needs MOMENTUM above 0")
+_key(
+    "MODEL.SOLVER.OPTIMIZER.ADAM.BETAS",
+    (0.9, 0.999),
+    TupleOf(Float(0, 1, below_high=True), (2,)),
+    "decay of the mean and of the squared mean of gradients, in adam and adamw",
+)
+_key("MODEL.SOLVER.OPTIMIZER.ADAM.EPS", 1e-8, Float(0, above_low=True), "added to the denominator in adam and adamw")
+_key(
+    "MODEL.SOLVER.SCHEDULER.NAME",
+    "unchange",
+    Part("schedule", ("unchange", "multi_steps", "reduce_on_plateau", "OneCycleLR", "cosine")),
+    "the learning rate's course",
+)
+_key(
+    "MODEL.SOLVER.SCHEDULER.MAX_LR",
+    None,
+    Maybe(Float(0, above_low=True), "OPTIMIZER.BASE_LR is the peak"),
+    "peak learning rate of OneCycleLR",
+)
+_key("MODEL.SOLVER.SCHEDULER.MIN_LR", 0.0, Float(0), "lowest learning rate of cosine and reduce_on_plateau")
+_key(
+    "MODEL.SOLVER.SCHEDULER.ONE_CYCLE.PCT_START",
+    0.3,
+    Float(0, 1),
+    "share of the updates in which OneCycleLR rises",
+)
+_key("MODEL.SOLVER.SCHEDULER.ONE_CYCLE.DIV_FACTOR", 25.0, Float(1), "OneCycleLR starts at peak / DIV_FACTOR")
+_key(
+    "MODEL.SOLVER.SCHEDULER.ONE_CYCLE.FINAL_DIV_FACTOR",
+    1e4,
+    Float(1),
+    "OneCycleLR ends at its start / FINAL_DIV_FACTOR",
+)
+_key(
+    "MODEL.SOLVER.SCHEDULER.MULTI_STEPS.MILESTONES",
+    (6, 8),
+    TupleOf(Int(1), ascending=True),
+    "epochs after which multi_steps lowers the rate",
+)
+_key("MODEL.SOLVER.SCHEDULER.MULTI_STEPS.GAMMA", 0.1, Float(0, 1, above_low=True), "factor of each step of multi_steps")
+_key(
+    "MODEL.SOLVER.SCHEDULER.PLATEAU.FACTOR",
+    0.5,
+    Float(0, 1, True, True),
+    "factor by which reduce_on_plateau lowers the rate",
+)
+_key(
+    "MODEL.SOLVER.SCHEDULER.PLATEAU.PATIENCE",
+    2,
+    Int(0),
+    "epochs without a lower val_loss that reduce_on_plateau waits for",
+)
+_key(
+    "MODEL.SOLVER.LOSS.NAME",
+    "softmax_cross_entropy",
+    Part("loss", ("softmax_cross_entropy", "label_smoothing_cross_entropy", "weighted_focal_loss")),
+    "the loss, summed over the tasks",
+)
+_key("MODEL.SOLVER.LOSS.EPS", 0.1, Float(0, 1, below_high=True), "share of the label spread by label_smoothing_cross_entropy")
+_key(
+    "MODEL.SOLVER.LOSS.OHEM_RATE",
+    1.0,
+    Float(0, 1, above_low=True),
+    "online hard example mining: share of a batch, the images of highest loss, that is trained on; 1: all",
+)
+_key("MODEL.SOLVER.LOSS.FOCAL_LOSS.GAMMA", 2.0, Float(0, 100), "how much weighted_focal_loss turns to hard images; 0: not")
+
+# Keys that are filled in from other choices when a model is built, unless given by hand; dumped as comments.
+DERIVED = ("MODEL.HEAD.INPUT_DIM", "MODEL.HEAD.OUTPUT_DIMS")
+
+# Every inner node of the tree, as in MODEL or MODEL.HEAD.
+NODES = tuple(dict.fromkeys(name.rsplit(".", depth)[0] for name in KEYS for depth in range(name.count("."), 0, -1)))
+
+TOP_LEVEL = tuple(dict.fromkeys(name.split(".")[0] for name in KEYS))
+
+
+def get_cfg_defaults() -> CfgNode:
+    """Returns a new config with the default value of every key."""
+    cfg = CfgNode()
+    for key in KEYS.values():
+        *parents, leaf = key.name.split(".")
+        node = cfg
+        for parent in parents:
+            node = node.setdefault(parent, CfgNode())
+        node[leaf] = key.default
+    return cfg

@@ -1,0 +1,44 @@
+"""The one exception for mistakes of the user, and how a mistake is answered."""
+
+import difflib
+import sys
+from collections.abc import Callable, Iterable
+
+
+class ConfigError(ValueError):
+    """What the user gave cannot be used. The message is complete: commands print it without a traceback.
+
+    Attributes:
+        problems: one sentence for each mistake, so that all of them are reported at once.
+    """
+
+    def __init__(self, problems: str | Iterable[str]):
+        self.problems = [problems] if isinstance(problems, str) else list(problems)
+        super().__init__("\n".join(self.problems))
+
+    def __reduce__(self) -> tuple[type, tuple[list[str]]]:
+        return type(self), (self.problems,)
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Returns ` Did you mean 'x'?` for the known name nearest to `name`, or an empty string."""
+    known = list(known)
+    by_folded = {candidate.lower(): candidate for candidate in known}
+    near = difflib.get_close_matches(name.lower(), by_folded, n=1, cutoff=0.6)
+    if not near:  # the last part may be right and the path to it wrong
+        same_leaf = [candidate for candidate in known if candidate.split(".")[-1] == name.split(".")[-1]]
+        return f" Did you mean {same_leaf[0]!r}?" if same_leaf else ""
+    return f" Did you mean {by_folded[near[0]]!r}?"
+
+
+def exit_status(command: Callable[[], int]) -> int:
+    """Runs a command and returns its exit status: a user's mistake is printed without a traceback and gives 2."""
+    try:
+        return command()
+    except ConfigError as error:
+        for problem in error.problems:
+            print(f"error: {problem}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130

@@ -1,0 +1,246 @@
+"""Rules for the values of config keys: what is legal, and which values are read as which.
+
+A rule's `read` returns the value in its one true form (int, float, tuple ...) where nothing is lost on the way,
+and raises ValueError otherwise. Text is accepted everywhere, since .env and the command line have nothing else and
+since PyYAML reads `1e-4` and `(160, 160)` as text.
+"""
+
+import ast
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from configs.errors import did_you_mean
+
+
+class Rule:
+    """What a key may hold. `allowed` says it in words, for messages."""
+
+    allowed: str
+
+    def read(self, value: Any) -> Any:
+        """Returns the value as the config holds it, or raises ValueError if it is not allowed."""
+        raise NotImplementedError
+
+
+def _plain(value: Any) -> Any:
+    """Numpy scalars become Python's own, without importing numpy."""
+    return value.item() if type(value).__module__ == "numpy" and getattr(value, "shape", None) == () else value
+
+
+@dataclass(frozen=True)
+class _Number(Rule):
+    low: float | None = None
+    high: float | None = None
+    above_low: bool = False  # the lower end itself is not allowed
+    below_high: bool = False  # nor the upper end
+
+    @property
+    def allowed(self) -> str:  # type: ignore[override]
+        ends = []
+        if self.low is not None:
+            ends.append(f"above {self.low}" if self.above_low else f"at least {self.low}")
+        if self.high is not None:
+            ends.append(f"below {self.high}" if self.below_high else f"at most {self.high}")
+        return " ".join([self.noun, " and ".join(ends)]).strip()
+
+    @property
+    def noun(self) -> str:
+        raise NotImplementedError
+
+    def _check_ends(self, number: float) -> None:
+        if self.low is not None and (number < self.low or (self.above_low and number == self.low)):
+            raise ValueError("out of range")
+        if self.high is not None and (number > self.high or (self.below_high and number == self.high)):
+            raise ValueError("out of range")
+
+
+@dataclass(frozen=True)
+class Int(_Number):
+    """A whole number; 3.0 and "3" are read as 3."""
+
+    noun = "a whole number"
+
+    def read(self, value: Any) -> int:
+        value = _plain(value)
+        if isinstance(value, str):
+            value = int(value) if value.strip().lstrip("+-").isdigit() else float(value)
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise ValueError("not a number")
+        if not math.isfinite(value) or value != int(value):
+            raise ValueError("not a whole number")
+        self._check_ends(value)
+        return int(value)
+
+
+@dataclass(frozen=True)
+class Float(_Number):
+    """A finite number; whole numbers and "1e-4" are read as floats."""
+
+    noun = "a number"
+
+    def read(self, value: Any) -> float:
+        value = _plain(value)
+        if isinstance(value, str):
+            value = float(value)
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise ValueError("not a number")
+        number = float(value)
+        if not math.isfinite(number) or number != value:
+            raise ValueError("not a finite number")
+        self._check_ends(number)
+        return number
+
+
+@dataclass(frozen=True)
+class Bool(Rule):
+    """true or false."""
+
+    allowed = "true or false"
+
+    def read(self, value: Any) -> bool:
+        value = _plain(value)
+        if isinstance(value, str) and value.strip().lower() in ("true", "false"):
+            return value.strip().lower() == "true"
+        if not isinstance(value, bool):
+            raise ValueError("not a truth value")
+        return value
+
+
+@dataclass(frozen=True)
+class Text(Rule):
+    """Any text on one line."""
+
+    allowed = "text (quote it where YAML reads it as something else, as in 'no' or '12')"
+
+    def read(self, value: Any) -> str:
+        if not isinstance(value, str) or "\n" in value:
+            raise ValueError("not text")
+        return value
+
+
+@dataclass(frozen=True)
+class Path(Rule):
+    """A path; it is made absolute from the working folder, so that a dumped config works from any folder."""
+
+    allowed = "a path"
+
+    def read(self, value: Any) -> str:
+        if not isinstance(value, (str, os.PathLike)) or "\n" in str(value):
+            raise ValueError("not a path")
+        text = os.fspath(value)
+        return os.path.abspath(os.path.expanduser(text)) if text else ""
+
+
+@dataclass(frozen=True)
+class Module(Rule):
+    """A Python module: the path of a .py file (made absolute) or an importable name."""
+
+    allowed = "the path of a .py file or an importable module name"
+
+    def read(self, value: Any) -> str:
+        if not isinstance(value, str) or not value.strip() or "\n" in value:
+            raise ValueError("not a module")
+        return str(Path().read(value)) if value.endswith(".py") else value
+
+
+@dataclass(frozen=True)
+class OneOf(Rule):
+    """One of some names."""
+
+    names: tuple[str, ...]
+
+    @property
+    def allowed(self) -> str:  # type: ignore[override]
+        return "one of " + ", ".join(self.names)
+
+    def read(self, value: Any) -> str:
+        if value not in self.names:
+            raise ValueError(did_you_mean(str(value), self.names))
+        return str(value)
+
+
+@dataclass(frozen=True)
+class Part(Rule):
+    """The name of a registered part.
+
+    `names` are those that come with the project, repeated here so that a slip is answered before torch is imported
+    (a test holds them against the registries). Users register more, and backbones have all of timm's names: such a
+    name is looked up when the part is built.
+
+    Attributes:
+        kind: what the part is, for messages.
+        names: the names that come with the project.
+        is_open: whether there are legal names that `names` does not list.
+    """
+
+    kind: str
+    names: tuple[str, ...]
+    is_open: bool = False
+
+    @property
+    def allowed(self) -> str:  # type: ignore[override]
+        more = ", or any model name of timm" if self.is_open else ""
+        return f"the name of a {self.kind}: {', '.join(self.names)}{more}"
+
+    def read(self, value: Any) -> str:
+        if not isinstance(value, str) or not value:
+            raise ValueError("not a name")
+        return value
+
+
+@dataclass(frozen=True)
+class TupleOf(Rule):
+    """A sequence whose items follow one rule; kept as a tuple, which nobody can append to."""
+
+    item: Rule
+    lengths: tuple[int, ...] = ()  # the lengths allowed; () allows any
+    ascending: bool = False
+
+    @property
+    def allowed(self) -> str:  # type: ignore[override]
+        length = " or ".join(str(n) for n in self.lengths) + " items" if self.lengths else "any number of items"
+        order = ", in ascending order" if self.ascending else ""
+        return f"a list with {length}{order}, each {self.item.allowed}"
+
+    def read(self, value: Any) -> tuple[Any, ...]:
+        if isinstance(value, str):
+            value = _read_sequence(value)
+        if isinstance(value, str) or not isinstance(value, Sequence):
+            raise ValueError("not a list")
+        items = tuple(self.item.read(item) for item in value)
+        if self.lengths and len(items) not in self.lengths:
+            raise ValueError("wrong length")
+        if self.ascending and list(items) != sorted(items):
+            raise ValueError("wrong order")
+        return items
+
+
+@dataclass(frozen=True)
+class Maybe(Rule):
+    """A value or null, where null has a meaning of its own."""
+
+    rule: Rule
+    meaning: str  # of null
+
+    @property
+    def allowed(self) -> str:  # type: ignore[override]
+        return f"{self.rule.allowed}, or null ({self.meaning})"
+
+    def read(self, value: Any) -> Any:
+        if value is None or (isinstance(value, str) and value.strip().lower() in ("null", "none", "~")):
+            return None
+        return self.rule.read(value)
+
+
+def _read_sequence(text: str) -> Any:
+    """Reads `(160, 160)`, `[128]` or `[a, b]`; bare words are text."""
+    stripped = text.strip()
+    if not (stripped[:1] + stripped[-1:]) in ("()", "[]"):
+        raise ValueError("not a list")
+    try:
+        return ast.literal_eval(stripped)
+    except (ValueError, SyntaxError):
+        return [item.strip().strip("'\"") for item in stripped[1:-1].split(",") if item.strip()]

@@ -1,0 +1,163 @@
+"""The one way to a config: defaults < YAML < command line (or search samples) < .env and environment."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from yacs.config import CfgNode
+
+from configs.defaults import KEYS, Key, get_cfg_defaults
+from configs.errors import ConfigError, did_you_mean
+from configs.legal import Part
+from configs.settings import (
+    Setting,
+    refuse_both,
+    settings_from_command_line,
+    settings_from_environment,
+    settings_from_yaml,
+)
+from configs.yaml_file import read_yaml
+
+
+def load_cfg(path: str | Path | None = None, pairs: Sequence[str] = ()) -> CfgNode:
+    """Returns the frozen config of a YAML file, `KEY VALUE` pairs, .env and the environment.
+
+    Args:
+        path: an experiment YAML, or None for the defaults alone.
+        pairs: KEY, VALUE, KEY, VALUE ... as on the command line.
+
+    Raises:
+        ConfigError: with every mistake that was found.
+    """
+    problems: list[str] = []
+    from_yaml = settings_from_yaml(read_yaml(path), problems) if path is not None else []
+    from_command_line = settings_from_command_line(pairs, problems)
+    from_environment = settings_from_environment(problems)
+    refuse_both(from_command_line, from_environment, problems)
+    return build_cfg([*from_yaml, *from_command_line, *from_environment], problems)
+
+
+def build_cfg(settings: Iterable[Setting], problems: Sequence[str] = ()) -> CfgNode:
+    """Returns the frozen config of settings, later ones winning.
+
+    Args:
+        settings: from the weakest source to the strongest.
+        problems: what was found wrong before; reported together with what is found here.
+
+    Raises:
+        ConfigError: with every mistake.
+    """
+    problems = list(problems)
+    cfg = get_cfg_defaults()
+    sources: dict[str, str] = {}
+    for setting in settings:
+        value = read_setting(setting, problems)
+        if value is not _REFUSED:
+            set_value(cfg, setting.key, value)
+            sources[setting.key] = setting.source
+    problems += inconsistencies(cfg, sources)
+    if problems:
+        raise ConfigError(problems)
+    cfg.freeze()
+    return cfg
+
+
+_REFUSED = object()
+
+
+def read_setting(setting: Setting, problems: list[str]) -> Any:
+    """Returns a setting's value as the config holds it; adds to `problems` and returns a marker if it is illegal."""
+    key = KEYS[setting.key]
+    if key.is_secret and not setting.source.startswith((".env", "environment")):
+        problems.append(f"{setting.source}: {key.name} is a secret; it is read only from .env or the environment")
+        return _REFUSED
+    try:
+        return key.rule.read(setting.value)
+    except (ValueError, OverflowError) as error:
+        hint = str(error) if str(error).startswith(" Did you mean") else ""
+        problems.append(f"{setting.source}: {key.name}: found {shown(key, setting.value)}, allowed is {key.rule.allowed}.{hint}")
+        return _REFUSED
+
+
+def shown(key: Key, value: Any) -> str:
+    """A value for a message: as YAML would write it, secrets masked, never longer than a line."""
+    if key.is_secret:
+        return "(a secret)"
+    text = {None: "null", True: "true", False: "false"}.get(value) if isinstance(value, bool | None) else repr(value)
+    return text if text is not None and len(text) <= 80 else f"{text!s:.77}..."
+
+
+def get_value(cfg: CfgNode, key: str) -> Any:
+    """Returns the value of a dotted key."""
+    node = cfg
+    for part in key.split("."):
+        node = node[part]
+    return node
+
+
+def set_value(cfg: CfgNode, key: str, value: Any) -> None:
+    """Sets a dotted key of a config that is not frozen; the value must be checked already."""
+    *parents, leaf = key.split(".")
+    node = cfg
+    for parent in parents:
+        node = node[parent]
+    node[leaf] = value
+
+
+def with_values(cfg: CfgNode, values: dict[str, Any]) -> CfgNode:
+    """Returns a frozen copy of a config with some keys changed to values that are legal already."""
+    changed = cfg.clone()
+    changed.defrost()
+    for key, value in values.items():
+        set_value(changed, key, value)
+    changed.freeze()
+    return changed
+
+
+def inconsistencies(cfg: CfgNode, sources: dict[str, str]) -> list[str]:
+    """Returns what is wrong between keys, each of which is legal by itself.
+
+    Args:
+        cfg: the config.
+        sources: where each key was given that is not at its default.
+    """
+    problems = []
+
+    def where(*keys: str) -> str:
+        return next((f"{sources[key]}: " for key in keys if key in sources), "")
+
+    for key in KEYS.values():
+        if isinstance(key.rule, Part) and not cfg.USER_MODULES:
+            problem = unknown_part(key, get_value(cfg, key.name))
+            if problem:
+                problems.append(where(key.name) + problem)
+    if cfg.DATASET.TO_RGB != cfg.MODEL.BACKBONE.RGB:
+        problems.append(
+            f"{where('MODEL.BACKBONE.RGB', 'DATASET.TO_RGB')}DATASET.TO_RGB is {cfg.DATASET.TO_RGB} and "
+            f"MODEL.BACKBONE.RGB is {cfg.MODEL.BACKBONE.RGB}: images and backbone need the same number of channels; "
+            "set both alike"
+        )
+    for name in ("NORMALIZE_MEAN", "NORMALIZE_STD"):
+        if not cfg.DATASET.TO_RGB and len(cfg.DATASET[name]) == 3:
+            problems.append(
+                f"{where(f'DATASET.{name}')}DATASET.{name} has 3 values, but with DATASET.TO_RGB false images have one "
+                "channel; give one value"
+            )
+    optimizer = cfg.MODEL.SOLVER.OPTIMIZER
+    if optimizer.NAME == "sgd" and optimizer.SGD.NESTEROV and optimizer.SGD.MOMENTUM == 0:
+        problems.append(
+            f"{where('MODEL.SOLVER.OPTIMIZER.SGD.NESTEROV')}MODEL.SOLVER.OPTIMIZER.SGD.NESTEROV needs "
+            "MODEL.SOLVER.OPTIMIZER.SGD.MOMENTUM above 0"
+        )
+    return problems
+
+
+def unknown_part(key: Key, name: str) -> str | None:
+    """Returns what is wrong with the name of a part, as far as that can be told without importing torch."""
+    rule = key.rule
+    if not isinstance(rule, Part) or rule.is_open or name in rule.names:
+        return None
+    return (
+        f"{key.name}: unknown {rule.kind} {name!r}.{did_you_mean(name, rule.names)} Known: {', '.join(rule.names)}. "
+        "A part of yours is found through USER_MODULES"
+    )

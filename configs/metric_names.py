@@ -1,0 +1,30 @@
+"""The metrics that every epoch reports: a public interface, used in space files, csv headers and callbacks."""
+
+from collections.abc import Sequence
+from typing import Any
+
+# name -> whether lower or higher is better; None where the metric is not one to optimise
+METRICS: dict[str, str | None] = {
+    "epoch": None,  # counted from 1
+    "lr": None,  # learning rate of the epoch's last update
+    "train_loss": "min",  # mean over the epoch's batches, as trained: augmented, with dropout
+    "train_acc": "max",  # mean over tasks of the share of images classified rightly
+    "train_score": "max",  # the data set's weighted mean over tasks of the macro recall
+    "val_loss": "min",
+    "val_acc": "max",
+    "val_score": "max",
+    "seconds": "min",  # wall time of the epoch, training and evaluation
+}
+
+OBJECTIVES = tuple(name for name, better in METRICS.items() if better)
+
+
+def best_row(metric: str, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Returns the row with the best value of a metric; of equals, the earliest.
+
+    Args:
+        metric: one of OBJECTIVES.
+        rows: the metrics of epochs, at least one.
+    """
+    pick = max if METRICS[metric] == "max" else min
+    return pick(rows, key=lambda row: row[metric])

@@ -1,0 +1,119 @@
+"""Settings: a key, its value and where it was given. They come from YAML, the command line, .env and environment."""
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from dotenv import dotenv_values, find_dotenv
+
+from configs.defaults import KEYS, NODES, TOP_LEVEL
+from configs.errors import did_you_mean
+from configs.yaml_file import YamlMap
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A value for one key.
+
+    Attributes:
+        key: dotted name of a leaf of the tree.
+        value: as given, not yet checked.
+        source: where it was given, in words that lead a message: `head.yaml, line 3`.
+    """
+
+    key: str
+    value: Any
+    source: str
+
+
+def settings_from_yaml(tree: YamlMap, problems: list[str], prefix: str = "") -> list[Setting]:
+    """Flattens a YAML mapping, nested or with dotted keys, into settings; adds what is wrong to `problems`."""
+    settings = list(_walk(tree, problems, prefix))
+    refuse_repeated(settings, problems)
+    return settings
+
+
+def _walk(tree: YamlMap, problems: list[str], prefix: str) -> Iterable[Setting]:
+    for name, value in tree.items():
+        key = f"{prefix}.{name}" if prefix else name
+        if key in NODES and isinstance(value, YamlMap):
+            yield from _walk(value, problems, key)
+            continue
+        leaf = resolve_name(key, value, tree.where(name), problems)
+        if leaf:
+            yield Setting(leaf, value, tree.where(name))
+
+
+def resolve_name(key: str, value: Any, source: str, problems: list[str]) -> str | None:
+    """Returns the leaf that `key` names: itself, or its NAME where a plain name is given for a node that has one."""
+    if key in KEYS:
+        return key
+    if key in NODES:
+        if isinstance(value, str) and f"{key}.NAME" in KEYS:
+            return f"{key}.NAME"
+        inside = ", ".join(name for name in KEYS if name.rsplit(".", 1)[0] == key)
+        problems.append(f"{source}: {key}: found {value!r}, but this is a group of keys: {inside}")
+        return None
+    problems.append(f"{source}: unknown key {key!r}.{did_you_mean(key, [*KEYS, *NODES])}")
+    return None
+
+
+def refuse_repeated(settings: Sequence[Setting], problems: list[str]) -> None:
+    """Reports keys that one source gives twice, as in `MODEL.HEAD.NAME` beside `MODEL: {HEAD: {NAME: ...}}`."""
+    first: dict[str, Setting] = {}
+    for setting in settings:
+        earlier = first.setdefault(setting.key, setting)
+        if earlier is not setting:
+            problems.append(f"{setting.source}: {setting.key} is given already in {earlier.source}; remove one of them")
+
+
+def settings_from_command_line(pairs: Sequence[str], problems: list[str]) -> list[Setting]:
+    """Reads trailing `KEY VALUE KEY VALUE` arguments."""
+    source = "command line"
+    if len(pairs) % 2:
+        problems.append(f"{source}: {pairs[-1]!r} has no value; write KEY VALUE pairs, as in DATASET.BATCH_SIZE 64")
+    settings = []
+    for key, value in zip(pairs[::2], pairs[1::2], strict=False):
+        leaf = resolve_name(key, value, source, problems)
+        if leaf:
+            settings.append(Setting(leaf, value, source))
+    refuse_repeated(settings, problems)
+    return settings
+
+
+def settings_from_environment(problems: list[str], environ: Mapping[str, str] | None = None) -> list[Setting]:
+    """Reads our keys from the nearest .env (from the working folder upwards) and from the process environment.
+
+    Names are written `DATASET.PATH_DATA_RAW` or `DATASET__PATH_DATA_RAW`. The process environment wins over .env, as
+    is usual with .env files. Names whose first part is no top node of ours are left alone; the bare name of a node,
+    as in MODEL, is left alone in the process environment only, where it may be anybody's.
+    """
+    found: dict[str, Setting] = {}
+    file = find_dotenv(usecwd=True)
+    given = [(name, value, f".env ({file})") for name, value in (dotenv_values(file) if file else {}).items()]
+    for name, value in (os.environ if environ is None else environ).items():
+        if name not in NODES:
+            given.append((name, value, f"environment variable {name}"))
+    for name, value, source in given:
+        key = name.replace("__", ".")
+        if key.split(".")[0] not in TOP_LEVEL:
+            continue
+        if value is None:
+            problems.append(f"{source}: {name} has no value; write {name}=value")
+            continue
+        leaf = resolve_name(key, value, source, problems)
+        if leaf:
+            found[leaf] = Setting(leaf, value, source)
+    return list(found.values())
+
+
+def refuse_both(given: Iterable[Setting], environment: Iterable[Setting], problems: list[str]) -> None:
+    """Reports keys given on the command line (or searched) that .env would silently override."""
+    by_key = {setting.key: setting for setting in environment}
+    for setting in given:
+        if setting.key in by_key:
+            problems.append(
+                f"{setting.source}: {setting.key} is also set by {by_key[setting.key].source}, which would win; "
+                "remove one of them"
+            )

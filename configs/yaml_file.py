@@ -1,0 +1,97 @@
+"""Reads YAML and keeps the line of every key; duplicate keys are errors (PyYAML silently keeps the last)."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from configs.errors import ConfigError
+
+
+class YamlMap(dict[str, Any]):
+    """A mapping of a YAML file that knows where it was written.
+
+    Attributes:
+        file: the file's path as the user gave it.
+        line: the line on which the mapping starts, counted from 1.
+        lines: the line of each key.
+    """
+
+    file: str
+    line: int
+    lines: dict[str, int]
+
+    def where(self, key: str | None = None) -> str:
+        """Returns `path, line N` of a key, or of the mapping itself."""
+        return f"{self.file}, line {self.line if key is None else self.lines[key]}"
+
+
+class _Loader(yaml.SafeLoader):
+    """A safe loader whose mappings are YamlMaps."""
+
+    file: str
+    problems: list[str]
+
+    def construct_yaml_map(self, node: yaml.MappingNode) -> Any:
+        mapping = YamlMap()
+        yield mapping
+        mapping.file, mapping.line, mapping.lines = self.file, node.start_mark.line + 1, {}
+        own_keys = {}
+        for key_node, _ in node.value:
+            key = str(self.construct_object(key_node))
+            line = key_node.start_mark.line + 1
+            if key in own_keys:
+                self.problems.append(
+                    f"{self.file}, line {line}: key {key!r} stands already in line {own_keys[key]}; remove one of them"
+                )
+            own_keys[key] = line
+        self.flatten_mapping(node)  # merge keys: <<
+        for key_node, value_node in node.value:
+            key = str(self.construct_object(key_node))
+            mapping[key] = self.construct_object(value_node, deep=True)
+            mapping.lines[key] = key_node.start_mark.line + 1
+
+
+_Loader.add_constructor("tag:yaml.org,2002:map", _Loader.construct_yaml_map)
+
+
+def read_yaml(path: str | Path) -> YamlMap:
+    """Reads a YAML file whose top level is a mapping; an empty file is an empty mapping.
+
+    Raises:
+        ConfigError: the file is missing, is not YAML, repeats a key or holds something else than a mapping.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file{_neighbours(Path(path))}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read as text: {error}") from None
+
+    loader = _Loader(text)
+    loader.file, loader.problems = str(path), []
+    try:
+        tree = loader.get_single_data()
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = f", line {mark.line + 1}" if mark else ""
+        raise ConfigError(f"{path}{line}: not valid YAML: {error.problem or error.context}") from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: not valid YAML: {error}") from None
+    finally:
+        loader.dispose()
+    if loader.problems:
+        raise ConfigError(loader.problems)
+    if tree is None:
+        tree = YamlMap()
+        tree.file, tree.line, tree.lines = str(path), 1, {}
+    if not isinstance(tree, YamlMap):
+        raise ConfigError(f"{path}: found {type(tree).__name__}, expected `KEY: value` lines")
+    return tree
+
+
+def _neighbours(path: Path) -> str:
+    if not path.parent.is_dir():
+        return f" (nor is there a folder {path.parent})"
+    names = sorted(p.name for p in path.parent.iterdir() if p.suffix in (".yaml", ".yml"))
+    return f"; {path.parent} holds {', '.join(names)}" if names else f"; {path.parent} holds no YAML file"

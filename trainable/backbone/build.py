@@ -1,0 +1,31 @@
+"""From MODEL.BACKBONE.NAME to a backbone."""
+
+import timm
+from torch import nn
+from yacs.config import CfgNode
+
+from configs.errors import ConfigError, did_you_mean
+from trainable.backbone.pretrained import load_pretrained
+from trainable.backbone.registry import BACKBONE_REGISTRY
+from trainable.backbone.timm_backbone import build_timm_backbone
+
+
+def build_backbone(backbone_cfg: CfgNode) -> nn.Module:
+    """Builds the backbone that MODEL.BACKBONE.NAME names: a registered one, or any model of timm by timm's name.
+
+    Raises:
+        ConfigError: unknown name, or PRETRAINED_PATH holds nothing that fits.
+    """
+    name = backbone_cfg.NAME
+    if name in BACKBONE_REGISTRY:
+        backbone = BACKBONE_REGISTRY[name](backbone_cfg)
+    elif timm.is_model(name):
+        backbone = build_timm_backbone(backbone_cfg, name)
+    else:
+        raise ConfigError(
+            f"MODEL.BACKBONE.NAME: unknown backbone {name!r}.{did_you_mean(name, [*BACKBONE_REGISTRY, *timm.list_models()])} "
+            f"Known: {', '.join(BACKBONE_REGISTRY)}, and every name in timm.list_models()"
+        )
+    if backbone_cfg.PRETRAINED_PATH:
+        load_pretrained(backbone, backbone_cfg.PRETRAINED_PATH)
+    return backbone

@@ -1,0 +1,74 @@
+"""Checkpoints: complete or absent, with a checksum, read without running code from the file."""
+
+import hashlib
+import io
+import pickle
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from configs.files import write_atomically
+
+FORMAT = 1
+
+
+class CheckpointError(RuntimeError):
+    """A checkpoint is missing, damaged or of another format."""
+
+
+def save_checkpoint(path: str | Path, content: Mapping[str, Any]) -> None:
+    """Writes a checkpoint.
+
+    Args:
+        path: of the file; replaced in one step if it exists.
+        content: tensors, numbers, text, and lists, tuples and dicts of them.
+    """
+    content = {"format": FORMAT, **content}
+    buffer = io.BytesIO()
+    torch.save({**content, "sha256": _digest(content)}, buffer)
+    write_atomically(path, buffer.getvalue())
+
+
+def load_checkpoint(path: str | Path) -> dict[str, Any]:
+    """Reads a checkpoint onto the CPU and verifies its checksum.
+
+    Raises:
+        CheckpointError: the file is missing, damaged, no checkpoint of ours, or of another format.
+    """
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise CheckpointError(f"{path}: no such checkpoint") from None
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
+        raise CheckpointError(f"{path}: damaged, or no checkpoint: {str(error).splitlines()[0]}") from None
+    if not isinstance(content, dict) or "sha256" not in content:
+        raise CheckpointError(f"{path}: no checkpoint of yacstune")
+    if content["format"] != FORMAT:
+        raise CheckpointError(f"{path}: has format {content['format']}, this version reads format {FORMAT}")
+    if content.pop("sha256") != _digest(content):
+        raise CheckpointError(f"{path}: damaged: its content does not match its checksum")
+    return content
+
+
+def _digest(content: Any) -> str:
+    digest = hashlib.sha256()
+    _feed(digest, content)
+    return digest.hexdigest()
+
+
+def _feed(digest: "hashlib._Hash", value: Any) -> None:
+    if torch.is_tensor(value):
+        digest.update(f"{value.dtype} {tuple(value.shape)}".encode())
+        digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            digest.update(repr(key).encode())
+            _feed(digest, item)
+    elif isinstance(value, Sequence) and not isinstance(value, str):
+        digest.update(f"{len(value)} items".encode())
+        for item in value:
+            _feed(digest, item)
+    else:
+        digest.update(repr(value).encode())

@@ -1,0 +1,97 @@
+"""Training at a terminal: a progress bar, one line an epoch, and where everything is in the end."""
+
+import logging
+import shlex
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from yacs.config import CfgNode
+
+from configs.metric_names import best_row
+from trainable.environment import describe_environment, differences
+from trainable.fit import TrainingDiverged, fit
+from trainable.run_folder import RunFolder
+from trainable.training import Metrics
+
+OUR_PACKAGES = ("configs", "data", "trainable")
+NOT_FINISHED = 3  # exit status
+
+
+def train_on_console(cfg: CfgNode, folder: RunFolder, resume: bool, recorded: dict[str, Any]) -> int:
+    """Trains with progress on the terminal and returns the exit status.
+
+    Args:
+        cfg: a loaded config.
+        folder: of the run; the caller holds its lock.
+        resume: go on from its newest checkpoint.
+        recorded: the environment that the config's file records, whose differences are told.
+    """
+    console = Console(highlight=False)
+    with log_to(folder.log, also_to_terminal=True), _progress(console, cfg.MODEL.SOLVER.TOTAL_EPOCHS) as on_step:
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        different = differences(recorded, describe_environment(device))
+        if different:
+            logging.getLogger(__name__).warning("numbers may differ in their last digits: %s", different)
+
+        def show(row: Metrics, checkpoint: Path) -> None:
+            console.print(
+                f"epoch {row['epoch']:>3}/{cfg.MODEL.SOLVER.TOTAL_EPOCHS}  train_loss {row['train_loss']:.4f}  "
+                f"val_loss {row['val_loss']:.4f}  val_acc {row['val_acc']:.4f}  val_score {row['val_score']:.4f}  "
+                f"{row['seconds']:.1f} s"
+            )
+
+        try:
+            rows = fit(cfg, show, folder, resume, on_step)
+        except TrainingDiverged as error:
+            print(f"error: {error}", file=sys.stderr)
+            return NOT_FINISHED
+        except KeyboardInterrupt:
+            where = shlex.quote(cfg.OUTPUT_PATH)
+            print(f"interrupted; go on with: python -m trainable.train -o {where} --resume", file=sys.stderr)
+            return 130
+    best = best_row(cfg.BEST_METRIC, rows)
+    console.print(f"best {cfg.BEST_METRIC} {best[cfg.BEST_METRIC]:.4f} in epoch {best['epoch']}; all files in {folder.path}")
+    return 0
+
+
+@contextmanager
+def log_to(path: Path, also_to_terminal: bool = False) -> Iterator[None]:
+    """Sends the log of our packages to a file; warnings go to the terminal too, if wanted."""
+    to_file = logging.FileHandler(path)
+    to_file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    handlers: list[logging.Handler] = [to_file]
+    if also_to_terminal:
+        to_terminal = logging.StreamHandler()
+        to_terminal.setLevel(logging.WARNING)
+        to_terminal.setFormatter(logging.Formatter("note: %(message)s"))
+        handlers.append(to_terminal)
+    loggers = [logging.getLogger(name) for name in OUR_PACKAGES]
+    for ours in loggers:
+        ours.setLevel(logging.INFO)
+        ours.propagate = False
+        ours.handlers[:] = handlers
+    try:
+        yield
+    finally:
+        for ours in loggers:
+            ours.handlers[:] = []
+            ours.propagate = True
+        to_file.close()
+
+
+@contextmanager
+def _progress(console: Console, epochs: int) -> Iterator[Any]:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        bar = progress.add_task("epoch 1")
+
+        def on_step(epoch: int, step: int, steps: int) -> None:
+            progress.update(bar, description=f"epoch {epoch}/{epochs}", completed=step, total=steps)
+
+        yield on_step

@@ -1,0 +1,36 @@
+"""What numbers depend on besides the config: versions and hardware."""
+
+import platform
+from importlib.metadata import version
+from typing import Any
+
+import torch
+
+import yacstune
+
+# Where these differ, the same config may give other numbers.
+_DECISIVE = ("device", "cpu_capability", "torch", "timm", "albumentations", "opencv")
+
+
+def describe_environment(device: torch.device) -> dict[str, Any]:
+    """Returns versions and hardware, to be kept beside results."""
+    return {
+        "yacstune": yacstune.__version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "timm": version("timm"),
+        "albumentations": version("albumentations"),
+        "opencv": version("opencv-python-headless"),
+        "numpy": version("numpy"),
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+    }
+
+
+def differences(recorded: dict[str, Any], here: dict[str, Any]) -> str:
+    """Returns which of what decides about numbers differs, as `torch 2.14 there, 2.15 here`; empty if nothing does."""
+    return "; ".join(
+        f"{name} {recorded[name]} there, {here[name]} here"
+        for name in _DECISIVE
+        if name in recorded and recorded[name] != here[name]
+    )

@@ -1,0 +1,120 @@
+"""The one training loop, used alike by the command line and by the trials of a search."""
+
+import logging
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+from yacs.config import CfgNode
+
+from configs.dump import dump_cfg
+from configs.errors import ConfigError
+from configs.files import write_atomically
+from configs.metric_names import best_row
+from configs.registry import import_user_modules
+from data.build import build_dataset
+from trainable.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
+from trainable.environment import describe_environment
+from trainable.process_state import configure_process
+from trainable.run_folder import RunFolder
+from trainable.tensorboard import open_tensorboard
+from trainable.training import Metrics, OnStep, Training
+
+logger = logging.getLogger(__name__)
+
+Report = Callable[[Metrics, Path], None]
+
+
+class TrainingDiverged(RuntimeError):
+    """A metric is not finite; training on would be of no use."""
+
+
+def fit(
+    cfg: CfgNode,
+    report: Report,
+    folder: RunFolder,
+    resume: bool = False,
+    on_step: OnStep = lambda epoch, step, steps: None,
+) -> list[Metrics]:
+    """Trains the model of a config and leaves checkpoints, metrics and config in a folder.
+
+    Args:
+        cfg: a loaded config.
+        report: called after each epoch with its metrics (see configs/metric_names.py) and the path of its checkpoint;
+            everything of the epoch is on disk by then. It may raise to end the training.
+        folder: where files go; the caller holds its lock.
+        resume: go on from the newest checkpoint in the folder, if there is one.
+        on_step: called after each update of the weights.
+
+    Returns:
+        The metrics of all epochs, those before a resume included.
+
+    Raises:
+        ConfigError: a part or the data cannot be built from the config.
+        TrainingDiverged: a metric is nan or infinite.
+    """
+    device = configure_process(cfg)
+    import_user_modules(cfg.USER_MODULES)
+    training = Training(cfg, build_dataset(cfg.DATASET), device)
+    if resume:
+        _resume(training, folder)
+    elif cfg.RESUME_PATH:
+        _continue_from(training, cfg.RESUME_PATH)
+    folder.config.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(folder.config, dump_cfg(cfg, training.resolved_cfg, describe_environment(device)))
+    folder.write_metrics(training.metrics)
+
+    logger.info("training on %s, %d thread(s), from epoch %d", device, cfg.NUM_THREADS, training.epoch + 1)
+    with open_tensorboard(folder.tensorboard if cfg.TENSORBOARD else None, training.epoch) as tensorboard:
+        while training.epoch < cfg.MODEL.SOLVER.TOTAL_EPOCHS:
+            row = training.run_epoch(on_step)
+            _keep(training, row, folder)
+            tensorboard.add_metrics(row)
+            logger.info(
+                "epoch %(epoch)d: train_loss %(train_loss).4f, val_loss %(val_loss).4f, val_score %(val_score).4f", row
+            )
+            report(row, folder.latest)
+    return training.metrics
+
+
+def _keep(training: Training, row: Metrics, folder: RunFolder) -> None:
+    """Puts an epoch on disk. The checkpoint holds the metrics too, so that metrics.csv can always be made from it."""
+    unusable = [name for name, value in row.items() if not math.isfinite(value)]
+    if unusable:
+        folder.append_metrics(row)
+        raise TrainingDiverged(
+            f"epoch {row['epoch']}: {', '.join(f'{name} is {row[name]}' for name in unusable)}; "
+            "a lower MODEL.SOLVER.OPTIMIZER.BASE_LR usually helps"
+        )
+    save_checkpoint(folder.latest, training.state_dict())
+    _keep_best(training, folder)
+    folder.keep_backup(row["epoch"], training.cfg.MODEL_BACKUPS)
+    folder.append_metrics(row)
+
+
+def _keep_best(training: Training, folder: RunFolder) -> None:
+    if best_row(training.cfg.BEST_METRIC, training.metrics)["epoch"] == training.epoch:
+        folder.keep_as(folder.best)
+
+
+def _resume(training: Training, folder: RunFolder) -> None:
+    """Goes on from the newest checkpoint of the folder that is not damaged; without one, from the start."""
+    for path in (folder.latest, *reversed(folder.backup_files()), folder.best):
+        try:
+            state = load_checkpoint(path)
+        except CheckpointError as error:
+            if path.exists():
+                logger.warning("%s; the checkpoint before it is used", error)
+            continue
+        training.load_state_dict(state)
+        if path != folder.latest:
+            save_checkpoint(folder.latest, state)
+        _keep_best(training, folder)
+        return
+
+
+def _continue_from(training: Training, path: str) -> None:
+    try:
+        training.load_state_dict(load_checkpoint(path))
+    except (CheckpointError, RuntimeError, ValueError, KeyError) as error:
+        raise ConfigError(f"RESUME_PATH: cannot go on from it: {str(error).splitlines()[0]}") from None

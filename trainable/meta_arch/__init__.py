@@ -1,0 +1,1 @@
+"""Joins a backbone and heads."""

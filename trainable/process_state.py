@@ -1,0 +1,105 @@
+"""The state of a process that numbers depend on: set from a config, captured, and put back.
+
+Workers of a search run many trials one after the other. Whatever a trial leaves behind (seeds, thread counts, default
+dtype, cudnn flags, environment variables, logging handlers ...) is put back before the next one.
+"""
+
+import logging
+import os
+import random
+import sys
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from yacs.config import CfgNode
+
+# Each entry of the state: how it is read, and how it is put back.
+_FLAGS: dict[str, tuple[Callable[[], Any], Callable[[Any], Any]]] = {
+    "default dtype": (torch.get_default_dtype, torch.set_default_dtype),
+    "threads of torch": (torch.get_num_threads, torch.set_num_threads),
+    "threads of OpenCV": (cv2.getNumThreads, cv2.setNumThreads),
+    "gradients": (torch.is_grad_enabled, torch.set_grad_enabled),
+    "anomaly detection": (torch.is_anomaly_enabled, torch.autograd.set_detect_anomaly),
+    "matmul precision": (torch.get_float32_matmul_precision, torch.set_float32_matmul_precision),
+    "deterministic algorithms": (torch.get_deterministic_debug_mode, torch.set_deterministic_debug_mode),
+    "cudnn.enabled": (lambda: torch.backends.cudnn.enabled, lambda v: setattr(torch.backends.cudnn, "enabled", v)),
+    "cudnn.benchmark": (lambda: torch.backends.cudnn.benchmark, lambda v: setattr(torch.backends.cudnn, "benchmark", v)),
+    "cudnn.deterministic": (
+        lambda: torch.backends.cudnn.deterministic,
+        lambda v: setattr(torch.backends.cudnn, "deterministic", v),
+    ),
+    "numpy errors": (np.geterr, lambda v: np.seterr(**v)),
+    "random of Python": (random.getstate, random.setstate),
+    "random of numpy": (np.random.get_state, np.random.set_state),
+    "random of torch": (torch.get_rng_state, torch.set_rng_state),
+    "working folder": (os.getcwd, os.chdir),
+    "module path": (lambda: list(sys.path), lambda v: sys.path.__setitem__(slice(None), v)),
+    "warning filters": (lambda: list(warnings.filters), lambda v: warnings.filters.__setitem__(slice(None), v)),
+}
+
+
+class ProcessState:
+    """A copy of the state, made when it is created."""
+
+    def __init__(self) -> None:
+        self._flags = {name: read() for name, (read, _) in _FLAGS.items()}
+        self._environ = dict(os.environ)
+        root = logging.getLogger()
+        self._logging = (root.level, list(root.handlers))
+
+    def restore(self) -> None:
+        """Puts everything back as it was."""
+        for name, (_, put_back) in _FLAGS.items():
+            put_back(self._flags[name])
+        torch.set_default_device(None)
+        os.environ.clear()
+        os.environ.update(self._environ)
+        root = logging.getLogger()
+        root.setLevel(self._logging[0])
+        root.handlers[:] = self._logging[1]
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+
+def configure_process(cfg: CfgNode) -> torch.device:
+    """Seeds every generator, fixes thread counts and kernels as the config says, and returns the device to train on."""
+    random.seed(cfg.SEED)
+    np.random.seed(cfg.SEED)
+    torch.manual_seed(cfg.SEED)  # all devices
+    torch.set_num_threads(cfg.NUM_THREADS)
+    cv2.setNumThreads(0)  # in the calling thread
+    if cfg.DETERMINISTIC:
+        os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"  # asked for by torch.use_deterministic_algorithms
+    torch.use_deterministic_algorithms(cfg.DETERMINISTIC)
+    torch.backends.cudnn.benchmark = not cfg.DETERMINISTIC
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    if torch.backends.mps.is_available():
+        return torch.device("mps")
+    return torch.device("cpu")
+
+
+def rng_state() -> dict[str, Any]:
+    """Returns the state of all generators, in types that torch.load accepts with weights_only."""
+    name, keys, position, has_gauss, cached = np.random.get_state()
+    return {
+        "python": random.getstate(),
+        "numpy": (name, torch.from_numpy(keys.astype(np.int64)), position, has_gauss, cached),
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+    }
+
+
+def set_rng_state(state: dict[str, Any]) -> None:
+    """Puts all generators back to what `rng_state` returned."""
+    version, internal, gauss = state["python"]
+    random.setstate((version, tuple(internal), gauss))
+    name, keys, position, has_gauss, cached = state["numpy"]
+    np.random.set_state((name, keys.numpy().astype(np.uint32), position, has_gauss, cached))
+    torch.set_rng_state(state["torch"])
+    if state["cuda"] and torch.cuda.is_available():
+        torch.cuda.set_rng_state_all(state["cuda"])

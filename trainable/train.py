@@ -1,0 +1,89 @@
+"""Trains one config.
+
+    python -m trainable.train -o experiments/digits --cfg configs/experiments/digits.yaml
+    python -m trainable.train -o experiments/big --cfg configs/experiments/digits.yaml DATASET.BATCH_SIZE 64
+    python -m trainable.train -o experiments/digits --resume
+"""
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from yacs.config import CfgNode
+
+from configs.command_line import parse_arguments
+from configs.defaults import KEYS
+from configs.dump import recorded_environment
+from configs.errors import ConfigError, exit_status
+from configs.loader import get_value, load_cfg, with_values
+from trainable.run_folder import RunFolder
+
+# These may differ between a run and its continuation: they change no number.
+FREE_ON_RESUME = ("OUTPUT_PATH", "RESUME_PATH", "MODEL_BACKUPS", "TENSORBOARD", "DATASET.NUM_WORKERS", "GCP_KEY")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command line of this module."""
+    parser = argparse.ArgumentParser(
+        prog="python -m trainable.train",
+        description="Trains one config and leaves checkpoints, metrics and config in a folder.",
+        epilog=__doc__.split("\n", 1)[1],
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("-o", "--output", metavar="DIR", help="folder of the run; wins over OUTPUT_PATH")
+    parser.add_argument("--cfg", metavar="YAML", help="the experiment; without it, the defaults")
+    parser.add_argument("--resume", action="store_true", help="go on in a folder that a run has left")
+    parser.add_argument("pairs", nargs="*", metavar="KEY VALUE", help="config keys and their values")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command and returns its exit status."""
+    args = parse_arguments(build_parser(), argv)
+    return exit_status(lambda: train(args))
+
+
+def train(args: argparse.Namespace) -> int:
+    """Checks everything that can be checked without torch, then trains."""
+    cfg_path = args.cfg
+    if args.resume and not cfg_path and args.output:
+        cfg_path = RunFolder(args.output).config
+    cfg = load_cfg(cfg_path, args.pairs)
+    if args.output:
+        cfg = with_values(cfg, {"OUTPUT_PATH": str(Path(args.output).absolute())})
+    if not cfg.OUTPUT_PATH:
+        raise ConfigError("where should the run go? Give a folder with -o, as in: -o experiments/my-run")
+    folder = RunFolder(cfg.OUTPUT_PATH)
+    _check_folder(folder, cfg, args)
+
+    from trainable.console import train_on_console  # here: it imports torch, which takes seconds
+
+    recorded: dict[str, Any] = recorded_environment(cfg_path) if cfg_path else {}
+    with folder.locked():
+        return train_on_console(cfg, folder, args.resume, recorded)
+
+
+def _check_folder(folder: RunFolder, cfg: CfgNode, args: argparse.Namespace) -> None:
+    shown = args.output or cfg.OUTPUT_PATH
+    if not args.resume:
+        if folder.is_used():
+            raise ConfigError(f"{shown}: the folder is in use; give another one with -o, or go on in it with --resume")
+        return
+    if not folder.config.exists():
+        raise ConfigError(f"{shown}: nothing to resume: there is no {folder.config}; run without --resume")
+    before = load_cfg(folder.config)
+    changed = [
+        f"{key} was {get_value(before, key)!r} and is {get_value(cfg, key)!r} now"
+        for key in KEYS
+        if key not in FREE_ON_RESUME and get_value(before, key) != get_value(cfg, key)
+    ]
+    if changed:
+        raise ConfigError(f"{shown}: a run goes on with the config it had, but {'; '.join(changed)}; use another folder")
+
+
+if __name__ == "__main__":
+    logging.captureWarnings(True)
+    sys.exit(main())

@@ -1,0 +1,36 @@
+"""yacstune: hyperparameter search for PyTorch image models, from YAML to YAML.
+
+The packages of this distribution have everyday names (configs, data, trainable, search). `python -m` puts the
+working folder first on the path, where a user's own data.py or search.py would be imported in their place; each of
+the four packages imports this module first, which makes their names resolve to the packages beside this file.
+"""
+
+import importlib.util
+import sys
+from importlib.machinery import ModuleSpec
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+PROJECT_ROOT = Path(__file__).resolve().parent
+PACKAGES = ("configs", "data", "trainable", "search")
+
+try:
+    __version__ = version("yacstune")
+except PackageNotFoundError:  # a checkout on the path that was never installed
+    __version__ = "unknown"
+
+
+class _PackageFinder:
+    """Finds the four top-level packages beside this file, and nothing else."""
+
+    @staticmethod
+    def find_spec(name: str, path: object = None, target: object = None) -> ModuleSpec | None:
+        if name not in PACKAGES:
+            return None
+        folder = PROJECT_ROOT / name
+        return importlib.util.spec_from_file_location(
+            name, folder / "__init__.py", submodule_search_locations=[str(folder)]
+        )
+
+
+sys.meta_path.insert(0, _PackageFinder)  # type: ignore[arg-type]
