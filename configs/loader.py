@@ -37,18 +37,20 @@ def load_cfg(path: str | Path | None = None, pairs: Sequence[str] = ()) -> CfgNo
     return build_cfg([*from_yaml, *from_command_line, *from_environment], problems)
 
 
-def build_cfg(settings: Iterable[Setting], problems: Sequence[str] = ()) -> CfgNode:
+def build_cfg(settings: Iterable[Setting], problems: Sequence[str] = (), base: CfgNode | None = None) -> CfgNode:
     """Returns the frozen config of settings, later ones winning.
 
     Args:
         settings: from the weakest source to the strongest.
         problems: what was found wrong before; reported together with what is found here.
+        base: the config that is changed, itself left alone; without it, the defaults.
 
     Raises:
         ConfigError: with every mistake.
     """
     problems = list(problems)
-    cfg = get_cfg_defaults()
+    cfg = base.clone() if base is not None else get_cfg_defaults()
+    cfg.defrost()
     sources: dict[str, str] = {}
     for setting in settings:
         value = read_setting(setting, problems)

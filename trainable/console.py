@@ -16,10 +16,10 @@ from yacs.config import CfgNode
 from configs.metric_names import best_row
 from trainable.environment import describe_environment, differences
 from trainable.fit import TrainingDiverged, fit
+from trainable.log_file import log_to
 from trainable.run_folder import RunFolder
 from trainable.training import Metrics
 
-OUR_PACKAGES = ("configs", "data", "trainable")
 NOT_FINISHED = 3  # exit status
 
 
@@ -43,11 +43,12 @@ def train_on_console(cfg: CfgNode, folder: RunFolder, resume: bool, recorded: di
             console.print(
                 f"epoch {row['epoch']:>3}/{cfg.MODEL.SOLVER.TOTAL_EPOCHS}  train_loss {row['train_loss']:.4f}  "
                 f"val_loss {row['val_loss']:.4f}  val_acc {row['val_acc']:.4f}  val_score {row['val_score']:.4f}  "
-                f"{row['seconds']:.1f} s"
+                f"{row['seconds']:.1f} s",
+                soft_wrap=True,
             )
 
         try:
-            rows = fit(cfg, show, folder, resume, on_step)
+            rows = fit(cfg, show, folder, resume, on_step=on_step)
         except TrainingDiverged as error:
             print(f"error: {error}", file=sys.stderr)
             return NOT_FINISHED
@@ -56,33 +57,8 @@ def train_on_console(cfg: CfgNode, folder: RunFolder, resume: bool, recorded: di
             print(f"interrupted; go on with: python -m trainable.train -o {where} --resume", file=sys.stderr)
             return 130
     best = best_row(cfg.BEST_METRIC, rows)
-    console.print(f"best {cfg.BEST_METRIC} {best[cfg.BEST_METRIC]:.4f} in epoch {best['epoch']}; all files in {folder.path}")
+    console.print(f"best {cfg.BEST_METRIC} {best[cfg.BEST_METRIC]:.4f} in epoch {best['epoch']}; all files in {folder.path}", soft_wrap=True)
     return 0
-
-
-@contextmanager
-def log_to(path: Path, also_to_terminal: bool = False) -> Iterator[None]:
-    """Sends the log of our packages to a file; warnings go to the terminal too, if wanted."""
-    to_file = logging.FileHandler(path)
-    to_file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    handlers: list[logging.Handler] = [to_file]
-    if also_to_terminal:
-        to_terminal = logging.StreamHandler()
-        to_terminal.setLevel(logging.WARNING)
-        to_terminal.setFormatter(logging.Formatter("note: %(message)s"))
-        handlers.append(to_terminal)
-    loggers = [logging.getLogger(name) for name in OUR_PACKAGES]
-    for ours in loggers:
-        ours.setLevel(logging.INFO)
-        ours.propagate = False
-        ours.handlers[:] = handlers
-    try:
-        yield
-    finally:
-        for ours in loggers:
-            ours.handlers[:] = []
-            ours.propagate = True
-        to_file.close()
 
 
 @contextmanager

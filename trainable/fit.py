@@ -34,6 +34,7 @@ def fit(
     report: Report,
     folder: RunFolder,
     resume: bool = False,
+    heard: int | None = None,
     on_step: OnStep = lambda epoch, step, steps: None,
 ) -> list[Metrics]:
     """Trains the model of a config and leaves checkpoints, metrics and config in a folder.
@@ -44,6 +45,8 @@ def fit(
             everything of the epoch is on disk by then. It may raise to end the training.
         folder: where files go; the caller holds its lock.
         resume: go on from the newest checkpoint in the folder, if there is one.
+        heard: how many epochs of a resumed run `report` has had before; later ones that are on disk are reported
+            without being trained again. None: all.
         on_step: called after each update of the weights.
 
     Returns:
@@ -63,6 +66,9 @@ def fit(
     folder.config.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(folder.config, dump_cfg(cfg, training.resolved_cfg, describe_environment(device)))
     folder.write_metrics(training.metrics)
+
+    for row in training.metrics[training.epoch if heard is None else heard :]:
+        report(row, folder.latest)
 
     logger.info("training on %s, %d thread(s), from epoch %d", device, cfg.NUM_THREADS, training.epoch + 1)
     with open_tensorboard(folder.tensorboard if cfg.TENSORBOARD else None, training.epoch) as tensorboard:

@@ -16,10 +16,16 @@ from configs.metric_names import METRICS
 
 
 class RunFolder:
-    """Names every file that a training leaves behind; a trial of a search has the same."""
+    """Names every file that a training leaves behind; a trial of a search has the same.
 
-    def __init__(self, path: str | Path):
+    Args:
+        path: of the folder.
+        default_backups: how many backups are kept where MODEL_BACKUPS is null; None keeps all.
+    """
+
+    def __init__(self, path: str | Path, default_backups: int | None = None):
         self.path = Path(path)
+        self._default_backups = default_backups
         self.config = self.path / "results" / "config.yaml"
         self.metrics = self.path / "results" / "metrics.csv"
         self.latest = self.path / "latest.pt"
@@ -96,7 +102,8 @@ class RunFolder:
             write_atomically(target, self.latest.read_bytes())
 
     def keep_backup(self, epoch: int, limit: int | None) -> None:
-        """Keeps latest.pt as the backup of an epoch, and at most `limit` backups (None: all)."""
+        """Keeps latest.pt as the backup of an epoch, and at most `limit` backups (None: the folder's default)."""
+        limit = self._default_backups if limit is None else limit
         if limit == 0:
             return
         self.keep_as(self.backups / f"epoch_{epoch:04d}.pt")

@@ -1,0 +1,38 @@
+# Commands of the project. Each makes the environment first if it is missing.
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+
+.PHONY: help search test lint lock clean
+help:
+	@echo "make search   search the head of a small network on the embedded digits"
+	@echo "make test     run the test suite"
+	@echo "make lint     ruff and mypy"
+	@echo "make lock     pin the newest dependencies that pyproject.toml allows"
+	@echo "make clean    remove the environment and caches"
+
+search: $(VENV)/installed
+	$(RUN) -m search.run --space spaces/head.yaml
+
+test: $(VENV)/installed
+	$(RUN) -m pytest
+
+lint: $(VENV)/installed
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+# The index is whatever pip and uv are configured with; none is written anywhere in this repository.
+$(VENV)/installed: requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "yacstune needs Python 3.11 or newer: make PYTHON=python3.11 ...")'
+	test -x $(RUN) || $(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install --quiet --disable-pip-version-check "uv>=0.8"
+	$(VENV)/bin/uv pip install --quiet --python $(RUN) -r requirements.lock
+	$(VENV)/bin/uv pip install --quiet --python $(RUN) --no-deps -e .
+	touch $@
+
+lock:
+	$(VENV)/bin/uv pip compile --quiet --universal --extra dev --python-version 3.11 --no-annotate pyproject.toml -o requirements.lock
+
+clean:
+	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache

@@ -1,0 +1,44 @@
+"""Turns what Ray Tune tells into events."""
+
+from typing import Any
+
+from ray import tune
+
+from configs.metric_names import METRICS
+from search.events import (
+    TRIAL_DONE,
+    TRIAL_FAILED,
+    TRIAL_REPORTED,
+    TRIAL_STARTED,
+    TRIAL_STOPPED,
+    EventStream,
+)
+from search.searcher import FAILURE, has_finished
+
+
+class EventCallback(tune.Callback):
+    """Makes events of trials."""
+
+    def __init__(self, stream: EventStream):
+        self._stream = stream
+
+    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        config = trial.config
+        self._stream.emit(TRIAL_STARTED, config["number"], id=config["id"], params=config["params"])
+
+    def on_trial_result(self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any) -> None:
+        if FAILURE not in result:
+            metrics = {name: result[name] for name in METRICS}
+            self._stream.emit(TRIAL_REPORTED, trial.config["number"], metrics=metrics, pid=result["pid"])
+
+    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        number, result = trial.config["number"], trial.last_result or {}
+        if FAILURE in result:
+            self._stream.emit(TRIAL_FAILED, number, reason=result[FAILURE])
+        else:
+            self._stream.emit(TRIAL_DONE if has_finished(result) else TRIAL_STOPPED, number)
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        error = trial.get_error()
+        lines = [line for line in str(error).strip().splitlines() if line.strip()]
+        self._stream.emit(TRIAL_FAILED, trial.config["number"], reason=lines[-1].strip() if lines else repr(error))

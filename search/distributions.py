@@ -1,0 +1,235 @@
+"""The distributions of the space grammar, with Ray Tune's names and Ray Tune's meaning of their ends."""
+
+import json
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from configs.errors import ConfigError, did_you_mean
+from configs.legal import Float, Int
+from configs.yaml_file import YamlMap
+
+# What Ray Tune or people's habits offer, and what to write here instead.
+REFUSED = {
+    "grid_search": "list the values with choice; a grid wastes its samples (Bergstra and Bengio 2012)",
+    "sample_from": "a space file holds no code; use a distribution or register a part of your own",
+    "randn": "use uniform with the ends that make sense",
+    "qrandn": "use quniform with the ends that make sense",
+    "qloguniform": "use loguniform; Optuna cannot quantise a logarithmic range",
+    "qlograndint": "use lograndint; Optuna cannot quantise a logarithmic range",
+}
+
+# Words of the grammar that this version does not know yet, so that they are not taken for typing errors.
+NOT_YET = ("when", "derive")
+
+
+class Distribution:
+    """What a key is sampled from.
+
+    Attributes:
+        word: its name in a space file.
+    """
+
+    word: str
+
+    def to_optuna(self) -> Any:
+        """Returns the Optuna distribution that samples it."""
+        raise NotImplementedError
+
+    def decode(self, sampled: Any) -> Any:
+        """Returns the value for the config of a value that Optuna sampled."""
+        return sampled
+
+    def encode(self, value: Any) -> Any:
+        """Returns the value that Optuna sampled, of the value in the config."""
+        return value
+
+    def probes(self) -> list[Any]:
+        """Returns values that are legal for a key only if all values of the distribution are: ends and a value between."""
+        raise NotImplementedError
+
+    def to_yaml(self) -> dict[str, Any]:
+        """Returns it as a space file writes it."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class FloatRange(Distribution):
+    """uniform and loguniform: low is included, high is not."""
+
+    word: str
+    low: float
+    high: float
+
+    @property
+    def _last(self) -> float:
+        return math.nextafter(self.high, self.low)
+
+    def to_optuna(self) -> Any:
+        from optuna.distributions import FloatDistribution
+
+        return FloatDistribution(self.low, self._last, log=self.word == "loguniform")
+
+    def probes(self) -> list[Any]:
+        return [self.low, self._last, self.low + (self.high - self.low) / math.pi]
+
+    def to_yaml(self) -> dict[str, Any]:
+        return {self.word: [self.low, self.high]}
+
+
+@dataclass(frozen=True)
+class QuantisedRange(Distribution):
+    """quniform and qrandint: low, low + q, low + 2q ... high; both ends are included."""
+
+    word: str
+    low: float
+    high: float
+    q: float
+
+    def to_optuna(self) -> Any:
+        from optuna.distributions import FloatDistribution, IntDistribution
+
+        if self.word == "qrandint":
+            return IntDistribution(int(self.low), int(self.high), step=int(self.q))
+        return FloatDistribution(self.low, self.high, step=self.q)
+
+    def decode(self, sampled: Any) -> Any:
+        # 0.1 + 2 * 0.1 is 0.30000000000000004: the nearest short number is meant
+        return sampled if isinstance(sampled, int) else float(f"{sampled:.12g}")
+
+    def probes(self) -> list[Any]:
+        return [self.low, self.high, self.low + self.q]
+
+    def to_yaml(self) -> dict[str, Any]:
+        return {self.word: [self.low, self.high, self.q]}
+
+
+@dataclass(frozen=True)
+class IntRange(Distribution):
+    """randint and lograndint: low is included, high is not."""
+
+    word: str
+    low: int
+    high: int
+
+    def to_optuna(self) -> Any:
+        from optuna.distributions import IntDistribution
+
+        return IntDistribution(self.low, self.high - 1, log=self.word == "lograndint")
+
+    def probes(self) -> list[Any]:
+        return [self.low, self.high - 1]
+
+    def to_yaml(self) -> dict[str, Any]:
+        return {self.word: [self.low, self.high]}
+
+
+@dataclass(frozen=True)
+class Choice(Distribution):
+    """One of some values of any kind. Optuna's categories are scalars, so that values are encoded as JSON."""
+
+    values: tuple[Any, ...]
+    word: str = "choice"
+
+    def to_optuna(self) -> Any:
+        from optuna.distributions import CategoricalDistribution
+
+        return CategoricalDistribution([self.encode(value) for value in self.values])
+
+    def encode(self, value: Any) -> Any:
+        return json.dumps(value)
+
+    def decode(self, sampled: Any) -> Any:
+        return json.loads(sampled)
+
+    def probes(self) -> list[Any]:
+        return list(self.values)
+
+    def to_yaml(self) -> dict[str, Any]:
+        return {"choice": list(self.values)}
+
+
+def read_distribution(mapping: YamlMap) -> Distribution:
+    """Reads `{uniform: [0, 1]}`, `{uniform: {low: 0, high: 1}}` and the like.
+
+    Raises:
+        ConfigError: with a sentence that the caller puts a place and a key before.
+    """
+    for word in mapping:
+        if word in REFUSED:
+            raise ConfigError(f"{word} is not supported: {REFUSED[word]}")
+        if word in NOT_YET:
+            raise ConfigError(f"{word!r} is not supported by this version")
+        if word not in _READERS:
+            known = ", ".join(_READERS)
+            raise ConfigError(f"unknown distribution {word!r}.{did_you_mean(word, _READERS)} Known: {known}")
+    if len(mapping) != 1:
+        raise ConfigError(f"found {', '.join(mapping) or 'nothing'}, expected one distribution")
+    ((word, arguments),) = mapping.items()
+    return _READERS[word](word, arguments)
+
+
+def _read_numbers(word: str, arguments: Any, names: tuple[str, ...], whole: bool) -> list[Any]:
+    form = f"{{{word}: [{', '.join(names)}]}} or {{{word}: {{{', '.join(f'{name}: ...' for name in names)}}}}}"
+    if isinstance(arguments, dict):
+        if set(arguments) != set(names):
+            raise ConfigError(f"{word}: found {', '.join(arguments) or 'nothing'}, expected {form}")
+        arguments = [arguments[name] for name in names]
+    if not isinstance(arguments, list) or len(arguments) != len(names):
+        raise ConfigError(f"{word}: found {arguments!r}, expected {form}")
+    rule = Int() if whole else Float()
+    numbers = []
+    for name, value in zip(names, arguments, strict=True):
+        try:
+            numbers.append(rule.read(value))
+        except ValueError:
+            raise ConfigError(f"{word}: {name}: found {value!r}, expected {rule.noun}") from None
+    return numbers
+
+
+def _read_range(word: str, arguments: Any) -> Distribution:
+    whole = word.endswith("randint")
+    low, high = _read_numbers(word, arguments, ("low", "high"), whole)
+    last = "the first that is not sampled" if whole else "not sampled itself"
+    if low >= high - (1 if whole else 0):
+        raise ConfigError(f"{word}: low {low} and high {high} leave nothing to sample (high is {last}); write a constant?")
+    if "log" in word and low <= 0:
+        raise ConfigError(f"{word}: low is {low}, but a logarithmic range starts above 0")
+    return IntRange(word, low, high) if whole else FloatRange(word, low, high)
+
+
+def _read_quantised(word: str, arguments: Any) -> Distribution:
+    low, high, q = _read_numbers(word, arguments, ("low", "high", "q"), word == "qrandint")
+    if q <= 0 or low >= high:
+        raise ConfigError(f"{word}: found low {low}, high {high}, q {q}; expected low below high and q above 0")
+    for name, end in (("low", low), ("high", high)):
+        if not math.isclose(end / q, round(end / q), abs_tol=1e-9):
+            raise ConfigError(f"{word}: {name} {end} is no multiple of q {q}; both ends are sampled, so they must be")
+    return QuantisedRange(word, low, high, q)
+
+
+def _read_choice(word: str, arguments: Any) -> Distribution:
+    if not isinstance(arguments, list) or len(arguments) < 2:
+        raise ConfigError(f"choice: found {arguments!r}, expected a list of two values or more; write a constant for one")
+    if any(isinstance(value, dict) for value in arguments):
+        raise ConfigError("choice: mappings as values are not supported by this version")
+    try:
+        encoded = [json.dumps(value) for value in arguments]
+    except TypeError as error:
+        raise ConfigError(f"choice: {error}; expected numbers, text, true, false, null and lists of them") from None
+    repeated = [value for value in dict.fromkeys(encoded) if encoded.count(value) > 1]
+    if repeated:
+        raise ConfigError(f"choice: {', '.join(repeated)} stands there more than once")
+    return Choice(tuple(arguments))
+
+
+_READERS: dict[str, Callable[[str, Any], Distribution]] = {
+    "uniform": _read_range,
+    "quniform": _read_quantised,
+    "loguniform": _read_range,
+    "randint": _read_range,
+    "qrandint": _read_quantised,
+    "lograndint": _read_range,
+    "choice": _read_choice,
+}

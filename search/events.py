@@ -1,0 +1,97 @@
+"""The one event stream of a search: what happened to which trial, kept in events.jsonl and told to listeners.
+
+events.jsonl is the truth about a search: results, best.yaml and resuming are all made from it. It is append-only; a
+last line that was cut off is dropped.
+"""
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from configs.errors import ConfigError
+
+VERSION = 1  # of the file
+
+SEARCH_STARTED = "search_started"
+TRIAL_STARTED = "trial_started"
+TRIAL_REPORTED = "trial_reported"
+TRIAL_STOPPED = "trial_stopped"  # early, by the scheduler
+TRIAL_DONE = "trial_done"  # all its epochs
+TRIAL_FAILED = "trial_failed"
+SEARCH_ENDED = "search_ended"
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened.
+
+    Attributes:
+        kind: one of the names above.
+        trial: the number of the trial, or None for events of the search.
+        data: trial_started has id and params, trial_reported has metrics, trial_failed and search_ended have reason.
+        time: seconds since 1970.
+    """
+
+    kind: str
+    trial: int | None = None
+    data: dict[str, Any] = field(default_factory=dict)
+    time: float = field(default_factory=time.time)
+
+
+class EventLog:
+    """Appends events to a file, one JSON object a line."""
+
+    def __init__(self, path: str | Path):
+        self.path = Path(path)
+
+    def read(self) -> list[Event]:
+        """Returns the events of the file, none if it is missing.
+
+        Raises:
+            ConfigError: the file is not an event log of this version.
+        """
+        if not self.path.exists():
+            return []
+        content = self.path.read_bytes()
+        lines = content[: content.rfind(b"\n") + 1].splitlines()
+        try:
+            events = [Event(**json.loads(line)) for line in lines]
+        except (ValueError, TypeError) as error:
+            raise ConfigError(f"{self.path}: is not an event log of a search: {error}") from None
+        if events and events[0].data.get("version") != VERSION:
+            raise ConfigError(
+                f"{self.path}: was written by another version of yacstune (format {events[0].data.get('version')}, this "
+                f"one has {VERSION}); finish the search with that version, or start a new one"
+            )
+        return events
+
+    def drop_torn_line(self) -> None:
+        """Cuts off a last line that was not written whole, so that the next event starts on a line of its own."""
+        if self.path.exists():
+            with open(self.path, "r+b") as file:
+                file.truncate(file.read().rfind(b"\n") + 1)
+
+    def __call__(self, event: Event) -> None:
+        """Appends an event."""
+        line = json.dumps({"kind": event.kind, "trial": event.trial, "time": event.time, "data": event.data})
+        with open(self.path, "ab") as file:
+            file.write(line.encode() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+
+class EventStream:
+    """Tells every event to every listener, in their order."""
+
+    def __init__(self, listeners: Iterable[Callable[[Event], None]] = ()):
+        self.listeners = list(listeners)
+
+    def emit(self, kind: str, trial: int | None = None, **data: Any) -> None:
+        """Makes an event of what happened now and passes it on."""
+        event = Event(kind, trial, data)
+        for listener in self.listeners:
+            listener(event)

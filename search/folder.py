@@ -1,0 +1,73 @@
+"""The folder of a search: its files, its name, and whether it may be used."""
+
+from pathlib import Path
+
+from configs.errors import ConfigError
+
+EXPERIMENTS = Path("experiments")  # in the working folder
+
+
+class SearchFolder:
+    """Names every file that a search leaves behind."""
+
+    def __init__(self, path: str | Path):
+        self.path = Path(path)
+        self.space = self.path / "space.yaml"
+        self.base = self.path / "base.yaml"
+        self.provenance = self.path / "provenance.yaml"
+        self.events = self.path / "events.jsonl"
+        self.trials = self.path / "trials"
+        self.results_csv = self.path / "results.csv"
+        self.results_parquet = self.path / "results.parquet"
+        self.best = self.path / "best.yaml"
+
+    def is_used(self) -> bool:
+        """Whether the folder holds anything."""
+        return self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir()))
+
+    def is_search(self) -> bool:
+        """Whether a search was started in the folder."""
+        return self.events.exists() and self.base.exists() and self.space.exists()
+
+
+def new_folder(output: str | None, name: str) -> SearchFolder:
+    """Returns the folder for a new search, not yet made.
+
+    Args:
+        output: the user's choice, or None for the next free one of experiments/name, experiments/name-2 ...
+        name: of the search.
+
+    Raises:
+        ConfigError: the user's choice is in use.
+    """
+    if output is None:
+        number = 1
+        while (folder := SearchFolder(EXPERIMENTS / (f"{name}-{number}" if number > 1 else name))).path.exists():
+            number += 1
+        return folder
+    folder = SearchFolder(output)
+    if folder.is_used():
+        ways = "give another folder with -o, or leave -o out to have one named"
+        if folder.is_search():
+            ways = f"go on with that search: --resume -o {output}; or {ways}"
+        raise ConfigError(f"{output}: the folder is in use; {ways}")
+    return folder
+
+
+def folder_to_resume(output: str | None, name: str | None) -> SearchFolder:
+    """Returns the folder of the search that is to go on: the user's choice, or the newest one of that name.
+
+    Raises:
+        ConfigError: there is no search in it.
+    """
+    if output is None:
+        if name is None:
+            raise ConfigError("which search should go on? Give its folder, as in: --resume -o experiments/head")
+        numbered = [path for path in EXPERIMENTS.glob(f"{name}-*") if path.name.removeprefix(f"{name}-").isdigit()]
+        newest = max(numbered, key=lambda path: int(path.name.rsplit("-", 1)[1]), default=EXPERIMENTS / name)
+        folder = SearchFolder(newest)
+    else:
+        folder = SearchFolder(output)
+    if not folder.is_search():
+        raise ConfigError(f"{folder.path}: nothing to resume: no search was started in this folder; leave --resume out")
+    return folder

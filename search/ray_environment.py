@@ -1,0 +1,37 @@
+"""Environment variables that Ray reads when it is imported, so that they are set before."""
+
+import os
+import secrets
+
+_ALWAYS = {
+    # Ray's own output is a flood; ours is made from events.
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_DEDUP_LOGS": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
+    # Ctrl-C is ours, see SearchStopper.
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    # A trial that failed reports why, and no metric.
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
+    # Ray's own snapshots are not used: a search is resumed from its events.jsonl.
+    "TUNE_GLOBAL_CHECKPOINT_S": "3600",
+    # How many trials wait for a worker is our searcher's choice. By Ray's default of 1, a second worker would be asked
+    # for only when the first has its trial, and given up again when that trial is over before it has started.
+    "TUNE_MAX_PENDING_TRIALS_PG": "1000000",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    # A GPU is hidden from trials that ask for none, as Ray will do by default one day; it warns until then.
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",
+}
+
+
+def prepare_ray_environment(address: str | None) -> None:
+    """Sets what Ray reads; to be called before ray is imported for the first time.
+
+    Args:
+        address: of a cluster, whose token the user has in the environment; None: a cluster of our own is started, with
+            a token of its own unless RAY_AUTH_TOKEN is set.
+    """
+    os.environ.update(_ALWAYS)
+    if address is None:
+        os.environ["RAY_AUTH_MODE"] = "token"
+        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(16))

@@ -1,0 +1,84 @@
+"""One search from start to end: checks, folder, Ray, trials, results."""
+
+import platform
+from importlib.metadata import version
+from typing import Any
+
+import yaml
+
+import yacstune
+from configs.files import write_atomically
+from search.events import SEARCH_STARTED, VERSION, EventLog, EventStream
+from search.folder import SearchFolder
+from search.history import DONE, STOPPED, History
+from search.plan import SearchPlan
+from search.preflight import check_parts
+from search.results import Results, shown_path
+from search.terminal import Terminal
+from search.tuner import export_secrets, ray_cluster, run_trials, trial_resources, trial_slots
+from trainable.run_folder import RunFolder
+
+FOUND, NOTHING_FOUND, INTERRUPTED = 0, 3, 130  # exit statuses, beside 2 for a user's mistake
+
+
+def run_search(plan: SearchPlan, folder: SearchFolder, address: str | None, resume: bool, command: str) -> int:
+    """Searches and returns the exit status.
+
+    Args:
+        plan: what to search.
+        folder: where everything goes; made here, after all checks.
+        address: of a Ray cluster; None starts one.
+        resume: go on with what is in the folder.
+        command: that was given, to be kept in the folder.
+    """
+    check_parts(plan)
+    export_secrets(plan)
+    log = EventLog(folder.events)
+    events = log.read() if resume else []
+    history = History(events)
+    with ray_cluster(address) as dashboard, RunFolder(folder.path).locked():
+        import ray
+
+        resources, notes = trial_resources(plan, ray.nodes())
+        slots = trial_slots(resources, ray.nodes())
+        _write_provenance(plan, folder, command)
+        log.drop_torn_line()
+        stream = EventStream([log, history, Results(plan, history, folder), Terminal(plan, history, folder)])
+        _greet(plan, folder, slots, [dashboard, *notes])
+        stream.emit(SEARCH_STARTED, version=VERSION)
+        was_interrupted = run_trials(plan, folder, history, events, stream, resources, slots)
+    if was_interrupted:
+        print(f"go on with: python -m search.run --resume -o {shown_path(folder.path)}")
+        return INTERRUPTED
+    has_result = any(record.rows for record in history.in_state(DONE, STOPPED))
+    return FOUND if has_result else NOTHING_FOUND
+
+
+def _greet(plan: SearchPlan, folder: SearchFolder, slots: int, lines: list[str]) -> None:
+    options = plan.options
+    epochs = plan.base_cfg.MODEL.SOLVER.TOTAL_EPOCHS
+    print(
+        f"search {plan.name}: {options.num_samples} trials of at most {epochs} epochs, {options.sampler.name} and "
+        f"{options.scheduler.name}, {slots} at a time, in {shown_path(folder.path)}"
+    )
+    for line in lines:
+        print(line)
+    print(end="", flush=True)
+
+
+def _write_provenance(plan: SearchPlan, folder: SearchFolder, command: str) -> None:
+    """Keeps space, base, command and versions; a resumed search adds its command to the first one's."""
+    folder.trials.mkdir(parents=True, exist_ok=True)
+    provenance: dict[str, Any] = {"commands": [], "versions": {}}
+    if folder.provenance.exists():
+        provenance = yaml.safe_load(folder.provenance.read_text())
+    provenance["commands"].append(command)
+    packages = ("torch", "timm", "ray", "optuna", "albumentations", "numpy")
+    provenance["versions"] = {
+        "yacstune": yacstune.__version__,
+        "python": platform.python_version(),
+        **{package: version(package) for package in packages},
+    }
+    write_atomically(folder.space, plan.space_yaml())
+    write_atomically(folder.base, plan.base_yaml())
+    write_atomically(folder.provenance, yaml.safe_dump(provenance, sort_keys=False, width=float("inf")))

@@ -1,0 +1,61 @@
+"""What a worker process of Ray does for one trial."""
+
+import traceback
+from pathlib import Path
+from typing import Any
+
+from ray import tune
+from yacs.config import CfgNode
+
+from configs.defaults import KEYS
+from configs.errors import ConfigError
+from configs.loader import build_cfg
+from configs.settings import Setting, settings_from_environment
+from search.plan import merge_sample
+from search.searcher import FAILURE, TOTAL_EPOCHS
+from trainable.fit import TrainingDiverged, fit
+from trainable.log_file import log_to
+from trainable.process_state import ProcessState
+from trainable.run_folder import RunFolder
+
+LOCK_WAIT = 60.0  # seconds: workers of a driver that was killed take a few to go
+
+_pristine: ProcessState | None = None
+
+
+def run_trial(config: dict[str, Any], base_cfg: dict[str, Any], trials_folder: str) -> None:
+    """Trains the config of a sample in the trial's folder and reports each epoch to Ray.
+
+    Args:
+        config: number, id, params and heard, from the searcher.
+        base_cfg: settings that the sample is merged over, by key.
+        trials_folder: holds one folder a trial; the trial goes on from what it finds in its own.
+    """
+    global _pristine
+    if _pristine is None:
+        _pristine = ProcessState()
+    _pristine.restore()  # whatever the trial before left behind in this process
+
+    folder = RunFolder(Path(trials_folder) / f"{config['number']:04d}_{config['id']}", default_backups=0)
+    with folder.locked(wait=LOCK_WAIT), log_to(folder.log):
+        try:
+            cfg = merge_sample(_base(base_cfg), config["params"])
+            total_epochs = cfg.MODEL.SOLVER.TOTAL_EPOCHS
+
+            def report(row: dict[str, Any], checkpoint: Path) -> None:
+                tune.report({**row, TOTAL_EPOCHS: total_epochs})
+
+            fit(cfg, report, folder, resume=True, heard=config["heard"])
+        except (ConfigError, TrainingDiverged) as error:
+            # Not raised: Ray would give up this warm worker, which has done nothing wrong.
+            tune.report({FAILURE: str(error)})
+        except Exception:
+            with open(folder.log, "a") as log:
+                log.write(traceback.format_exc())
+            raise
+
+
+def _base(base_cfg: dict[str, Any]) -> CfgNode:
+    """The base config; secrets do not travel with it, a worker has them in its environment."""
+    secrets = [setting for setting in settings_from_environment([]) if KEYS[setting.key].is_secret]
+    return build_cfg([*(Setting(key, value, "base") for key, value in base_cfg.items()), *secrets])

@@ -1,0 +1,198 @@
+"""Starts Ray and lets Ray Tune run the trials of a plan."""
+
+import os
+import signal
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import ray
+from ray import tune
+
+from configs.defaults import KEYS
+from configs.errors import ConfigError
+from configs.loader import get_value
+from search.callback import EventCallback
+from search.events import SEARCH_ENDED, Event, EventStream
+from search.folder import SearchFolder
+from search.history import FINISHED, History
+from search.plan import SearchPlan
+from search.scheduler import ReplayableASHA, build_scheduler
+from search.searcher import TruthfulOptunaSearch
+from search.trial import run_trial
+
+
+class SearchStopper(tune.Stopper):
+    """Ends a search when its time is over or when people interrupt it.
+
+    Args:
+        time_budget: seconds from now; None: no limit.
+    """
+
+    def __init__(self, time_budget: float | None):
+        self._deadline = time.monotonic() + time_budget if time_budget else None
+        self.was_interrupted = False
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """Never stops a single trial; that is the scheduler's."""
+        return False
+
+    def stop_all(self) -> bool:
+        """Whether all trials end now."""
+        return self.was_interrupted or self.is_over_time()
+
+    def is_over_time(self) -> bool:
+        """Whether the time budget is used up."""
+        return self._deadline is not None and time.monotonic() >= self._deadline
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Takes the first Ctrl-C or SIGTERM as a wish to end kindly; the second Ctrl-C ends at once."""
+
+        def on_signal(number: int, frame: Any) -> None:
+            if self.was_interrupted:
+                raise KeyboardInterrupt
+            self.was_interrupted = True
+            print("stopping: trials keep their last checkpoint (once more: at once)", flush=True)
+
+        before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+@contextmanager
+def ray_cluster(address: str | None) -> Iterator[str]:
+    """Connects to a cluster, or starts one on this machine (see ray_environment.py); yields a line about its dashboard.
+
+    Raises:
+        ConfigError: there is no cluster at the address.
+    """
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
+    if address:
+        try:
+            context = ray.init(address=address, **quiet)
+        except (ConnectionError, RuntimeError, ValueError) as error:
+            raise ConfigError(f"--address {address}: no Ray cluster answers: {str(error).splitlines()[0]}") from None
+    else:
+        context = ray.init(include_dashboard=True, **quiet)
+    try:
+        url = f"http://{context.dashboard_url}" if context.dashboard_url else "none"
+        token = os.environ.get("RAY_AUTH_TOKEN") if not address else None
+        yield f"Ray dashboard: {url}" + (f"  token: {token}" if token else "")
+    finally:
+        ray.shutdown()
+
+
+def trial_resources(plan: SearchPlan, nodes: list[dict[str, Any]]) -> tuple[dict[str, float], list[str]]:
+    """Returns what one trial asks of Ray, and lines about what differs from the plan.
+
+    Args:
+        plan: how many CPUs and GPUs a trial should have.
+        nodes: as ray.nodes() describes them.
+
+    Raises:
+        ConfigError: no node can ever hold a trial.
+    """
+    cpus, gpus, notes = plan.options.cpus_per_trial, plan.options.gpus_per_trial, []
+    if gpus and not any(node["Resources"].get("GPU") for node in nodes if node["Alive"]):
+        notes.append(f"no GPU here: trials run on {cpus:g} CPU each")
+        gpus = 0.0
+    resources = {"cpu": cpus, **({"gpu": gpus} if gpus else {})}
+    if trial_slots(resources, nodes) < 1:
+        has = ", ".join(f"{r.get('CPU', 0):g} CPU and {r.get('GPU', 0):g} GPU" for r in (n["Resources"] for n in nodes if n["Alive"]))
+        raise ConfigError(
+            f"a trial asks for {cpus:g} CPU and {gpus:g} GPU, but no node has as much ({has}); lower it with "
+            "--cpus-per-trial and --gpus-per-trial, or under search: resources"
+        )
+    return resources, notes
+
+
+def trial_slots(resources: dict[str, float], nodes: list[dict[str, Any]]) -> int:
+    """Returns how many trials run at a time.
+
+    Args:
+        resources: of one trial, from `trial_resources`.
+        nodes: as ray.nodes() describes them.
+    """
+    slots = 0
+    for node in nodes:
+        if node["Alive"]:
+            has = node["Resources"]
+            slots += int(min(has.get(name.upper(), 0) / wanted for name, wanted in resources.items()) + 1e-9)
+    return slots
+
+
+def run_trials(
+    plan: SearchPlan,
+    folder: SearchFolder,
+    history: History,
+    events: list[Event],
+    stream: EventStream,
+    resources: dict[str, float],
+    slots: int,
+) -> bool:
+    """Runs the trials that are still to be run, and returns whether people interrupted them.
+
+    Args:
+        plan: what to search.
+        folder: where everything goes.
+        history: of a search that is resumed; empty for a new one.
+        events: that made the history.
+        stream: gets the events.
+        resources: of one trial, from `trial_resources`.
+        slots: how many trials run at a time, from `trial_slots`.
+    """
+    remaining = plan.options.num_samples - len(history.in_state(*FINISHED))
+    stopper = SearchStopper(plan.options.time_budget)
+    reason = "finished"
+    if remaining > 0:
+        searcher = TruthfulOptunaSearch(plan.parameters, plan.options, history, slots)
+        scheduler = build_scheduler(plan.options, plan.base_cfg.MODEL.SOLVER.TOTAL_EPOCHS)
+        if isinstance(scheduler, ReplayableASHA):
+            scheduler.replay(events)
+        base_cfg = {key: get_value(plan.base_cfg, key) for key in KEYS if not KEYS[key].is_secret}
+        trainable = tune.with_parameters(run_trial, base_cfg=base_cfg, trials_folder=str(folder.trials.absolute()))
+        with tempfile.TemporaryDirectory(prefix="yacstune-", ignore_cleanup_errors=True) as rays_own, stopper.listening():
+            tuner = tune.Tuner(
+                tune.with_resources(trainable, resources),
+                tune_config=tune.TuneConfig(
+                    search_alg=searcher,
+                    scheduler=scheduler,
+                    num_samples=remaining,
+                    reuse_actors=True,
+                    trial_name_creator=_trial_name,
+                    trial_dirname_creator=_trial_name,
+                ),
+                run_config=tune.RunConfig(
+                    name=folder.path.name,
+                    storage_path=rays_own,
+                    stop=stopper,
+                    callbacks=[EventCallback(stream)],
+                    verbose=0,
+                ),
+            )
+            tuner.fit()
+        if stopper.was_interrupted:
+            reason = "interrupted"
+        elif stopper.is_over_time() and len(history.in_state(*FINISHED)) < plan.options.num_samples:
+            reason = "time budget used up"
+    stream.emit(SEARCH_ENDED, reason=reason)
+    return stopper.was_interrupted
+
+
+def _trial_name(trial: Any) -> str:
+    return f"{trial.config['number']:04d}_{trial.config['id']}"
+
+
+def export_secrets(plan: SearchPlan) -> None:
+    """Puts secrets of .env into the environment, where workers that this process starts find them."""
+    for key in KEYS.values():
+        value = get_value(plan.base_cfg, key.name) if key.is_secret else ""
+        if value:
+            os.environ.setdefault(key.name, value)
+
