@@ -106,9 +106,23 @@ _key(
 
 # --- Data ----------------------------------------------------------------------------------------------------------
 _key("DATASET.NAME", "digits", Part("data set", ("digits", "image_folder")), "the data set, by its registered name")
-_key("DATASET.PATH_DATA_RAW", str(yacstune.PROJECT_ROOT / "data/raw"), Path(), "folder of the images as they came", searchable=False)
-_key("DATASET.PATH_DATA_PROCESSED", str(yacstune.PROJECT_ROOT / "data/processed"), Path(), "folder of what is made from them", searchable=False)
-_key("DATASET.VALIDATION_FRACTION", 0.2, Float(0, 1, True, True), "share of the images of each class kept for validation")
+_key(
+    "DATASET.PATH_DATA_RAW",
+    str(yacstune.PROJECT_ROOT / "data/raw"),
+    Path(),
+    "folder of the images as they came",
+    searchable=False,
+)
+_key(
+    "DATASET.PATH_DATA_PROCESSED",
+    str(yacstune.PROJECT_ROOT / "data/processed"),
+    Path(),
+    "folder of what is made from them",
+    searchable=False,
+)
+_key(
+    "DATASET.VALIDATION_FRACTION", 0.2, Float(0, 1, True, True), "share of the images of each class kept for validation"
+)
 _key("DATASET.SPLIT_SEED", 0, Int(0, 2**31 - 1), "seed of the split into training and validation images")
 _key("DATASET.RESIZE_SHAPE", (32, 32), TupleOf(Int(1, 4096), (2,)), "height and width of the model's input, in pixels")
 _key("DATASET.BATCH_SIZE", 32, Int(1), "images in one training step")
@@ -136,12 +150,19 @@ _key(
     TupleOf(Float(0, 255**2), (2,), ascending=True),
     "smallest and largest variance of the noise, in squared grey levels of 0..255",
 )
-_key(_AUGMENTATION + "BRIGHTNESS_CONTRAST_PROB", 0.0, _PROBABILITY, "chance that brightness and contrast change by up to 20 %")
+_key(
+    _AUGMENTATION + "BRIGHTNESS_CONTRAST_PROB",
+    0.0,
+    _PROBABILITY,
+    "chance that brightness and contrast change by up to 20 %",
+)
 _key(_AUGMENTATION + "GRID_DISTORTION_PROB", 0.0, _PROBABILITY, "chance that the image is bent along a grid")
 _key(_AUGMENTATION + "ROTATION_PROB", 0.0, _PROBABILITY, "chance that the image is rotated")
 _key(_AUGMENTATION + "ROTATION_DEGREE", 15.0, Float(0, 180), "largest rotation to either side, in degrees")
 _key(_AUGMENTATION + "HORIZONTAL_FLIP_PROB", 0.0, _PROBABILITY, "chance that left and right are swapped")
-_key(_AUGMENTATION + "CUTOUT_PROB", 0.0, _PROBABILITY, "chance that one rectangle, 10-30 % of each side, is blacked out")
+_key(
+    _AUGMENTATION + "CUTOUT_PROB", 0.0, _PROBABILITY, "chance that one rectangle, 10-30 % of each side, is blacked out"
+)
 _key(_AUGMENTATION + "GRID_MASK_PROB", 0.0, _PROBABILITY, "chance that a grid of squares is blacked out")
 _key(
     _AUGMENTATION + "MIXUP_ALPHA",
@@ -163,7 +184,9 @@ _key(
 )
 
 # --- Model ---------------------------------------------------------------------------------------------------------
-_key("MODEL.META_ARCHITECTURE", "baseline", Part("meta architecture", ("baseline",)), "how backbone and head are joined")
+_key(
+    "MODEL.META_ARCHITECTURE", "baseline", Part("meta architecture", ("baseline",)), "how backbone and head are joined"
+)
 _key(
     "MODEL.BACKBONE.NAME",
     "mobilenet_v2",
@@ -218,7 +241,12 @@ _key(
 )
 _key("MODEL.SOLVER.OPTIMIZER.NAME", "adamw", Part("optimizer", ("adam", "adamw", "sgd")), "the optimizer")
 _key("MODEL.SOLVER.OPTIMIZER.BASE_LR", 1e-3, Float(0, above_low=True), "learning rate that the schedule starts from")
-_key("MODEL.SOLVER.OPTIMIZER.WEIGHT_DECAY", 0.0, Float(0), "weight decay (decoupled in adamw, an L2 penalty in the others)")
+_key(
+    "MODEL.SOLVER.OPTIMIZER.WEIGHT_DECAY",
+    0.0,
+    Float(0),
+    "weight decay (decoupled in adamw, an L2 penalty in the others)",
+)
 _key("MODEL.SOLVER.OPTIMIZER.SGD.MOMENTUM", 0.9, Float(0, 1, below_high=True), "momentum of sgd")
 _key("MODEL.SOLVER.OPTIMIZER.SGD.NESTEROV", False, Bool(), "Nesterov's momentum in sgd; needs MOMENTUM above 0")
 _key(
@@ -279,14 +307,24 @@ _key(
     Part("loss", ("softmax_cross_entropy", "label_smoothing_cross_entropy", "weighted_focal_loss")),
     "the loss, summed over the tasks",
 )
-_key("MODEL.SOLVER.LOSS.EPS", 0.1, Float(0, 1, below_high=True), "share of the label spread by label_smoothing_cross_entropy")
+_key(
+    "MODEL.SOLVER.LOSS.EPS",
+    0.1,
+    Float(0, 1, below_high=True),
+    "share of the label spread by label_smoothing_cross_entropy",
+)
 _key(
     "MODEL.SOLVER.LOSS.OHEM_RATE",
     1.0,
     Float(0, 1, above_low=True),
     "online hard example mining: share of a batch, the images of highest loss, that is trained on; 1: all",
 )
-_key("MODEL.SOLVER.LOSS.FOCAL_LOSS.GAMMA", 2.0, Float(0, 100), "how much weighted_focal_loss turns to hard images; 0: not")
+_key(
+    "MODEL.SOLVER.LOSS.FOCAL_LOSS.GAMMA",
+    2.0,
+    Float(0, 100),
+    "how much weighted_focal_loss turns to hard images; 0: not",
+)
 
 # Keys that are filled in from other choices when a model is built, unless given by hand; dumped as comments.
 DERIVED = ("MODEL.HEAD.INPUT_DIM", "MODEL.HEAD.OUTPUT_DIMS")

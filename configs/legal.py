@@ -238,7 +238,7 @@ class Maybe(Rule):
 def _read_sequence(text: str) -> Any:
     """Reads `(160, 160)`, `[128]` or `[a, b]`; bare words are text."""
     stripped = text.strip()
-    if not (stripped[:1] + stripped[-1:]) in ("()", "[]"):
+    if (stripped[:1] + stripped[-1:]) not in ("()", "[]"):
         raise ValueError("not a list")
     try:
         return ast.literal_eval(stripped)

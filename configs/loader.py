@@ -77,7 +77,9 @@ def read_setting(setting: Setting, problems: list[str]) -> Any:
         return key.rule.read(setting.value)
     except (ValueError, OverflowError) as error:
         hint = str(error) if str(error).startswith(" Did you mean") else ""
-        problems.append(f"{setting.source}: {key.name}: found {shown(key, setting.value)}, allowed is {key.rule.allowed}.{hint}")
+        problems.append(
+            f"{setting.source}: {key.name}: found {shown(key, setting.value)}, allowed is {key.rule.allowed}.{hint}"
+        )
         return _REFUSED
 
 

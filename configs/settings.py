@@ -91,10 +91,11 @@ def settings_from_environment(problems: list[str], environ: Mapping[str, str] | 
     """
     found: dict[str, Setting] = {}
     file = find_dotenv(usecwd=True)
-    given = [(name, value, f".env ({file})") for name, value in (dotenv_values(file) if file else {}).items()]
-    for name, value in (os.environ if environ is None else environ).items():
+    from_file = dotenv_values(file) if file else {}
+    given = [(name, value, f".env ({file})") for name, value in from_file.items()]
+    for name, text in (os.environ if environ is None else environ).items():
         if name not in NODES:
-            given.append((name, value, f"environment variable {name}"))
+            given.append((name, text, f"environment variable {name}"))
     for name, value, source in given:
         key = name.replace("__", ".")
         if key.split(".")[0] not in TOP_LEVEL:

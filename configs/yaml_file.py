@@ -36,7 +36,7 @@ class _Loader(yaml.SafeLoader):
         mapping = YamlMap()
         yield mapping
         mapping.file, mapping.line, mapping.lines = self.file, node.start_mark.line + 1, {}
-        own_keys = {}
+        own_keys: dict[str, int] = {}
         for key_node, _ in node.value:
             key = str(self.construct_object(key_node))
             line = key_node.start_mark.line + 1

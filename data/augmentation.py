@@ -9,9 +9,9 @@ import warnings
 
 os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
 
-import albumentations as A  # noqa: E402
-import numpy as np  # noqa: E402
-from yacs.config import CfgNode  # noqa: E402
+import albumentations as A
+import numpy as np
+from yacs.config import CfgNode
 
 CUTOUT_SIDE = (0.1, 0.3)  # of the image's side
 GRID_MASK_RATIO = 0.4  # of a grid cell's side
@@ -41,7 +41,11 @@ class Augmentation:
 def _transforms(cfg: CfgNode) -> list[A.BasicTransform | A.BaseCompose]:
     odd_blur = tuple(size + 1 - size % 2 for size in cfg.BLUR_LIMIT)
     noise_std = tuple(variance**0.5 / 255 for variance in cfg.GAUSS_VAR_LIMIT)
-    blurs = [A.MotionBlur(blur_limit=odd_blur, p=1), A.MedianBlur(blur_limit=odd_blur, p=1), A.Blur(blur_limit=odd_blur, p=1)]
+    blurs = [
+        A.MotionBlur(blur_limit=odd_blur, p=1),
+        A.MedianBlur(blur_limit=odd_blur, p=1),
+        A.Blur(blur_limit=odd_blur, p=1),
+    ]
     transforms = [
         A.HorizontalFlip(p=cfg.HORIZONTAL_FLIP_PROB),
         A.Rotate(limit=cfg.ROTATION_DEGREE, p=cfg.ROTATION_PROB),

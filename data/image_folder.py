@@ -47,9 +47,8 @@ def build_image_folder(dataset_cfg: CfgNode) -> ImageData:
     files = {f.name: sorted(p for p in f.rglob("*") if p.suffix.lower() in SUFFIXES) for f in folders}
     empty = [name for name, paths in files.items() if not paths]
     if empty:
-        raise ConfigError(
-            f"DATASET.PATH_DATA_RAW: no images ({', '.join(SUFFIXES)}) in {', '.join(str(root / name) for name in empty)}"
-        )
+        places = ", ".join(str(root / name) for name in empty)
+        raise ConfigError(f"DATASET.PATH_DATA_RAW: no images ({', '.join(SUFFIXES)}) in {places}")
     if len(files) < 2:
         found = f"only the folder {folders[0].name}" if folders else "no folders"
         raise ConfigError(f"DATASET.PATH_DATA_RAW: {root} holds {found}; expected one folder a class, two or more")

@@ -26,7 +26,9 @@ class EventCallback(tune.Callback):
         config = trial.config
         self._stream.emit(TRIAL_STARTED, config["number"], id=config["id"], params=config["params"])
 
-    def on_trial_result(self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any) -> None:
+    def on_trial_result(
+        self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
+    ) -> None:
         if FAILURE not in result:
             metrics = {name: result[name] for name in METRICS}
             self._stream.emit(TRIAL_REPORTED, trial.config["number"], metrics=metrics, pid=result["pid"])

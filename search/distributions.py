@@ -46,7 +46,7 @@ class Distribution:
         return value
 
     def probes(self) -> list[Any]:
-        """Returns values that are legal for a key only if all values of the distribution are: ends and a value between."""
+        """Returns both ends and a value between: if they are legal for a key, all values are."""
         raise NotImplementedError
 
     def to_yaml(self) -> dict[str, Any]:
@@ -193,7 +193,9 @@ def _read_range(word: str, arguments: Any) -> Distribution:
     low, high = _read_numbers(word, arguments, ("low", "high"), whole)
     last = "the first that is not sampled" if whole else "not sampled itself"
     if low >= high - (1 if whole else 0):
-        raise ConfigError(f"{word}: low {low} and high {high} leave nothing to sample (high is {last}); write a constant?")
+        raise ConfigError(
+            f"{word}: low {low} and high {high} leave nothing to sample (high is {last}); write a constant?"
+        )
     if "log" in word and low <= 0:
         raise ConfigError(f"{word}: low is {low}, but a logarithmic range starts above 0")
     return IntRange(word, low, high) if whole else FloatRange(word, low, high)
@@ -211,7 +213,9 @@ def _read_quantised(word: str, arguments: Any) -> Distribution:
 
 def _read_choice(word: str, arguments: Any) -> Distribution:
     if not isinstance(arguments, list) or len(arguments) < 2:
-        raise ConfigError(f"choice: found {arguments!r}, expected a list of two values or more; write a constant for one")
+        raise ConfigError(
+            f"choice: found {arguments!r}, expected a list of two values or more; write a constant for one"
+        )
     if any(isinstance(value, dict) for value in arguments):
         raise ConfigError("choice: mappings as values are not supported by this version")
     try:

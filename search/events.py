@@ -64,8 +64,8 @@ class EventLog:
             raise ConfigError(f"{self.path}: is not an event log of a search: {error}") from None
         if events and events[0].data.get("version") != VERSION:
             raise ConfigError(
-                f"{self.path}: was written by another version of yacstune (format {events[0].data.get('version')}, this "
-                f"one has {VERSION}); finish the search with that version, or start a new one"
+                f"{self.path}: was written by another version of yacstune, in format {events[0].data.get('version')}; "
+                f"this version has format {VERSION}: finish the search with that version, or start a new one"
             )
         return events
 

@@ -154,7 +154,8 @@ def _read_resources(value: Any, where: str, problems: list[str]) -> dict[str, fl
 
 def _choice_reader(known: dict[str, dict[str, Rule]]) -> Callable[[Any], Choice]:
     def read(value: Any) -> Choice:
-        name, options = value, {}
+        name: Any = value
+        options: Any = None
         if isinstance(value, dict) and len(value) == 1:
             ((name, options),) = value.items()
         if name not in known or not isinstance(options or {}, dict):

@@ -101,7 +101,7 @@ def make_plan(
         ConfigError: with every mistake that was found.
     """
     problems: list[str] = []
-    flags = {
+    flags: dict[str, Any] = {
         "num_samples": num_samples,
         "time_budget": time_budget,
         "cpus_per_trial": cpus_per_trial,
@@ -144,9 +144,7 @@ def _build(settings: list[Setting], problems: list[str]) -> CfgNode | None:
         return None
 
 
-def _misfits(
-    space: Space, options: SearchOptions, parameters: dict[str, Parameter], base_cfg: CfgNode
-) -> list[str]:
+def _misfits(space: Space, options: SearchOptions, parameters: dict[str, Parameter], base_cfg: CfgNode) -> list[str]:
     """Returns what is wrong between the parts of a plan."""
     problems = []
     if not parameters:
@@ -161,8 +159,8 @@ def _misfits(
     if options.scheduler.name == "asha":
         if TOTAL_EPOCHS in parameters:
             problems.append(
-                f"{parameters[TOTAL_EPOCHS].source}: {TOTAL_EPOCHS} cannot be searched under asha, which compares trials "
-                "by their epoch; give it one value or use scheduler: none"
+                f"{parameters[TOTAL_EPOCHS].source}: {TOTAL_EPOCHS} cannot be searched under asha, which compares "
+                "trials by their epoch; give it one value or use scheduler: none"
             )
         grace = options.scheduler.options.get("grace_period", 1)
         if grace > base_cfg.MODEL.SOLVER.TOTAL_EPOCHS:

@@ -64,8 +64,8 @@ class Results:
         trained = f"{len(record.rows)} of {self._plan.base_cfg.MODEL.SOLVER.TOTAL_EPOCHS} epochs trained"
         config = (self._folder.trials / record.name / "results" / "config.yaml").read_text()
         return (
-            f"# The best trial of this search: {record.name}, {metric} {row[metric]!r} in epoch {row['epoch']} ({trained}).\n"
-            f"# Retrain it with:\n#   {retrain_command(self._folder)}\n{config}"
+            f"# The best trial of this search: {record.name}, {metric} {row[metric]!r} in epoch {row['epoch']} "
+            f"({trained}).\n# Retrain it with:\n#   {retrain_command(self._folder)}\n{config}"
         )
 
 

@@ -1,9 +1,9 @@
 """Searches a space of configs.
 
-    python -m search.run --space spaces/head.yaml
-    python -m search.run --space spaces/head.yaml --num-samples 100 --time-budget 2h DATASET.BATCH_SIZE 64
-    python -m search.run --space spaces/head.yaml --dry-run
-    python -m search.run --space spaces/head.yaml --resume
+python -m search.run --space spaces/head.yaml
+python -m search.run --space spaces/head.yaml --num-samples 100 --time-budget 2h DATASET.BATCH_SIZE 64
+python -m search.run --space spaces/head.yaml --dry-run
+python -m search.run --space spaces/head.yaml --resume
 """
 
 import argparse
@@ -31,11 +31,17 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--space", metavar="YAML", help="the space file; needed unless a search is resumed with -o")
-    parser.add_argument("-o", "--output", metavar="DIR", help="folder of the search; experiments/<space>[-N] without it")
+    parser.add_argument(
+        "-o", "--output", metavar="DIR", help="folder of the search; experiments/<space>[-N] without it"
+    )
     parser.add_argument("--cfg", metavar="YAML", help="experiment to search around; replaces the space's base")
     parser.add_argument("--num-samples", metavar="N", type=_read(Int(1).read), help="trials to make")
-    parser.add_argument("--time-budget", metavar="T", type=_read(read_duration), help="end after this time: 90s, 30m, 2h")
-    parser.add_argument("--gpus-per-trial", metavar="G", type=_read(Float(0).read), help="a fraction shares a GPU: 0.25")
+    parser.add_argument(
+        "--time-budget", metavar="T", type=_read(read_duration), help="end after this time: 90s, 30m, 2h"
+    )
+    parser.add_argument(
+        "--gpus-per-trial", metavar="G", type=_read(Float(0).read), help="a fraction shares a GPU: 0.25"
+    )
     parser.add_argument("--cpus-per-trial", metavar="C", type=_read(Float(0, above_low=True).read), help="CPU cores")
     parser.add_argument("--address", help="Ray cluster to use, or auto; without it, Ray is started on this machine")
     parser.add_argument("--resume", action="store_true", help="go on with a search that was interrupted")
@@ -78,7 +84,9 @@ def search(args: argparse.Namespace) -> int:
 
     from search.session import run_search  # here: it imports torch and Ray, which takes seconds
 
-    return run_search(plan, folder, args.address, args.resume, shlex.join(["python", "-m", "search.run", *sys.argv[1:]]))
+    return run_search(
+        plan, folder, args.address, args.resume, shlex.join(["python", "-m", "search.run", *sys.argv[1:]])
+    )
 
 
 def _plan(args: argparse.Namespace, space_path: str) -> SearchPlan:
@@ -105,8 +113,8 @@ def _plan_to_resume(args: argparse.Namespace, folder: SearchFolder) -> SearchPla
     if args.space or args.cfg or args.pairs:
         now = _plan(args, args.space or str(folder.space))
         changed = [
-            f"{folder.path}: {what} is not what this search was started with; a search goes on as it was: leave out what "
-            f"you changed, or start a new one without --resume"
+            f"{folder.path}: {what} is not what this search was started with, and a search goes on as it was; "
+            "leave out what you changed, or start a new one without --resume"
             for what, differs in (
                 ("the space", now.parameters_yaml() != before.parameters_yaml()),
                 ("the base config", now.base_yaml() != before.base_yaml()),

@@ -64,7 +64,7 @@ class TruthfulOptunaSearch(Searcher):
         self._unfinished = history.in_state(RUNNING, INTERRUPTED)
 
     def suggest(self, trial_id: str) -> dict[str, Any] | None:
-        """Returns the next trial for Ray: number, id, sample and how many epochs are known; None while there is no room."""
+        """Returns a trial for Ray (number, id, sample, how many epochs are known), or None while there is no room."""
         if len(self._open) >= self._slots:
             return None
         if self._unfinished:
@@ -141,4 +141,3 @@ def sample_id(params: dict[str, Any]) -> str:
 
 def _trial_config(number: int, id: str, params: dict[str, Any], heard: int) -> dict[str, Any]:
     return {"number": number, "id": id, "params": params, "heard": heard}
-

@@ -74,7 +74,9 @@ def read_space(path: str | Path) -> Space:
     walk = _SpaceWalk(problems)
     _mapping(tree, "space", problems, lambda m: walk.visit(m, ""), None)
     if not walk.parameters and not problems:
-        problems.append(f"{path}: nothing is sampled; give a key under space: a distribution, as in {{uniform: [0, 1]}}")
+        problems.append(
+            f"{path}: nothing is sampled; give a key under space: a distribution, as in {{uniform: [0, 1]}}"
+        )
     if problems:
         raise ConfigError(problems)
     return Space(
@@ -132,7 +134,9 @@ class _SpaceWalk:
 
     def _add_parameter(self, key: str, mapping: YamlMap, where: str) -> None:
         if not KEYS[key].searchable:
-            self._problems.append(f"{where}: {key} cannot be searched ({KEYS[key].meaning}); give it one value in the base")
+            self._problems.append(
+                f"{where}: {key} cannot be searched ({KEYS[key].meaning}); give it one value in the base"
+            )
             return
         try:
             distribution = read_distribution(mapping)

@@ -13,7 +13,7 @@ from configs.loader import build_cfg
 from configs.settings import Setting, settings_from_environment
 from search.plan import merge_sample
 from search.searcher import FAILURE, TOTAL_EPOCHS
-from trainable.fit import TrainingDiverged, fit
+from trainable.fit import TrainingDivergedError, fit
 from trainable.log_file import log_to
 from trainable.process_state import ProcessState
 from trainable.run_folder import RunFolder
@@ -46,7 +46,7 @@ def run_trial(config: dict[str, Any], base_cfg: dict[str, Any], trials_folder: s
                 tune.report({**row, TOTAL_EPOCHS: total_epochs})
 
             fit(cfg, report, folder, resume=True, heard=config["heard"])
-        except (ConfigError, TrainingDiverged) as error:
+        except (ConfigError, TrainingDivergedError) as error:
             # Not raised: Ray would give up this warm worker, which has done nothing wrong.
             tune.report({FAILURE: str(error)})
         except Exception:

@@ -104,7 +104,10 @@ def trial_resources(plan: SearchPlan, nodes: list[dict[str, Any]]) -> tuple[dict
         gpus = 0.0
     resources = {"cpu": cpus, **({"gpu": gpus} if gpus else {})}
     if trial_slots(resources, nodes) < 1:
-        has = ", ".join(f"{r.get('CPU', 0):g} CPU and {r.get('GPU', 0):g} GPU" for r in (n["Resources"] for n in nodes if n["Alive"]))
+        has = ", ".join(
+            f"{r.get('CPU', 0):g} CPU and {r.get('GPU', 0):g} GPU"
+            for r in (n["Resources"] for n in nodes if n["Alive"])
+        )
         raise ConfigError(
             f"a trial asks for {cpus:g} CPU and {gpus:g} GPU, but no node has as much ({has}); lower it with "
             "--cpus-per-trial and --gpus-per-trial, or under search: resources"
@@ -157,7 +160,10 @@ def run_trials(
             scheduler.replay(events)
         base_cfg = {key: get_value(plan.base_cfg, key) for key in KEYS if not KEYS[key].is_secret}
         trainable = tune.with_parameters(run_trial, base_cfg=base_cfg, trials_folder=str(folder.trials.absolute()))
-        with tempfile.TemporaryDirectory(prefix="yacstune-", ignore_cleanup_errors=True) as rays_own, stopper.listening():
+        with (
+            tempfile.TemporaryDirectory(prefix="yacstune-", ignore_cleanup_errors=True) as rays_own,
+            stopper.listening(),
+        ):
             tuner = tune.Tuner(
                 tune.with_resources(trainable, resources),
                 tune_config=tune.TuneConfig(
@@ -195,4 +201,3 @@ def export_secrets(plan: SearchPlan) -> None:
         value = get_value(plan.base_cfg, key.name) if key.is_secret else ""
         if value:
             os.environ.setdefault(key.name, value)
-

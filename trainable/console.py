@@ -15,7 +15,7 @@ from yacs.config import CfgNode
 
 from configs.metric_names import best_row
 from trainable.environment import describe_environment, differences
-from trainable.fit import TrainingDiverged, fit
+from trainable.fit import TrainingDivergedError, fit
 from trainable.log_file import log_to
 from trainable.run_folder import RunFolder
 from trainable.training import Metrics
@@ -49,7 +49,7 @@ def train_on_console(cfg: CfgNode, folder: RunFolder, resume: bool, recorded: di
 
         try:
             rows = fit(cfg, show, folder, resume, on_step=on_step)
-        except TrainingDiverged as error:
+        except TrainingDivergedError as error:
             print(f"error: {error}", file=sys.stderr)
             return NOT_FINISHED
         except KeyboardInterrupt:
@@ -57,7 +57,10 @@ def train_on_console(cfg: CfgNode, folder: RunFolder, resume: bool, recorded: di
             print(f"interrupted; go on with: python -m trainable.train -o {where} --resume", file=sys.stderr)
             return 130
     best = best_row(cfg.BEST_METRIC, rows)
-    console.print(f"best {cfg.BEST_METRIC} {best[cfg.BEST_METRIC]:.4f} in epoch {best['epoch']}; all files in {folder.path}", soft_wrap=True)
+    console.print(
+        f"best {cfg.BEST_METRIC} {best[cfg.BEST_METRIC]:.4f} in epoch {best['epoch']}; all files in {folder.path}",
+        soft_wrap=True,
+    )
     return 0
 
 

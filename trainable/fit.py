@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 Report = Callable[[Metrics, Path], None]
 
 
-class TrainingDiverged(RuntimeError):
+class TrainingDivergedError(RuntimeError):
     """A metric is not finite; training on would be of no use."""
 
 
@@ -54,7 +54,7 @@ def fit(
 
     Raises:
         ConfigError: a part or the data cannot be built from the config.
-        TrainingDiverged: a metric is nan or infinite.
+        TrainingDivergedError: a metric is nan or infinite.
     """
     device = configure_process(cfg)
     import_user_modules(cfg.USER_MODULES)
@@ -88,7 +88,7 @@ def _keep(training: Training, row: Metrics, folder: RunFolder) -> None:
     unusable = [name for name, value in row.items() if not math.isfinite(value)]
     if unusable:
         folder.append_metrics(row)
-        raise TrainingDiverged(
+        raise TrainingDivergedError(
             f"epoch {row['epoch']}: {', '.join(f'{name} is {row[name]}' for name in unusable)}; "
             "a lower MODEL.SOLVER.OPTIMIZER.BASE_LR usually helps"
         )

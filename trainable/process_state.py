@@ -17,6 +17,11 @@ import numpy as np
 import torch
 from yacs.config import CfgNode
 
+
+def _restore_warnings(filters: list[Any]) -> None:
+    warnings.filters[:] = filters  # type: ignore[index]  # a list, whatever typeshed says
+
+
 # Each entry of the state: how it is read, and how it is put back.
 _FLAGS: dict[str, tuple[Callable[[], Any], Callable[[Any], Any]]] = {
     "default dtype": (torch.get_default_dtype, torch.set_default_dtype),
@@ -27,7 +32,10 @@ _FLAGS: dict[str, tuple[Callable[[], Any], Callable[[Any], Any]]] = {
     "matmul precision": (torch.get_float32_matmul_precision, torch.set_float32_matmul_precision),
     "deterministic algorithms": (torch.get_deterministic_debug_mode, torch.set_deterministic_debug_mode),
     "cudnn.enabled": (lambda: torch.backends.cudnn.enabled, lambda v: setattr(torch.backends.cudnn, "enabled", v)),
-    "cudnn.benchmark": (lambda: torch.backends.cudnn.benchmark, lambda v: setattr(torch.backends.cudnn, "benchmark", v)),
+    "cudnn.benchmark": (
+        lambda: torch.backends.cudnn.benchmark,
+        lambda v: setattr(torch.backends.cudnn, "benchmark", v),
+    ),
     "cudnn.deterministic": (
         lambda: torch.backends.cudnn.deterministic,
         lambda v: setattr(torch.backends.cudnn, "deterministic", v),
@@ -38,7 +46,7 @@ _FLAGS: dict[str, tuple[Callable[[], Any], Callable[[Any], Any]]] = {
     "random of torch": (torch.get_rng_state, torch.set_rng_state),
     "working folder": (os.getcwd, os.chdir),
     "module path": (lambda: list(sys.path), lambda v: sys.path.__setitem__(slice(None), v)),
-    "warning filters": (lambda: list(warnings.filters), lambda v: warnings.filters.__setitem__(slice(None), v)),
+    "warning filters": (lambda: list(warnings.filters), _restore_warnings),
 }
 
 
@@ -85,10 +93,13 @@ def configure_process(cfg: CfgNode) -> torch.device:
 
 def rng_state() -> dict[str, Any]:
     """Returns the state of all generators, in types that torch.load accepts with weights_only."""
-    name, keys, position, has_gauss, cached = np.random.get_state()
+    numpy = np.random.get_state(legacy=False)
     return {
         "python": random.getstate(),
-        "numpy": (name, torch.from_numpy(keys.astype(np.int64)), position, has_gauss, cached),
+        "numpy": {
+            **numpy,
+            "state": {**numpy["state"], "key": torch.from_numpy(numpy["state"]["key"].astype(np.int64))},
+        },
         "torch": torch.get_rng_state(),
         "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
     }
@@ -98,8 +109,8 @@ def set_rng_state(state: dict[str, Any]) -> None:
     """Puts all generators back to what `rng_state` returned."""
     version, internal, gauss = state["python"]
     random.setstate((version, tuple(internal), gauss))
-    name, keys, position, has_gauss, cached = state["numpy"]
-    np.random.set_state((name, keys.numpy().astype(np.uint32), position, has_gauss, cached))
+    numpy = state["numpy"]
+    np.random.set_state({**numpy, "state": {**numpy["state"], "key": numpy["state"]["key"].numpy().astype(np.uint32)}})
     torch.set_rng_state(state["torch"])
     if state["cuda"] and torch.cuda.is_available():
         torch.cuda.set_rng_state_all(state["cuda"])

@@ -1,8 +1,8 @@
 """Trains one config.
 
-    python -m trainable.train -o experiments/digits --cfg configs/experiments/digits.yaml
-    python -m trainable.train -o experiments/big --cfg configs/experiments/digits.yaml DATASET.BATCH_SIZE 64
-    python -m trainable.train -o experiments/digits --resume
+python -m trainable.train -o experiments/digits --cfg configs/experiments/digits.yaml
+python -m trainable.train -o experiments/big --cfg configs/experiments/digits.yaml DATASET.BATCH_SIZE 64
+python -m trainable.train -o experiments/digits --resume
 """
 
 import argparse
@@ -81,7 +81,9 @@ def _check_folder(folder: RunFolder, cfg: CfgNode, args: argparse.Namespace) -> 
         if key not in FREE_ON_RESUME and get_value(before, key) != get_value(cfg, key)
     ]
     if changed:
-        raise ConfigError(f"{shown}: a run goes on with the config it had, but {'; '.join(changed)}; use another folder")
+        raise ConfigError(
+            f"{shown}: a run goes on with the config it had, but {'; '.join(changed)}; use another folder"
+        )
 
 
 if __name__ == "__main__":

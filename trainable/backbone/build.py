@@ -22,8 +22,9 @@ def build_backbone(backbone_cfg: CfgNode) -> nn.Module:
     elif timm.is_model(name):
         backbone = build_timm_backbone(backbone_cfg, name)
     else:
+        nearest = did_you_mean(name, [*BACKBONE_REGISTRY, *timm.list_models()])
         raise ConfigError(
-            f"MODEL.BACKBONE.NAME: unknown backbone {name!r}.{did_you_mean(name, [*BACKBONE_REGISTRY, *timm.list_models()])} "
+            f"MODEL.BACKBONE.NAME: unknown backbone {name!r}.{nearest} "
             f"Known: {', '.join(BACKBONE_REGISTRY)}, and every name in timm.list_models()"
         )
     if backbone_cfg.PRETRAINED_PATH:

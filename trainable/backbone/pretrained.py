@@ -43,8 +43,8 @@ def load_pretrained(backbone: nn.Module, path: str) -> None:
     )
     if not fitting:
         raise ConfigError(
-            f"MODEL.BACKBONE.PRETRAINED_PATH: none of the {len(weights)} tensors in {path} fits the backbone by name and "
-            f"shape; it holds {', '.join(list(weights)[:3])} ..., the backbone has {', '.join(list(own)[:3])} ..."
+            f"MODEL.BACKBONE.PRETRAINED_PATH: none of the {len(weights)} tensors in {path} fits the backbone by name "
+            f"and shape; it holds {', '.join(list(weights)[:3])} ..., the backbone has {', '.join(list(own)[:3])} ..."
         )
     backbone.load_state_dict(fitting, strict=False)
     left = [name for name in own if name not in fitting]

@@ -74,7 +74,9 @@ class TaskLoss(nn.Module):
         return losses.mean()
 
     def _summed(self, logits: Sequence[torch.Tensor], labels: torch.Tensor) -> torch.Tensor:
-        return torch.stack([self.image_loss(one.float(), labels[:, task]) for task, one in enumerate(logits)]).sum(dim=0)
+        return torch.stack([self.image_loss(one.float(), labels[:, task]) for task, one in enumerate(logits)]).sum(
+            dim=0
+        )
 
 
 def build_loss(loss_cfg: CfgNode) -> TaskLoss:

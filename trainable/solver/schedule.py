@@ -56,7 +56,9 @@ def build_multi_steps(scheduler_cfg: CfgNode, optimizer: Optimizer, epochs: int,
 
 
 @SCHEDULE_REGISTRY.register("reduce_on_plateau")
-def build_reduce_on_plateau(scheduler_cfg: CfgNode, optimizer: Optimizer, epochs: int, steps_per_epoch: int) -> Schedule:
+def build_reduce_on_plateau(
+    scheduler_cfg: CfgNode, optimizer: Optimizer, epochs: int, steps_per_epoch: int
+) -> Schedule:
     """The rate is multiplied by FACTOR when the validation loss has not fallen for PATIENCE epochs."""
     plateau = scheduler_cfg.PLATEAU
     return Schedule(
