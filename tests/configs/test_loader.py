@@ -1,0 +1,193 @@
+"""Precedence, errors and dumping of configs."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from configs.dump import dump_cfg, recorded_environment
+from configs.errors import ConfigError
+from configs.loader import build_cfg, load_cfg, with_values
+from configs.settings import Setting
+
+
+def write(text: str, name: str = "exp.yaml") -> str:
+    Path(name).write_text(text)
+    return name
+
+
+def errors_of(text: str, *pairs: str) -> str:
+    with pytest.raises(ConfigError) as caught:
+        load_cfg(write(text), pairs)
+    return str(caught.value)
+
+
+def test_defaults_alone():
+    cfg = load_cfg()
+    assert cfg.DATASET.NAME == "digits"
+    assert cfg.is_frozen()
+
+
+def test_each_step_of_the_precedence():
+    path = write("DATASET: {BATCH_SIZE: 8, NUM_WORKERS: 1}\nSEED: 1\nNUM_THREADS: 2\n")
+    Path(".env").write_text("SEED=5\nDATASET__NUM_WORKERS=3\n")
+    cfg = load_cfg(path, ["DATASET.BATCH_SIZE", "16"])
+    assert cfg.NUM_THREADS == 2  # YAML over defaults
+    assert cfg.DATASET.BATCH_SIZE == 16  # command line over YAML
+    assert cfg.SEED == 5  # .env over YAML
+    assert cfg.DATASET.NUM_WORKERS == 3  # with __ for dots
+
+
+def test_env_file_is_found_by_walking_up_and_the_process_environment_wins_over_it(monkeypatch, tmp_path):
+    Path(".env").write_text("DATASET.PATH_DATA_RAW=/from/file\nSEED=1\n")
+    (tmp_path / "deep" / "down").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "deep" / "down")
+    assert load_cfg().DATASET.PATH_DATA_RAW == "/from/file"
+    monkeypatch.setenv("SEED", "7")
+    assert load_cfg().SEED == 7
+
+
+def test_other_lines_of_env_are_left_alone_but_typing_errors_are_not():
+    Path(".env").write_text("WANDB_KEY=abc\nSEEDS=4\nMODELS__X=1\nexport EDITOR=vi\n")
+    load_cfg()
+    Path(".env").write_text("DATASET.PATH_DATA=/x\nMODEL=resnet\n")
+    with pytest.raises(ConfigError, match=r"unknown key 'DATASET.PATH_DATA'\. Did you mean") as caught:
+        load_cfg()
+    assert "MODEL: found 'resnet', but this is a group of keys" in str(caught.value)
+
+
+def test_the_name_of_a_node_in_the_process_environment_is_anybodys(monkeypatch):
+    monkeypatch.setenv("MODEL", "gpt")
+    load_cfg()
+
+
+def test_command_line_against_env_is_an_error_naming_both():
+    Path(".env").write_text("SEED=1\n")
+    with pytest.raises(ConfigError, match=r"command line: SEED is also set by \.env \(.*\.env\)"):
+        load_cfg(None, ["SEED", "2"])
+
+
+def test_a_plain_name_for_a_node():
+    cfg = load_cfg(write("MODEL: {BACKBONE: densenet121, SOLVER: {LOSS: weighted_focal_loss}}"))
+    assert cfg.MODEL.BACKBONE.NAME == "densenet121"
+    assert cfg.MODEL.SOLVER.LOSS.NAME == "weighted_focal_loss"
+
+
+def test_dotted_and_nested_keys_mean_the_same():
+    nested = load_cfg(write("MODEL:\n  HEAD:\n    DROPOUT: 0.5\n"))
+    assert nested == load_cfg(write("MODEL.HEAD.DROPOUT: 0.5\n")) == load_cfg(write("MODEL: {HEAD.DROPOUT: 0.5}\n"))
+
+
+def test_values_that_yaml_misreads():
+    cfg = load_cfg(write("MODEL.SOLVER.OPTIMIZER.BASE_LR: 1e-4\nDATASET.RESIZE_SHAPE: (16, 24)\n"))
+    assert cfg.MODEL.SOLVER.OPTIMIZER.BASE_LR == 1e-4
+    assert cfg.DATASET.RESIZE_SHAPE == (16, 24)
+
+
+def test_all_mistakes_at_once_with_line_key_value_and_what_is_allowed():
+    text = "MODEL:\n  HAED: 3\n  HEAD: {DROPOUT: 1.7}\nSEED: null\nDATASET: {BATCH_SIZE: 0, NUM_WORKERS: no}\n"
+    problems = errors_of(text, "MODEL.SOLVER.AMP", "fp61").splitlines()
+    assert problems == [
+        "exp.yaml, line 2: unknown key 'MODEL.HAED'. Did you mean 'MODEL.HEAD'?",
+        "exp.yaml, line 3: MODEL.HEAD.DROPOUT: found 1.7, allowed is a number at least 0 and below 1.",
+        "exp.yaml, line 4: SEED: found null, allowed is a whole number at least 0 and at most 2147483647.",
+        "exp.yaml, line 5: DATASET.BATCH_SIZE: found 0, allowed is a whole number at least 1.",
+        "exp.yaml, line 5: DATASET.NUM_WORKERS: found false, allowed is a whole number at least 0 and at most 256.",
+        "command line: MODEL.SOLVER.AMP: found 'fp61', allowed is one of none, bf16, fp16. Did you mean 'fp16'?",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("SEED: 1\nSEED: 2\n", "exp.yaml, line 2: key 'SEED' stands already in line 1"),
+        ("MODEL.HEAD.DROPOUT: 0.1\nMODEL: {HEAD: {DROPOUT: 0.2}}\n", "line 2: MODEL.HEAD.DROPOUT is given already"),
+        ("MODEL.HEAD.DROPOUT: .nan\n", "found nan"),
+        ("MODEL.SOLVER.OPTIMIZER.BASE_LR: .inf\n", "found inf"),
+        ("MODEL: [1, 2]\n", "MODEL: found [1, 2], but this is a group of keys"),
+        (
+            "MODEL.HEAD.NAME: simple_haed_module\n",
+            "unknown head 'simple_haed_module'. Did you mean 'simple_head_module'?",
+        ),
+        ("MODEL.HEAD.NAME: {x: 1}\n", "MODEL.HEAD.NAME: found"),
+        ("- a\n- b\n", "found list, expected `KEY: value` lines"),
+        ("SEED: [1\n", "not valid YAML"),
+        ("DATASET.TO_RGB: false\n", "images and backbone need the same number of channels"),
+        ("GCP_KEY: s3cret\n", "GCP_KEY is a secret"),
+        ("MODEL.HEAD.DROPOT: 0.1\n", "Did you mean 'MODEL.HEAD.DROPOUT'?"),
+        ("DROPOUT: 0.1\n", "Did you mean 'MODEL.HEAD.DROPOUT'?"),
+    ],
+)
+def test_mistakes_in_yaml(text, message):
+    problems = errors_of(text)
+    assert message in problems
+    assert "s3cret" not in problems
+
+
+def test_a_missing_file_names_its_neighbours():
+    write("", "digits.yaml")
+    with pytest.raises(ConfigError, match=r"digit\.yaml: no such file; \. holds digits\.yaml"):
+        load_cfg("digit.yaml")
+
+
+@pytest.mark.parametrize(
+    ("pairs", "message"),
+    [
+        (["SEED"], "'SEED' has no value; write KEY VALUE pairs"),
+        (["SEEED", "1"], "unknown key 'SEEED'. Did you mean 'SEED'?"),
+        (["SEED", "1", "SEED", "2"], "SEED is given already in command line"),
+    ],
+)
+def test_mistakes_on_the_command_line(pairs, message):
+    with pytest.raises(ConfigError) as caught:
+        load_cfg(None, pairs)
+    assert message in str(caught.value)
+
+
+def test_numpy_samples_are_coerced():
+    cfg = build_cfg([Setting("MODEL.HEAD.DROPOUT", np.float64(0.25), "x"), Setting("SEED", np.int64(3), "x")])
+    assert (cfg.MODEL.HEAD.DROPOUT, cfg.SEED) == (0.25, 3)
+    assert type(cfg.SEED) is int
+
+
+def test_a_failed_merge_leaves_the_base_as_it_was():
+    base = load_cfg()
+    before = base.clone()
+    with pytest.raises(ConfigError):
+        build_cfg([Setting("SEED", 5, "x"), Setting("DATASET.BATCH_SIZE", 0, "x")], base=base)
+    assert base == before
+
+
+def test_a_dumped_config_loads_back_to_an_equal_one():
+    cfg = load_cfg(
+        None,
+        [
+            *("MODEL.HEAD.HIDDEN_DIMS", "[256, 128]"),
+            *("MODEL.SOLVER.OPTIMIZER.BASE_LR", "3.3e-05"),
+            *("DATASET.PATH_DATA_RAW", "/a path/with: colon # and hash"),
+            *("USER_MODULES", "[a.b, c]"),
+        ],
+    )
+    assert load_cfg(write(dump_cfg(cfg))) == cfg
+
+
+def test_derived_values_are_dumped_as_comments_and_values_by_hand_as_values():
+    cfg = load_cfg(None, ["MODEL.HEAD.OUTPUT_DIMS", "[10]"])
+    text = dump_cfg(cfg, with_values(cfg, {"MODEL.HEAD.INPUT_DIM": 96}))
+    assert "    # INPUT_DIM: 96  (derived)\n" in text
+    assert "    OUTPUT_DIMS: [10]\n" in text
+    assert load_cfg(write(text)) == cfg
+
+
+def test_secrets_come_from_env_and_are_not_dumped():
+    Path(".env").write_text("GCP_KEY=s3cret\n")
+    cfg = load_cfg()
+    assert cfg.GCP_KEY == "s3cret"
+    assert "s3cret" not in dump_cfg(cfg)
+    assert "GCP_KEY" not in dump_cfg(cfg)
+
+
+def test_the_environment_travels_with_a_dumped_config():
+    environment = {"torch": "2", "cpu_capability": "AVX2"}
+    assert recorded_environment(write(dump_cfg(load_cfg(), environment=environment))) == environment
+    assert recorded_environment(write("SEED: 1\n")) == {}

@@ -1,0 +1,64 @@
+"""Registries, and the user's own modules."""
+
+from pathlib import Path
+
+import pytest
+
+from configs.errors import ConfigError
+from configs.registry import Registry, import_user_modules
+
+
+def test_decorator_and_function_form():
+    registry = Registry("head", "MODEL.HEAD.NAME")
+
+    @registry.register("a")
+    def build_a(head_cfg):
+        return "a built"
+
+    registry.register("b", lambda head_cfg: "b built")
+    assert registry["a"](None) == "a built"
+    assert registry["b"](None) == "b built"
+    assert list(registry) == ["a", "b"]
+    assert "a" in registry and "c" not in registry
+    assert build_a(None) == "a built"
+
+
+def test_a_name_twice_names_both_modules():
+    registry = Registry("head", "MODEL.HEAD.NAME")
+    registry.register("a", lambda cfg: None)
+    with pytest.raises(ConfigError, match=r"head 'a' is registered twice: in .*test_registry and in .*test_registry"):
+        registry.register("a", lambda cfg: None)
+
+
+def test_an_unknown_name_is_answered_with_the_nearest():
+    registry = Registry("head", "MODEL.HEAD.NAME")
+    registry.register("simple_head", lambda cfg: None)
+    with pytest.raises(ConfigError, match=r"MODEL.HEAD.NAME: unknown head 'simple_haed'. Did you mean 'simple_head'\?"):
+        registry["simple_haed"]
+
+
+def test_a_users_file_is_imported_once():
+    Path("mine.py").write_text("from pathlib import Path\nPath('count').open('a').write('x')\n")
+    module = str(Path("mine.py").absolute())
+    import_user_modules([module])
+    import_user_modules([module])
+    assert Path("count").read_text() == "x"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(None, "no such file"), ("1 / 0\n", r"ZeroDivisionError: division by zero \(.*bad_.*\.py, line 1\)")],
+)
+def test_a_users_file_that_fails(content, message, tmp_path):
+    path = tmp_path / f"bad_{content is None}.py"
+    if content:
+        path.write_text(content)
+    with pytest.raises(ConfigError, match=message):
+        import_user_modules([str(path)])
+
+
+def test_a_users_module_by_name_is_found_in_the_working_folder():
+    Path("findable_parts.py").write_text("LOADED = True\n")
+    import_user_modules(["findable_parts"])
+    with pytest.raises(ConfigError, match="USER_MODULES: no_such_module: cannot be imported"):
+        import_user_modules(["no_such_module"])

@@ -1,0 +1,55 @@
+"""Fixtures of all tests: an empty working folder, an environment without our keys, and one Ray for the session."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from configs.defaults import TOP_LEVEL
+from search.ray_environment import prepare_ray_environment
+
+prepare_ray_environment(address=None)  # before anything imports ray
+
+ROOT = Path(__file__).parent.parent
+TINY = str(ROOT / "tests" / "parts" / "tiny.py")  # a backbone that trains in milliseconds
+
+# The digits through a network that trains in a fraction of a second, with augmentation and dropout on.
+TINY_PAIRS = [
+    *("USER_MODULES", f"[{TINY}]"),
+    *("MODEL.BACKBONE.NAME", "tiny"),
+    *("DATASET.VALIDATION_FRACTION", "0.8"),
+    *("DATASET.RESIZE_SHAPE", "[8, 8]"),
+    *("DATASET.AUGMENTATION.ROTATION_PROB", "0.5"),
+    *("DATASET.AUGMENTATION.CUTOUT_PROB", "0.5"),
+    *("MODEL.HEAD.HIDDEN_DIMS", "[16]"),
+    *("MODEL.HEAD.DROPOUT", "0.2"),
+    *("MODEL.SOLVER.TOTAL_EPOCHS", "3"),
+    *("TENSORBOARD", "false"),
+]
+
+
+@pytest.fixture(autouse=True)
+def clean_surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each test works in an empty folder, and sees none of our keys in the environment."""
+    monkeypatch.chdir(tmp_path)
+    for name in list(os.environ):
+        if name.replace("__", ".").split(".")[0] in TOP_LEVEL:
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def ray_address() -> Iterator[str]:
+    """The address of a Ray with 2 CPUs that all tests share."""
+    from ray.cluster_utils import Cluster
+
+    folder = tempfile.mkdtemp(prefix="yt-", dir="/tmp")  # short: Ray's socket paths may have 107 characters
+    cluster = Cluster(
+        initialize_head=True,
+        head_node_args={"num_cpus": 2, "include_dashboard": False, "temp_dir": folder},
+    )
+    yield cluster.address
+    cluster.shutdown()
+    shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,86 @@
+"""Data sets: what they hold, how they are split, and what they say when they cannot be used."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from configs.errors import ConfigError
+from configs.loader import load_cfg
+from data.build import build_dataset
+
+
+def make_folder(images_per_class=4, classes=("cat", "dog")):
+    rng = np.random.default_rng(0)
+    for name in classes:
+        Path("birds", name).mkdir(parents=True)
+        for number in range(images_per_class):
+            cv2.imwrite(f"birds/{name}/{number}.png", rng.integers(0, 256, (12, 10, 3), dtype=np.uint8))
+    return load_cfg(None, ["DATASET.NAME", "image_folder", "DATASET.PATH_DATA_RAW", "birds"])
+
+
+def test_digits_are_the_real_ones():
+    data = build_dataset(load_cfg().DATASET)
+    assert data.images.shape == (1797, 8, 8)
+    assert (data.images.dtype, data.images.max()) == (np.uint8, 255)
+    assert data.class_counts == (10,)
+    assert data.labels[:3].tolist() == [[0], [1], [2]]
+
+
+def test_the_split_is_stratified_seeded_and_without_leak():
+    cfg = load_cfg(None, ["DATASET.VALIDATION_FRACTION", "0.25"]).DATASET
+    data = build_dataset(cfg)
+    assert not set(data.train_indices) & set(data.val_indices)
+    assert len(data.train_indices) + len(data.val_indices) == 1797
+    shares = np.bincount(data.labels[data.val_indices, 0]) / np.bincount(data.labels[:, 0])
+    assert np.allclose(shares, 0.25, atol=0.01)
+    again = build_dataset(cfg)
+    other = build_dataset(load_cfg(None, ["DATASET.VALIDATION_FRACTION", "0.25", "DATASET.SPLIT_SEED", "1"]).DATASET)
+    assert np.array_equal(data.val_indices, again.val_indices)
+    assert not np.array_equal(data.val_indices, other.val_indices)
+
+
+def test_a_folder_of_images():
+    data = build_dataset(make_folder().DATASET)
+    assert data.classes == {"class": ("cat", "dog")}
+    assert data.labels[:, 0].tolist() == [0] * 4 + [1] * 4
+    assert np.array_equal(data.images[0], cv2.imread("birds/cat/0.png")[:, :, ::-1])  # RGB
+
+
+def test_an_unreadable_image_is_named():
+    cfg = make_folder()
+    Path("birds/cat/0.png").write_text("no image")
+    with pytest.raises(ConfigError, match=r"birds/cat/0\.png: cannot be read as an image"):
+        build_dataset(cfg.DATASET).images[0]
+
+
+def test_a_missing_folder():
+    cfg = load_cfg(None, ["DATASET.NAME", "image_folder", "DATASET.PATH_DATA_RAW", "nowhere"])
+    with pytest.raises(ConfigError, match=r"DATASET.PATH_DATA_RAW: there is no folder .*/nowhere"):
+        build_dataset(cfg.DATASET)
+
+
+def test_one_class_only():
+    with pytest.raises(ConfigError, match="holds only the folder cat; expected one folder a class"):
+        build_dataset(make_folder(classes=("cat",)).DATASET)
+
+
+def test_a_class_without_images():
+    cfg = make_folder()
+    Path("birds/eel").mkdir()
+    with pytest.raises(ConfigError, match=r"no images .* in .*birds/eel"):
+        build_dataset(cfg.DATASET)
+
+
+def test_a_class_with_one_image():
+    with pytest.raises(ConfigError, match=r"each class needs at least 2 images.*cat \(1\), dog \(1\)"):
+        build_dataset(make_folder(images_per_class=1).DATASET)
+
+
+def test_a_split_that_cannot_hold_each_class():
+    cfg = make_folder(images_per_class=3)
+    cfg.defrost()
+    cfg.DATASET.VALIDATION_FRACTION = 0.01
+    with pytest.raises(ConfigError, match="VALIDATION_FRACTION: 0.01 of 6 images cannot hold each of 2 classes"):
+        build_dataset(cfg.DATASET)

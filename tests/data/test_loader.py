@@ -1,0 +1,105 @@
+"""Batches: prepared, augmented by (seed, epoch, index) alone, mixed."""
+
+import numpy as np
+import pytest
+import torch
+
+from configs.loader import load_cfg
+from data.build import build_dataset
+from data.loader import Loader, prepare, to_model_input
+from data.mixing import Mixing
+
+AUGMENTED = ["DATASET.AUGMENTATION.ROTATION_PROB", "0.7", "DATASET.AUGMENTATION.GAUSS_NOISE_PROB", "0.7"]
+
+
+def loader(*pairs: str, seed: int = 0, batch_size: int = 50) -> Loader:
+    cfg = load_cfg(None, ["DATASET.VALIDATION_FRACTION", "0.9", "DATASET.BATCH_SIZE", str(batch_size), *pairs]).DATASET
+    return Loader(build_dataset(cfg), cfg, seed)
+
+
+def epoch_of(batches) -> tuple[torch.Tensor, torch.Tensor]:
+    images, labels = zip(*batches, strict=True)
+    return torch.cat(images), torch.cat(labels)
+
+
+def test_prepare_gives_size_and_channels():
+    grey = np.arange(64, dtype=np.uint8).reshape(8, 8)
+    assert prepare(grey, (16, 24), True).shape == (16, 24, 3)
+    assert prepare(grey, (4, 4), False).shape == (4, 4, 1)
+    colour = np.zeros((8, 8, 3), dtype=np.uint8)
+    colour[:, :, 0] = 255  # red, in RGB
+    assert prepare(colour, (8, 8), False)[0, 0, 0] == 76  # 0.299 * 255
+    assert np.array_equal(prepare(grey, (8, 8), True)[:, :, 1], grey)
+
+
+def test_batches_have_the_documented_shapes():
+    images, labels = next(loader().train_batches(1))
+    assert (images.shape, images.dtype) == ((50, 3, 32, 32), torch.uint8)
+    assert (labels.shape, labels.dtype) == ((50, 1), torch.int64)
+    assert loader().steps_per_epoch == 3  # 179 images: an incomplete batch is left out
+    assert len(epoch_of(loader().val_batches())[0]) == 1618
+
+
+def test_a_set_smaller_than_a_batch_is_one_batch():
+    assert loader(batch_size=500).steps_per_epoch == 1
+
+
+def test_epochs_differ_and_repeat_by_the_seed():
+    first, second = epoch_of(loader(*AUGMENTED).train_batches(1)), epoch_of(loader(*AUGMENTED).train_batches(2))
+    again = epoch_of(loader(*AUGMENTED).train_batches(1))
+    other = epoch_of(loader(*AUGMENTED, seed=1).train_batches(1))
+    assert torch.equal(first[0], again[0]) and torch.equal(first[1], again[1])
+    assert not torch.equal(first[0], second[0])
+    assert not torch.equal(first[0], other[0])
+
+
+def test_workers_change_nothing():
+    alone = loader(*AUGMENTED)
+    helped = loader(*AUGMENTED, "DATASET.NUM_WORKERS", "2")
+    for epoch in (1, 2):
+        expected, got = epoch_of(alone.train_batches(epoch)), epoch_of(helped.train_batches(epoch))
+        assert torch.equal(expected[0], got[0]) and torch.equal(expected[1], got[1])
+
+
+def test_loading_leaves_the_models_random_numbers_alone():
+    torch.manual_seed(0)
+    before = torch.get_rng_state()
+    list(loader(*AUGMENTED).train_batches(1))
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_validation_images_are_never_augmented():
+    assert torch.equal(epoch_of(loader(*AUGMENTED).val_batches())[0], epoch_of(loader().val_batches())[0])
+
+
+def test_normalisation():
+    cfg = load_cfg(None, ["DATASET.NORMALIZE_MEAN", "[0.5, 0, 1]", "DATASET.NORMALIZE_STD", "[0.25]"]).DATASET
+    out = to_model_input(torch.full((1, 3, 1, 1), 255, dtype=torch.uint8), cfg, torch.device("cpu"))
+    assert out.flatten().tolist() == [2.0, 4.0, 0.0]
+
+
+def mixing(*pairs: str) -> Mixing:
+    return Mixing(load_cfg(None, list(pairs)).DATASET.AUGMENTATION, seed=0)
+
+
+def test_mixing_is_off_by_default():
+    images = torch.rand(4, 1, 8, 8)
+    mixed, _, own = mixing()(images, 1, 0)
+    assert own == 1.0 and torch.equal(mixed, images)
+
+
+def test_mixup_blends_images_by_the_weight_of_their_labels():
+    images = torch.rand(4, 1, 8, 8)
+    mixed, partners, own = mixing("DATASET.AUGMENTATION.MIXUP_ALPHA", "0.4")(images, 1, 0)
+    assert 0 < own < 1
+    assert torch.allclose(mixed, own * images + (1 - own) * images[partners])
+
+
+@pytest.mark.parametrize("step", range(5))
+def test_cutmix_pastes_a_rectangle_whose_area_is_the_partners_weight(step):
+    images = torch.arange(4.0).view(4, 1, 1, 1).expand(4, 1, 16, 16)
+    mix = mixing("DATASET.AUGMENTATION.CUTMIX_ALPHA", "1", "DATASET.AUGMENTATION.CUTMIX_PROB", "1")
+    mixed, partners, own = mix(images, 1, step)
+    for index, partner in enumerate(partners.tolist()):
+        if partner != index:
+            assert (mixed[index] == partner).float().mean().item() == pytest.approx(1 - own)

@@ -1,0 +1,63 @@
+"""Parts of a user, registered through USER_MODULES: small, quick, or misbehaving."""
+
+import os
+import random
+
+import numpy as np
+import torch
+from torch import nn
+
+from trainable.backbone.registry import BACKBONE_REGISTRY
+from trainable.head.registry import HEAD_REGISTRY
+from trainable.head.simple_head import build_simple_pred_head
+from trainable.solver.registry import LOSS_REGISTRY
+
+
+class TinyBackbone(nn.Module):
+    """One convolution."""
+
+    num_features = 8
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(channels, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(), nn.AdaptiveMaxPool2d(1), nn.Flatten()
+        )
+
+    def forward(self, images):
+        return self.layers(images)
+
+
+@BACKBONE_REGISTRY.register("tiny")
+def build_tiny(backbone_cfg):
+    return TinyBackbone(3 if backbone_cfg.RGB else 1)
+
+
+@HEAD_REGISTRY.register("spoiling_head")
+def build_spoiling_head(head_cfg):
+    """Leaves the process in a state in which nobody would like to train."""
+    head = build_simple_pred_head(head_cfg)
+    random.seed(1)
+    np.random.seed(1)
+    torch.manual_seed(1)
+    torch.set_num_threads(2)
+    torch.set_default_dtype(torch.float64)
+    torch.backends.cudnn.benchmark = True
+    torch.backends.cudnn.deterministic = True
+    torch.use_deterministic_algorithms(True)
+    os.environ["SEED"] = "99"
+    os.environ["MODEL__HEAD__DROPOUT"] = "0.5"
+    os.chdir("/")
+    return head
+
+
+@HEAD_REGISTRY.register("raising_head")
+def build_raising_head(head_cfg):
+    if head_cfg.DROPOUT > 0.01:  # so that the check before a search passes
+        raise RuntimeError("this head always raises")
+    return build_simple_pred_head(head_cfg)
+
+
+@LOSS_REGISTRY.register("nan_loss")
+def build_nan_loss(loss_cfg):
+    return lambda logits, labels: logits.sum(dim=1) * float("nan")

@@ -1,0 +1,151 @@
+"""The training loop: what it leaves, that it repeats exactly, resumes exactly, and says when it cannot go on."""
+
+import csv
+from pathlib import Path
+
+import pytest
+import torch
+
+from configs.errors import ConfigError
+from configs.loader import load_cfg
+from configs.metric_names import METRICS
+from tests.conftest import TINY_PAIRS
+from trainable.checkpoint import load_checkpoint
+from trainable.fit import TrainingDivergedError, fit
+from trainable.run_folder import RunFolder
+
+
+def tiny_cfg(*pairs: str):
+    given = dict(zip(TINY_PAIRS[::2], TINY_PAIRS[1::2], strict=True)) | dict(zip(pairs[::2], pairs[1::2], strict=True))
+    return load_cfg(None, [text for pair in given.items() for text in pair])
+
+
+def train(name: str, *pairs: str, resume: bool = False, stop_after: int = 99, heard: int | None = None):
+    """Trains in a folder; returns the reported rows without their seconds."""
+    seen = []
+
+    def report(row, checkpoint):
+        assert load_checkpoint(checkpoint)["epoch"] >= row["epoch"]
+        seen.append({key: value for key, value in row.items() if key != "seconds"})
+        if row["epoch"] == stop_after:
+            raise KeyboardInterrupt
+
+    try:
+        fit(tiny_cfg(*pairs), report, RunFolder(name), resume=resume, heard=heard)
+    except KeyboardInterrupt:
+        pass
+    return seen
+
+
+def test_files_and_metrics():
+    rows = train("run", "TENSORBOARD", "true")
+    assert [row["epoch"] for row in rows] == [1, 2, 3]
+    assert {"results", "latest.pt", "best.pt", "model_backups", "tensorboard"} <= {
+        p.name for p in Path("run").iterdir()
+    }
+    assert sorted(p.name for p in Path("run/model_backups").iterdir()) == [f"epoch_000{n}.pt" for n in (1, 2, 3)]
+    with open("run/results/metrics.csv") as file:
+        reader = csv.DictReader(file)
+        assert tuple(reader.fieldnames or ()) == tuple(METRICS)
+        for row, expected in zip(reader, rows, strict=True):
+            assert {key: float(row[key]) for key in expected} == expected  # all digits are there
+    assert list(Path("run/tensorboard").iterdir())
+    assert rows[-1]["train_loss"] < rows[0]["train_loss"]
+
+
+def test_the_config_it_leaves_trains_to_the_same_numbers():
+    rows = train("run")
+    cfg = load_cfg("run/results/config.yaml")
+    again = []
+    torch.manual_seed(123)  # whatever happened before in the process
+    torch.rand(10)
+    fit(cfg, lambda row, _: again.append({k: v for k, v in row.items() if k != "seconds"}), RunFolder("again"))
+    assert again == rows
+
+
+def test_the_seed_matters():
+    assert train("a") != train("b", "SEED", "1")
+
+
+@pytest.mark.parametrize("schedule", ["reduce_on_plateau", "OneCycleLR", "multi_steps"])
+def test_a_resumed_run_equals_an_uninterrupted_one(schedule):
+    pairs = ("MODEL.SOLVER.SCHEDULER.NAME", schedule, "DATASET.AUGMENTATION.MIXUP_ALPHA", "0.4")
+    whole = train("whole", *pairs)
+    first = train("parts", *pairs, stop_after=1)
+    rest = train("parts", *pairs, resume=True)
+    assert first + rest == whole
+    assert [row["epoch"] for row in RunFolder("parts").read_metrics()] == [1, 2, 3]
+    state, expected = load_checkpoint("parts/latest.pt"), load_checkpoint("whole/latest.pt")
+    assert all(torch.equal(state["model"][name], expected["model"][name]) for name in expected["model"])
+
+
+def test_epochs_that_nobody_heard_of_are_reported_without_being_trained_again():
+    whole = train("run")
+    assert train("run", resume=True, heard=1) == whole[1:]
+    assert train("run", resume=True) == []
+
+
+def test_damage_to_the_latest_checkpoint_costs_only_its_epoch(caplog):
+    whole = train("run", stop_after=2) + train("other")[2:]
+    latest = Path("run/latest.pt")
+    latest.write_bytes(latest.read_bytes()[:-50])
+    Path("run/model_backups/epoch_0002.pt").write_bytes(b"")
+    assert train("run", resume=True) == whole[1:]
+    assert "latest.pt: damaged" in caplog.text
+
+
+def test_resume_path_goes_on_in_another_folder():
+    whole = train("whole")
+    train("first", stop_after=2)
+    assert train("second", "RESUME_PATH", str(Path("first/latest.pt"))) == whole[2:]
+    assert len(RunFolder("second").read_metrics()) == 3
+    with pytest.raises(ConfigError, match="RESUME_PATH: cannot go on from it"):
+        train("third", "RESUME_PATH", "nothing.pt")
+    with pytest.raises(ConfigError, match="RESUME_PATH: cannot go on from it"):
+        train("fourth", "RESUME_PATH", "first/latest.pt", "MODEL.HEAD.HIDDEN_DIMS", "[3]")
+
+
+def test_the_best_epoch_is_kept_by_its_metric():
+    for metric, better in (("train_loss", min), ("val_acc", max)):
+        rows = train(metric, "BEST_METRIC", metric, "MODEL.SOLVER.OPTIMIZER.BASE_LR", "0.05")
+        best = better(rows, key=lambda row: row[metric])
+        assert load_checkpoint(f"{metric}/best.pt")["epoch"] == best["epoch"]
+
+
+@pytest.mark.parametrize(("limit", "kept"), [("0", 0), ("2", 2), ("null", 3)])
+def test_the_number_of_backups(limit, kept):
+    train("run", "MODEL_BACKUPS", limit)
+    assert len(RunFolder("run").backup_files()) == kept
+
+
+def test_a_metric_that_is_not_finite_ends_the_run():
+    with pytest.raises(TrainingDivergedError, match="epoch 1: train_loss is nan, val_loss is nan"):
+        train("run", "MODEL.SOLVER.LOSS.NAME", "nan_loss")
+    assert not Path("run/latest.pt").exists()
+
+
+def test_checkpoints_carry_config_and_class_names():
+    train("run")
+    state = load_checkpoint("run/best.pt")
+    assert state["classes"] == {"digit": [str(n) for n in range(10)]}
+    assert "INPUT_DIM: 8  (derived)" in state["config"]
+
+
+def test_secrets_are_in_no_file(monkeypatch):
+    monkeypatch.setenv("GCP_KEY", "s3cret")
+    train("run", "TENSORBOARD", "true")
+    files = [path for path in Path("run").rglob("*") if path.is_file()]
+    assert files and not any(b"s3cret" in path.read_bytes() for path in files)
+
+
+def test_reduced_precision_trains():
+    rows = train("run", "MODEL.SOLVER.AMP", "bf16")
+    assert rows[-1]["train_loss"] < rows[0]["train_loss"]
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("amp", ["none", "bf16", "fp16"])
+def test_deterministic_on_a_gpu(amp):
+    pairs = ("DETERMINISTIC", "true", "MODEL.SOLVER.AMP", amp)
+    assert train("a", *pairs) == train("b", *pairs)

@@ -1,0 +1,87 @@
+"""The command for one run: its exit status, messages and folder rules. Training itself is tested in test_fit.py."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import TINY_PAIRS
+from trainable.train import main
+
+
+def run(*arguments: str) -> int:
+    return main([*arguments, *TINY_PAIRS])
+
+
+def test_trains_and_says_where_everything_is(capsys):
+    assert run("-o", "exp/a") == 0
+    out = capsys.readouterr().out
+    assert "epoch   3/3" in out
+    assert "best val_score" in out and str(Path("exp/a").absolute()) in out
+    assert Path("exp/a/train.log").read_text().count("epoch") >= 3
+
+
+def test_a_folder_in_use_is_refused_unless_resumed(capsys):
+    assert run("-o", "a") == 0
+    before = {path: path.read_bytes() for path in Path("a").rglob("*") if path.is_file()}
+    assert run("-o", "a") == 2
+    assert (
+        "error: a: the folder is in use; give another one with -o, or go on in it with --resume"
+        in capsys.readouterr().err
+    )
+    assert {path: path.read_bytes() for path in Path("a").rglob("*") if path.is_file()} == before
+    assert main(["-o", "a", "--resume"]) == 0
+
+
+def test_resuming_with_another_config_is_refused(capsys):
+    assert run("-o", "a") == 0
+    assert main(["-o", "a", "--resume", "--cfg", "a/results/config.yaml", "SEED", "3"]) == 2
+    assert "SEED was 0 and is 3 now" in capsys.readouterr().err
+
+
+def test_nothing_to_resume(capsys):
+    assert run("-o", "nothing", "--resume", "--cfg", "x.yaml") == 2
+    Path("x.yaml").write_text("")
+    assert run("-o", "nothing", "--resume", "--cfg", "x.yaml") == 2
+    assert "nothing: nothing to resume" in capsys.readouterr().err
+    assert not Path("nothing").exists()
+
+
+def test_output_wins_over_the_config(monkeypatch):
+    monkeypatch.setenv("OUTPUT_PATH", "from_env")
+    assert run("-o", "from_flag") == 0
+    assert Path("from_flag/latest.pt").exists() and not Path("from_env").exists()
+
+
+def test_without_a_folder(capsys):
+    assert main([]) == 2
+    assert "Give a folder with -o" in capsys.readouterr().err
+
+
+def test_a_diverging_run_has_its_own_exit_status(capsys):
+    assert main(["-o", "a", *TINY_PAIRS, "MODEL.SOLVER.LOSS.NAME", "nan_loss"]) == 3
+    assert "epoch 1: train_loss is nan" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--cfg", "missing.yaml"], "missing.yaml: no such file"),
+        (["SEEED", "1"], "unknown key 'SEEED'. Did you mean 'SEED'?"),
+        (["DATASET.NAME", "image_folder", "DATASET.PATH_DATA_RAW", "nowhere"], "there is no folder"),
+        (["MODEL.BACKBONE", "resnet_18"], "Did you mean 'resnet18'?"),
+    ],
+)
+def test_mistakes(arguments, message, capsys):
+    assert main(["-o", "a", *arguments]) == 2
+    captured = capsys.readouterr()
+    assert message in captured.err
+    assert "Traceback" not in captured.err
+
+
+def test_a_different_cpu_is_told(capsys):
+    assert run("-o", "a") == 0
+    text = Path("a/results/config.yaml").read_text()
+    assert '"cpu_capability": "' in text
+    Path("moved.yaml").write_text(text.replace('"cpu_capability": "', '"cpu_capability": "Z80 and '))
+    assert main(["-o", "b", "--cfg", "moved.yaml"]) == 0
+    assert "numbers may differ in their last digits: cpu_capability Z80 and" in capsys.readouterr().err
