@@ -87,6 +87,8 @@ def shown(key: Key, value: Any) -> str:
     """A value for a message: as YAML would write it, secrets masked, never longer than a line."""
     if key.is_secret:
         return "(a secret)"
+    if isinstance(value, float):
+        return f"{value:.10g}"  # 1.7 for the last float below it
     text = {None: "null", True: "true", False: "false"}.get(value) if isinstance(value, bool | None) else repr(value)
     return text if text is not None and len(text) <= 80 else f"{text!s:.77}..."
 

@@ -46,7 +46,7 @@ class Distribution:
         return value
 
     def probes(self) -> list[Any]:
-        """Returns both ends and a value between: if they are legal for a key, all values are."""
+        """Returns a value between the ends, and both ends: if they are legal for a key, all values are."""
         raise NotImplementedError
 
     def to_yaml(self) -> dict[str, Any]:
@@ -72,7 +72,7 @@ class FloatRange(Distribution):
         return FloatDistribution(self.low, self._last, log=self.word == "loguniform")
 
     def probes(self) -> list[Any]:
-        return [self.low, self._last, self.low + (self.high - self.low) / math.pi]
+        return [self.low + (self.high - self.low) / math.pi, self.low, self._last]
 
     def to_yaml(self) -> dict[str, Any]:
         return {self.word: [self.low, self.high]}

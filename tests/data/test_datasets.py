@@ -82,5 +82,5 @@ def test_a_split_that_cannot_hold_each_class():
     cfg = make_folder(images_per_class=3)
     cfg.defrost()
     cfg.DATASET.VALIDATION_FRACTION = 0.01
-    with pytest.raises(ConfigError, match="VALIDATION_FRACTION: 0.01 of 6 images cannot hold each of 2 classes"):
+    with pytest.raises(ConfigError, match=r"VALIDATION_FRACTION: 0\.01 of 6 images cannot hold each of 2 classes"):
         build_dataset(cfg.DATASET)

@@ -1,5 +1,6 @@
 """The training loop: what it leaves, that it repeats exactly, resumes exactly, and says when it cannot go on."""
 
+import contextlib
 import csv
 from pathlib import Path
 
@@ -30,10 +31,8 @@ def train(name: str, *pairs: str, resume: bool = False, stop_after: int = 99, he
         if row["epoch"] == stop_after:
             raise KeyboardInterrupt
 
-    try:
+    with contextlib.suppress(KeyboardInterrupt):
         fit(tiny_cfg(*pairs), report, RunFolder(name), resume=resume, heard=heard)
-    except KeyboardInterrupt:
-        pass
     return seen
 
 

@@ -1,0 +1,295 @@
+"""Whole searches: real Ray, real Optuna, real training, real files."""
+
+import contextlib
+import io
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from configs.loader import load_cfg
+from search.events import TRIAL_REPORTED, TRIAL_STARTED, TRIAL_STOPPED, EventLog
+from search.history import DONE, FAILED, FINISHED, STOPPED, History
+from search.options import SearchOptions
+from search.run import main
+from search.scheduler import build_scheduler
+from tests.conftest import ROOT, TINY, TINY_PAIRS
+from trainable.fit import fit
+from trainable.run_folder import RunFolder
+
+EPOCHS = 9
+
+
+def write_space(folder: Path, space: str, search: str = "", **changes: str) -> Path:
+    """Writes a space over the tiny network; changes are values of config keys, with __ for dots."""
+    pairs = dict(zip(TINY_PAIRS[::2], TINY_PAIRS[1::2], strict=True)) | {"MODEL.SOLVER.TOTAL_EPOCHS": str(EPOCHS)}
+    pairs |= {key.replace("__", "."): value for key, value in changes.items()}
+    base = folder / "base.yaml"
+    base.write_text("".join(f"{key}: {value}\n" for key, value in pairs.items()))
+    path = folder / "tiny_space.yaml"
+    path.write_text(f"base: base.yaml\nsearch: {{{search}}}\nspace: {{{space}}}\n")
+    return path
+
+
+RATE = "MODEL.SOLVER.OPTIMIZER.BASE_LR: {loguniform: [1e-4, 1e-1]}"
+
+
+def without_seconds(rows: list[dict]) -> list[dict]:
+    return [{name: value for name, value in row.items() if name != "seconds"} for row in rows]
+
+
+def train_again(trial_folder: Path, name: str) -> list[dict]:
+    """Trains a trial's config from scratch in this process."""
+    rows = fit(load_cfg(trial_folder / "results" / "config.yaml"), lambda row, path: None, RunFolder(name))
+    return without_seconds(rows)
+
+
+@pytest.fixture(scope="module")
+def searched(ray_address: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]:
+    """A finished search of twelve trials, two at a time: its folder, and what it printed."""
+    folder = tmp_path_factory.mktemp("searched")
+    space = write_space(folder, f"{RATE}, MODEL.HEAD.DROPOUT: {{uniform: [0, 0.5]}}", "num_samples: 12")
+    printed = io.StringIO()
+    with contextlib.chdir(folder), contextlib.redirect_stdout(printed):
+        status = main(["--space", str(space), "--address", ray_address])
+    assert status == 0, printed.getvalue()
+    return folder / "experiments" / "tiny_space", printed.getvalue()
+
+
+def test_what_a_search_leaves(searched):
+    folder, printed = searched
+    names = {path.name for path in folder.iterdir()}
+    assert names >= {"space.yaml", "base.yaml", "provenance.yaml", "events.jsonl", "trials", "results.csv", "best.yaml"}
+    table = pd.read_csv(folder / "results.csv")
+    parquet = pd.read_parquet(folder / "results.parquet")
+    pd.testing.assert_frame_equal(table.fillna(""), parquet.fillna(""), check_dtype=False)
+    assert table["trial"].tolist() == list(range(12))
+    assert set(table["state"]) <= {"done", "stopped"}
+    best = table.loc[table["val_score"].idxmax()]
+    header = (folder / "best.yaml").read_text().splitlines()[0]
+    assert f"{best['trial']:04d}_" in header and f"val_score {best['val_score']!r} in epoch" in header
+    assert "retrain the best: python -m trainable.train -o experiments/tiny_space-best" in printed
+    assert len([line for line in printed.splitlines() if re.search(r"\] trial +\d+ ", line)]) == 12
+
+
+def test_asha_stops_trials_at_different_rungs(searched):
+    table = pd.read_csv(searched[0] / "results.csv")
+    stopped = table[table["state"] == "stopped"]
+    assert len(stopped) >= 4
+    assert set(table["epochs"]) >= {1, 9}
+    assert set(stopped["epochs"]) <= {1, 3}
+
+
+def test_two_trials_run_at_a_time_in_two_processes_that_are_reused(searched):
+    events = EventLog(searched[0] / "events.jsonl").read()
+    pids = {event.data["pid"] for event in events if event.kind == TRIAL_REPORTED}
+    assert len(pids) == 2
+    running, most = set(), 0
+    for event in events:
+        if event.kind == TRIAL_STARTED:
+            running.add(event.trial)
+        elif event.trial is not None and event.kind != TRIAL_REPORTED:
+            running.discard(event.trial)
+        most = max(most, len(running))
+    assert most == 2
+
+
+def test_a_trials_folder_is_that_of_a_run(searched):
+    for trial in (searched[0] / "trials").iterdir():
+        names = {path.name for path in trial.iterdir()}
+        assert names >= {"latest.pt", "best.pt", "results", "train.log"}
+        assert "model_backups" not in names
+        assert re.fullmatch(r"\d{4}_[0-9a-f]{6}", trial.name)
+
+
+def test_every_trial_trains_again_to_the_same_numbers(searched):
+    folder, _ = searched
+    history = History(EventLog(folder / "events.jsonl").read())
+    assert len(history.trials) == 12
+    for record in history.trials.values():
+        again = train_again(folder / "trials" / record.name, record.name)
+        assert again[: len(record.rows)] == without_seconds(record.rows), record.name
+        assert RunFolder(folder / "trials" / record.name).read_metrics() == record.rows
+
+
+def test_best_yaml_retrains_in_another_process_folder_and_with_other_threads(searched, tmp_path):
+    folder, _ = searched
+    subprocess.run(
+        [sys.executable, "-m", "trainable.train", "-o", "best", "--cfg", str(folder / "best.yaml")],
+        cwd=tmp_path,
+        env={**os.environ, "OMP_NUM_THREADS": "2"},
+        check=True,
+        capture_output=True,
+    )
+    history = History(EventLog(folder / "events.jsonl").read())
+    best = history.best_trial("val_score")
+    assert best is not None
+    rows = without_seconds(RunFolder(tmp_path / "best").read_metrics())
+    assert rows[: len(best.rows)] == without_seconds(best.rows)
+    assert len(RunFolder(tmp_path / "best").backup_files()) == EPOCHS  # as a run of its own keeps them
+
+
+def test_nothing_leaks_to_the_next_trial_and_failures_stay_alone(ray_address, tmp_path, capsys):
+    heads = "MODEL.HEAD.NAME: {choice: [spoiling_head, simple_head_module, raising_head]}"
+    losses = "MODEL.SOLVER.LOSS.NAME: {choice: [softmax_cross_entropy, nan_loss]}"
+    space = write_space(
+        tmp_path,
+        f"{heads}, {losses}, MODEL.HEAD.DROPOUT: {{uniform: [0, 0.5]}}",
+        "num_samples: 10, sampler: random, scheduler: none, seed: 3",
+        MODEL__SOLVER__TOTAL_EPOCHS="2",
+    )
+    # one trial at a time, so that they share a process
+    assert main(["--space", str(space), "--address", ray_address, "--cpus-per-trial", "2", "NUM_THREADS", "1"]) == 0
+
+    folder = tmp_path / "experiments" / "tiny_space"
+    events = EventLog(folder / "events.jsonl").read()
+    history = History(events)
+    pids = {event.trial: event.data["pid"] for event in events if event.kind == TRIAL_REPORTED}
+    spoiled = [
+        record
+        for record in history.in_state(DONE)
+        if record.params["MODEL.HEAD.NAME"] == "simple_head_module"
+        and any(
+            other.params["MODEL.HEAD.NAME"] == "spoiling_head" and pids.get(other.number) == pids[record.number]
+            for other in history.in_state(DONE)
+            if other.number < record.number
+        )
+    ]
+    assert spoiled, "the seed must give an honest trial after a spoiling one in the same process"
+    for record in spoiled:
+        assert train_again(folder / "trials" / record.name, record.name) == without_seconds(record.rows)
+
+    failed = history.in_state(FAILED)
+    raised = [r for r in failed if r.params["MODEL.HEAD.NAME"] == "raising_head"]
+    diverged = [r for r in failed if r not in raised]
+    assert raised and diverged and len(failed) + len(history.in_state(DONE)) == 10
+    for record in raised:
+        assert record.reason == "RuntimeError: this head always raises"
+        assert "Traceback" in (folder / "trials" / record.name / "train.log").read_text()
+    for record in diverged:
+        assert "epoch 1: train_loss is nan" in record.reason
+    printed = capsys.readouterr().out
+    assert "this head always raises (log: experiments/tiny_space/trials/" in printed
+    assert "Traceback" not in printed
+
+
+def test_when_no_trial_finishes_the_status_is_3(ray_address, tmp_path, capsys):
+    space = write_space(tmp_path, RATE, "num_samples: 2", MODEL__SOLVER__LOSS__NAME="nan_loss")
+    assert main(["--space", str(space), "--address", ray_address, "-o", "out"]) == 3
+    assert "no trial gave a result" in capsys.readouterr().err
+    assert pd.read_csv("out/results.csv")["state"].tolist() == ["failed", "failed"]
+    assert not Path("out/best.yaml").exists()
+
+
+class Driver:
+    """A search in a process of its own, which is interrupted at a chosen number of reports."""
+
+    def __init__(self, arguments: list[str], folder: Path):
+        self.events = EventLog(folder / "events.jsonl")
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "search.run", *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def interrupt_after(self, reports: int, number: signal.Signals) -> tuple[int, str]:
+        while sum(event.kind == TRIAL_REPORTED for event in self.events.read()) < reports:
+            assert self.process.poll() is None, self.process.communicate()[0]
+            time.sleep(0.05)
+        self.process.send_signal(number)
+        printed, _ = self.process.communicate(timeout=60)
+        return self.process.returncode, printed
+
+
+def test_a_search_survives_ctrl_c_and_kill(ray_address, tmp_path):
+    # slow enough to be interrupted in the middle
+    slow = {"DATASET__VALIDATION_FRACTION": "0.2", "DATASET__RESIZE_SHAPE": "[32, 32]", "DATASET__BATCH_SIZE": "16"}
+    space = write_space(tmp_path, RATE, "num_samples: 8", **slow)
+    folder = tmp_path / "out"
+    start = ["--space", str(space), "--address", ray_address, "-o", "out"]
+
+    status, printed = Driver(start, folder).interrupt_after(3, signal.SIGINT)
+    assert status == 130, printed
+    assert "go on with: python -m search.run --resume -o out" in printed
+    interrupted = History(EventLog(folder / "events.jsonl").read())
+    assert (folder / "results.csv").exists() and (folder / "best.yaml").exists()
+    assert any(record.state == "interrupted" for record in interrupted.trials.values())
+
+    reports = sum(len(record.rows) for record in interrupted.trials.values())
+    status, printed = Driver([*start, "--resume"], folder).interrupt_after(reports + 5, signal.SIGKILL)
+    assert status == -signal.SIGKILL
+    killed = History(EventLog(folder / "events.jsonl").read())
+    unfinished = [record for record in killed.trials.values() if record.state not in FINISHED]
+    assert any(record.rows for record in unfinished), "a trial that has something to go on from"
+    with open(folder / "events.jsonl", "a") as file:
+        file.write('{"kind": "trial_re')  # as if it had died while writing
+
+    assert main([*start, "--resume"]) == 0
+    events = EventLog(folder / "events.jsonl").read()
+    history = History(events)
+    assert sorted(history.trials) == list(range(8))
+    assert all(record.state in FINISHED for record in history.trials.values())
+    assert len(list((folder / "trials").iterdir())) == 8
+    for record in history.trials.values():
+        assert [row["epoch"] for row in record.rows] == list(range(1, len(record.rows) + 1)), "twice or lost"
+        again = train_again(folder / "trials" / record.name, record.name)
+        assert again[: len(record.rows)] == without_seconds(record.rows)
+    for record in interrupted.in_state(*FINISHED):
+        assert history.trials[record.number].rows == record.rows
+    # ASHA's rungs were there again: replayed as one search, its events lead to the same decisions
+    stopped_early = {event.trial for event in events if event.kind == TRIAL_STOPPED}
+    replayed = build_scheduler(SearchOptions(), EPOCHS).replay(events)
+    assert set(replayed) == {r.number for r in history.in_state(STOPPED, DONE)} and stopped_early <= set(replayed)
+    commands = json.dumps((folder / "provenance.yaml").read_text())
+    assert commands.count("--resume") == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--space", "none.yaml"], "none.yaml: no such file"),
+        ([], "Give a space file"),
+        (["--space", "SPACE", "-o", "used"], "used: the folder is in use"),
+        (["--space", "SPACE", "--resume"], "nothing to resume"),
+        (["--space", "SPACE", "MODEL.HEAD.NAME", "simple_haed"], "Did you mean 'simple_head_module'?"),
+        (["--space", "SPACE", "MODEL.BACKBONE", "resnet_18", "USER_MODULES", "[]"], "Did you mean 'resnet18'?"),
+        (["--space", "SPACE", "DATASET.NAME", "image_folder", "DATASET.PATH_DATA_RAW", "x"], "there is no folder"),
+        (["--space", "SPACE", "MODEL.HEAD.INPUT_DIM", "7"], "INPUT_DIM: found 7, but backbone tiny gives 8"),
+        (["--space", "SPACE", "--address", "127.0.0.1:1"], "no Ray cluster answers"),
+        (["--space", "SPACE", "--cpus-per-trial", "64", "--address", "RAY"], "no node has as much"),
+    ],
+)
+def test_mistakes_write_nothing(arguments, message, tmp_path, capsys, request):
+    space = write_space(tmp_path, RATE)
+    Path("used").mkdir()
+    Path("used/file").touch()
+    before = sorted(tmp_path.rglob("*"))
+    address = request.getfixturevalue("ray_address") if "RAY" in arguments else ""
+    assert main([{"SPACE": str(space), "RAY": address}.get(word, word) for word in arguments]) == 2
+    captured = capsys.readouterr()
+    assert message in captured.err
+    assert "Traceback" not in captured.err
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_dry_run_shows_samples_and_writes_nothing(tmp_path, capsys):
+    space = write_space(tmp_path, f"{RATE}, MODEL.HEAD.NAME: {{choice: [simple_head_module, simple_head_kaiming]}}")
+    before = sorted(tmp_path.rglob("*"))
+    assert main(["--space", str(space), "--dry-run"]) == 0
+    printed = capsys.readouterr().out
+    assert printed.count("# sample") == 5
+    assert "loguniform: [0.0001, 0.1]" in printed
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_the_parts_of_users_are_where_the_tests_say():
+    assert Path(TINY).is_relative_to(ROOT)

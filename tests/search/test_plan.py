@@ -1,0 +1,123 @@
+"""Space, base, flags and environment put together."""
+
+from pathlib import Path
+
+import pytest
+
+from configs.errors import ConfigError
+from search.plan import make_plan
+from search.space import read_space
+
+SPACE = """
+base: base.yaml
+search: {num_samples: 5, scheduler: {asha: {grace_period: 2}}, resources: {cpu: 2}}
+space:
+  MODEL.HEAD:
+    NAME: {choice: [simple_head_module, simple_head_kaiming]}
+    DROPOUT: {uniform: [0, 0.5]}
+    HIDDEN_DIMS: {choice: [[], [8]]}
+  DATASET.BATCH_SIZE: 16
+"""
+
+
+def plan(text: str = SPACE, base: str = "SEED: 3\nDATASET.BATCH_SIZE: 8\n", **arguments: object):
+    Path("base.yaml").write_text(base)
+    Path("my_space.yaml").write_text(text)
+    return make_plan(read_space("my_space.yaml"), **arguments)
+
+
+def test_constants_come_after_the_base_and_the_command_line_after_both():
+    assert plan().base_cfg.DATASET.BATCH_SIZE == 16
+    assert plan(pairs=["DATASET.BATCH_SIZE", "32"]).base_cfg.DATASET.BATCH_SIZE == 32
+    assert plan().base_cfg.SEED == 3
+    assert plan().name == "my_space"
+
+
+def test_cfg_replaces_the_base():
+    Path("other.yaml").write_text("SEED: 9\n")
+    assert plan(cfg_path="other.yaml").base_cfg.SEED == 9
+
+
+def test_flags_replace_options():
+    options = plan(num_samples=9, time_budget=60.0, cpus_per_trial=1.0, gpus_per_trial=0.5).options
+    assert (options.num_samples, options.time_budget, options.cpus_per_trial, options.gpus_per_trial) == (9, 60, 1, 0.5)
+
+
+def test_a_searched_key_on_the_command_line_is_fixed_and_said():
+    fixed = plan(pairs=["MODEL.HEAD.DROPOUT", "0.25"])
+    assert fixed.base_cfg.MODEL.HEAD.DROPOUT == 0.25
+    assert list(fixed.parameters) == ["MODEL.HEAD.NAME", "MODEL.HEAD.HIDDEN_DIMS"]
+    assert fixed.notes == ("MODEL.HEAD.DROPOUT is fixed to 0.25 by the command line and not sampled",)
+
+
+def test_a_sample_is_merged_over_the_base():
+    cfg = plan().sample_cfg({"MODEL.HEAD.NAME": "simple_head_kaiming", "MODEL.HEAD.HIDDEN_DIMS": [8]})
+    assert (cfg.MODEL.HEAD.NAME, cfg.MODEL.HEAD.HIDDEN_DIMS, cfg.SEED) == ("simple_head_kaiming", (8,), 3)
+
+
+def test_trials_use_the_cores_that_they_ask_for_unless_told_otherwise():
+    assert plan().base_cfg.NUM_THREADS == 2
+    assert plan(base="NUM_THREADS: 1\n").base_cfg.NUM_THREADS == 1
+
+
+def test_the_searchs_metric_decides_about_the_best_epoch():
+    assert plan(SPACE.replace("num_samples: 5", "metric: val_loss")).base_cfg.BEST_METRIC == "val_loss"
+
+
+def test_what_was_used_reads_back_as_the_same_plan():
+    first = plan(pairs=["MODEL.HEAD.DROPOUT", "0.25"])
+    Path("used").mkdir()
+    Path("used/space.yaml").write_text(first.space_yaml())
+    Path("used/base.yaml").write_text(first.base_yaml())
+    again = make_plan(read_space("used/space.yaml"))
+    assert again.base_cfg == first.base_cfg
+    assert again.options == first.options
+    assert again.space_yaml() == first.space_yaml()
+
+
+@pytest.mark.parametrize(
+    ("env", "message"),
+    [
+        ("MODEL.HEAD.DROPOUT=0.1", r"my_space.yaml, line 7: MODEL.HEAD.DROPOUT is also set by \.env"),
+        ("DATASET__BATCH_SIZE=4", r"my_space.yaml, line 9: DATASET.BATCH_SIZE is also set by \.env"),
+    ],
+)
+def test_a_key_of_the_space_in_env_is_an_error(env, message):
+    Path(".env").write_text(env + "\n")
+    with pytest.raises(ConfigError, match=message):
+        plan()
+
+
+@pytest.mark.parametrize(
+    ("text", "base", "message"),
+    [
+        (
+            SPACE.replace("DATASET.BATCH_SIZE: 16", "MODEL.SOLVER.TOTAL_EPOCHS: {randint: [2, 9]}"),
+            "",
+            "cannot be searched under asha",
+        ),
+        (
+            SPACE.replace("grace_period: 2", "grace_period: 50"),
+            "",
+            "grace_period 50 is more than MODEL.SOLVER.TOTAL_EPOCHS 9",
+        ),
+        (SPACE, "RESUME_PATH: x.pt\n", "RESUME_PATH has no place in a search"),
+        (SPACE.replace("simple_head_kaiming", "simple_kaiming"), "", "unknown head 'simple_kaiming'. Did you mean"),
+        (SPACE, "SEEED: 1\n", "base.yaml, line 1: unknown key 'SEEED'"),
+        (SPACE.replace("base.yaml", "none.yaml"), "", "none.yaml: no such file"),
+    ],
+)
+def test_what_does_not_fit_together(text, base, message):
+    with pytest.raises(ConfigError) as caught:
+        plan(text, base)
+    assert message in str(caught.value)
+
+
+def test_epochs_may_be_searched_without_asha():
+    text = SPACE.replace("DATASET.BATCH_SIZE: 16", "MODEL.SOLVER.TOTAL_EPOCHS: {randint: [2, 9]}")
+    assert "MODEL.SOLVER.TOTAL_EPOCHS" in plan(text.replace("{asha: {grace_period: 2}}", "none")).parameters
+
+
+def test_fixing_everything_leaves_nothing_to_search():
+    with pytest.raises(ConfigError, match="nothing is left to search"):
+        plan("space: {MODEL.HEAD.DROPOUT: {uniform: [0, 0.5]}}", pairs=["MODEL.HEAD.DROPOUT", "0.1"])

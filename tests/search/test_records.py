@@ -1,0 +1,178 @@
+"""Events, the history made from them, results made from that, and folder names."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from configs.errors import ConfigError
+from search.events import (
+    SEARCH_ENDED,
+    SEARCH_STARTED,
+    TRIAL_DONE,
+    TRIAL_FAILED,
+    TRIAL_REPORTED,
+    TRIAL_STARTED,
+    TRIAL_STOPPED,
+    VERSION,
+    Event,
+    EventLog,
+    EventStream,
+)
+from search.folder import SearchFolder, folder_to_resume, new_folder
+from search.history import History
+from search.plan import make_plan
+from search.results import Results
+from search.space import read_space
+
+PARAMS = {"MODEL.HEAD.DROPOUT": 0.1, "MODEL.HEAD.HIDDEN_DIMS": [8]}
+
+
+def reported(trial: int, epoch: int, score: float, time: float) -> Event:
+    return Event(TRIAL_REPORTED, trial, {"metrics": {"epoch": epoch, "val_score": score}}, time)
+
+
+def events() -> list[Event]:
+    started = [Event(TRIAL_STARTED, n, {"id": f"id{n}", "params": PARAMS}, 100.0) for n in range(5)]
+    return [
+        Event(SEARCH_STARTED, data={"version": VERSION}, time=99.0),
+        *started,
+        reported(0, 1, 0.5, 101.0),
+        reported(0, 2, 0.8, 102.0),
+        reported(0, 3, 0.7, 103.0),
+        Event(TRIAL_DONE, 0, {}, 103.0),
+        reported(1, 1, 0.2, 104.0),
+        Event(TRIAL_STOPPED, 1, {}, 104.0),
+        reported(2, 1, 0.95, 105.0),
+        Event(TRIAL_FAILED, 2, {"reason": "epoch 2: val_loss is nan"}, 105.5),
+        reported(3, 1, 0.8, 106.0),
+        Event(SEARCH_ENDED, data={"reason": "interrupted"}, time=107.0),
+    ]
+
+
+def test_the_log_gives_back_what_was_written():
+    log = EventLog("events.jsonl")
+    for event in events():
+        log(event)
+    assert log.read() == events()
+
+
+def test_a_last_line_that_was_cut_off_is_dropped():
+    log = EventLog("events.jsonl")
+    for event in events():
+        log(event)
+    with open("events.jsonl", "a") as file:
+        file.write('{"kind": "trial_rep')
+    assert log.read() == events()
+    log.drop_torn_line()
+    log(Event(SEARCH_STARTED, data={"version": VERSION}, time=200.0))
+    assert len(log.read()) == len(events()) + 1
+
+
+def test_logs_that_are_none():
+    assert EventLog("missing.jsonl").read() == []
+    Path("other.jsonl").write_text("hello\n")
+    with pytest.raises(ConfigError, match="is not an event log"):
+        EventLog("other.jsonl").read()
+    Path("future.jsonl").write_text(json.dumps({"kind": SEARCH_STARTED, "data": {"version": 99}}) + "\n")
+    with pytest.raises(ConfigError, match="in format 99; this version has format 1"):
+        EventLog("future.jsonl").read()
+
+
+def test_the_history():
+    history = History(events())
+    assert {n: record.state for n, record in history.trials.items()} == {
+        0: "done",
+        1: "stopped",
+        2: "failed",
+        3: "interrupted",
+        4: "interrupted",
+    }
+    assert history.trials[0].best("val_score") == {"epoch": 2, "val_score": 0.8}  # over all epochs
+    assert history.trials[0].seconds == 3.0
+    assert history.trials[2].reason == "epoch 2: val_loss is nan"
+    assert history.trials[3].name == "0003_id3"
+
+
+def test_the_best_trial_is_no_failed_one_and_of_equals_the_first():
+    best = History(events()).best_trial("val_score")
+    assert best is not None and best.number == 0
+    assert History().best_trial("val_score") is None
+
+
+def test_a_trial_that_goes_on_after_an_interruption():
+    history = History(
+        [
+            *events(),
+            Event(TRIAL_STARTED, 3, {"id": "id3", "params": PARAMS}, 1000.0),
+            reported(3, 2, 0.9, 1001.0),
+            Event(TRIAL_DONE, 3, {}, 1001.0),
+        ]
+    )
+    assert len(history.trials[3].rows) == 2
+    assert history.trials[3].seconds == 7.0  # not the time in between
+    assert history.trials[3].state == "done"
+
+
+def test_result_files():
+    Path("s.yaml").write_text(
+        "space: {MODEL.HEAD.DROPOUT: {uniform: [0, 0.5]}, MODEL.HEAD.HIDDEN_DIMS: {choice: [[], [8]]}}\n"
+    )
+    folder = SearchFolder("exp")
+    config = folder.trials / "0000_id0" / "results" / "config.yaml"
+    config.parent.mkdir(parents=True)
+    config.write_text("SEED: 7\n")
+    history = History()
+    stream = EventStream([history, Results(make_plan(read_space("s.yaml")), history, folder)])
+    for event in events():
+        for listener in stream.listeners:
+            listener(event)
+    for table in (pd.read_csv(folder.results_csv), pd.read_parquet(folder.results_parquet)):
+        assert table["trial"].tolist() == [0, 1, 2, 3, 4]
+        assert table["state"].tolist() == ["done", "stopped", "failed", "interrupted", "interrupted"]
+        assert table["val_score"].tolist()[:4] == [0.8, 0.2, 0.95, 0.8]
+        assert table["best_epoch"].tolist()[:4] == [2, 1, 1, 1]
+        assert table["epochs"].tolist() == [3, 1, 1, 1, 0]
+        assert table["MODEL.HEAD.HIDDEN_DIMS"].tolist()[0] == "[8]"
+        assert table["reason"].tolist()[2] == "epoch 2: val_loss is nan"
+    best = folder.best.read_text()
+    assert best.startswith(
+        "# The best trial of this search: 0000_id0, val_score 0.8 in epoch 2 (3 of 9 epochs trained)."
+    )
+    assert "python -m trainable.train -o exp-best --cfg exp/best.yaml" in best
+    assert best.endswith("SEED: 7\n")
+
+
+def test_the_next_free_name_is_taken():
+    assert new_folder(None, "head").path == Path("experiments/head")
+    Path("experiments/head").mkdir(parents=True)
+    assert new_folder(None, "head").path == Path("experiments/head-2")
+    Path("experiments/head-2").mkdir()
+    assert new_folder(None, "head").path == Path("experiments/head-3")
+
+
+def test_a_folder_in_use():
+    Path("mine").mkdir()
+    assert new_folder("mine", "head").path == Path("mine")  # empty ones are free
+    Path("mine/thesis.txt").touch()
+    with pytest.raises(ConfigError, match="mine: the folder is in use; give another folder with -o") as caught:
+        new_folder("mine", "head")
+    assert "--resume" not in str(caught.value)
+    for name in ("events.jsonl", "base.yaml", "space.yaml"):
+        Path("mine", name).touch()
+    with pytest.raises(ConfigError, match="go on with that search: --resume -o mine"):
+        new_folder("mine", "head")
+
+
+def test_which_search_to_resume():
+    with pytest.raises(ConfigError, match="experiments/head: nothing to resume"):
+        folder_to_resume(None, "head")
+    with pytest.raises(ConfigError, match="which search should go on"):
+        folder_to_resume(None, None)
+    for name in ("head", "head-2", "head-10", "head-best"):
+        Path("experiments", name).mkdir(parents=True)
+        for file in ("events.jsonl", "base.yaml", "space.yaml"):
+            Path("experiments", name, file).touch()
+    assert folder_to_resume(None, "head").path == Path("experiments/head-10")
+    assert folder_to_resume("experiments/head", None).path == Path("experiments/head")

@@ -1,0 +1,78 @@
+"""ASHA's rungs against cut-offs worked out by hand."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from search.events import TRIAL_DONE, TRIAL_REPORTED, TRIAL_STARTED, TRIAL_STOPPED, Event
+from search.options import Choice, SearchOptions
+from search.scheduler import build_scheduler
+
+# (trial, epoch, val_score) in the order of reports, with reduction factor 3 and rungs at epochs 1 and 3: a trial is
+# stopped if it is below the quantile 2/3 (with linear interpolation) of what its rung has seen before.
+REPORTS = [
+    (0, 1, 0.5, "CONTINUE"),  # the first of a rung always passes
+    (1, 1, 0.3, "STOP"),  # below 0.5
+    (2, 1, 0.6, "CONTINUE"),  # quantile of 0.3, 0.5 is 0.4333
+    (3, 1, 0.53, "STOP"),  # quantile of 0.3, 0.5, 0.6 is 0.5333
+    (4, 1, 0.53, "CONTINUE"),  # quantile of 0.3, 0.5, 0.53, 0.6 is 0.53: equal is enough
+    (0, 2, 0.0, "CONTINUE"),  # epoch 2 is no rung
+    (0, 3, 0.7, "CONTINUE"),
+    (2, 2, 0.0, "CONTINUE"),
+    (2, 3, 0.69, "STOP"),  # below 0.7
+    (4, 2, 0.0, "CONTINUE"),
+    (4, 3, 0.71, "CONTINUE"),  # quantile of 0.69, 0.7 is 0.6967
+    (0, 9, 0.1, "STOP"),  # the last epoch
+]
+
+
+def scheduler(metric="val_score", **options):
+    chosen = {"grace_period": 1, "reduction_factor": 3.0, **options}
+    return build_scheduler(SearchOptions(metric=metric, scheduler=Choice("asha", chosen)), total_epochs=9)
+
+
+def trial(number: int):
+    return SimpleNamespace(trial_id=f"any{number}", config={"number": number})
+
+
+@pytest.mark.parametrize(("metric", "sign"), [("val_score", 1), ("val_loss", -1)])
+def test_rungs(metric, sign):
+    asha = scheduler(metric)
+    for number in range(5):
+        asha.on_trial_add(None, trial(number))
+    for number, epoch, value, decision in REPORTS:
+        result = {"epoch": epoch, metric: sign * value}
+        assert asha.on_trial_result(None, trial(number), result) == decision, (number, epoch)
+
+
+def test_a_failed_report_is_no_report():
+    asha = scheduler()
+    asha.on_trial_add(None, trial(0))
+    assert asha.on_trial_result(None, trial(0), {"failure": "nan"}) == "CONTINUE"
+    assert all(not recorded for _, recorded in asha._brackets[0]._rungs)
+
+
+def test_replaying_events_gives_the_same_decisions_and_the_same_rungs():
+    live = scheduler()
+    events = [Event(TRIAL_STARTED, number, {}) for number in range(5)]
+    for number in range(5):
+        live.on_trial_add(None, trial(number))
+    stopped = []
+    for number, epoch, value, _ in REPORTS:
+        metrics = {"epoch": epoch, "val_score": value}
+        events.append(Event(TRIAL_REPORTED, number, {"metrics": metrics}))
+        if live.on_trial_result(None, trial(number), metrics) == "STOP":
+            stopped.append(number)
+            live.on_trial_complete(None, trial(number), metrics)
+            events.append(Event(TRIAL_DONE if epoch == 9 else TRIAL_STOPPED, number, {}))
+    replayed = scheduler()
+    assert replayed.replay(events) == stopped == [1, 3, 2, 0]
+    assert replayed._brackets[0]._rungs == live._brackets[0]._rungs
+    # trial 4 goes on after a resume, and is not compared at rungs that it has passed
+    replayed.on_trial_add(None, trial(4))
+    assert replayed.on_trial_result(None, trial(4), {"epoch": 4, "val_score": 0.0}) == "CONTINUE"
+
+
+def test_without_a_scheduler_nothing_is_stopped():
+    fifo = build_scheduler(SearchOptions(scheduler=Choice("none", {})), total_epochs=9)
+    assert fifo.on_trial_result(None, trial(0), {"epoch": 1, "val_score": 0.0}) == "CONTINUE"

@@ -1,0 +1,126 @@
+"""The bridge tells Optuna the truth, and goes on where it was."""
+
+from pathlib import Path
+
+import pytest
+from optuna.trial import TrialState
+
+from search.history import DONE, FAILED, INTERRUPTED, STOPPED, History, TrialRecord
+from search.options import Choice, SearchOptions
+from search.searcher import TruthfulOptunaSearch
+from search.space import read_space
+
+DROPOUT, DIMS = "MODEL.HEAD.DROPOUT", "MODEL.HEAD.HIDDEN_DIMS"
+
+
+@pytest.fixture
+def parameters():
+    Path("s.yaml").write_text(f"space: {{{DROPOUT}: {{uniform: [0, 0.5]}}, {DIMS}: {{choice: [[], [8]]}}}}\n")
+    return read_space("s.yaml").parameters
+
+
+def make(parameters, history=None, metric="val_score", seed=0, slots=99):
+    options = SearchOptions(metric=metric, seed=seed, sampler=Choice("tpe", {"n_startup_trials": 2}))
+    return TruthfulOptunaSearch(parameters, options, history or History(), slots)
+
+
+def result(epoch: int, value: float, total: int = 9, metric: str = "val_score") -> dict:
+    return {"epoch": epoch, metric: value, "total_epochs": total}
+
+
+def record(number: int, state: str, values: list[float], dropout: float = 0.1) -> TrialRecord:
+    rows = [{"epoch": epoch + 1, "val_score": value} for epoch, value in enumerate(values)]
+    return TrialRecord(number, "abc", {DROPOUT: dropout, DIMS: [8]}, state, rows)
+
+
+def test_suggestions_are_values_of_the_space(parameters):
+    config = make(parameters).suggest("a")
+    assert config["number"] == 0 and config["heard"] == 0
+    assert len(config["id"]) == 6
+    assert 0 <= config["params"][DROPOUT] < 0.5
+    assert config["params"][DIMS] in ([], [8])
+
+
+def test_there_are_no_more_trials_than_slots(parameters):
+    searcher = make(parameters, slots=2)
+    assert searcher.suggest("a") and searcher.suggest("b")
+    assert searcher.suggest("c") is None
+    searcher.on_trial_complete("a", result(1, 0.5))
+    assert searcher.suggest("c")["number"] == 2
+
+
+def test_a_stopped_trial_is_pruned_with_all_its_values(parameters):
+    searcher = make(parameters)
+    searcher.suggest("a")
+    searcher.on_trial_result("a", result(1, 0.2))
+    searcher.on_trial_complete("a", result(2, 0.3))  # Ray gives the last result here alone
+    (trial,) = searcher.study.trials
+    assert trial.state == TrialState.PRUNED
+    assert trial.intermediate_values == {1: 0.2, 2: 0.3}
+
+
+@pytest.mark.parametrize(("metric", "best"), [("val_score", 0.9), ("val_loss", 0.5)])
+def test_a_finished_trial_is_complete_with_its_best_value(parameters, metric, best):
+    searcher = make(parameters, metric=metric)
+    searcher.suggest("a")
+    searcher.on_trial_result("a", result(1, 0.9, 2, metric))
+    searcher.on_trial_complete("a", result(2, 0.5, 2, metric))
+    (trial,) = searcher.study.trials
+    assert (trial.state, trial.value) == (TrialState.COMPLETE, best)
+
+
+@pytest.mark.parametrize("end", [{"error": True}, {"result": {"failure": "nan", "epoch": 2}}, {"result": None}])
+def test_a_failed_trial_is_told_as_failed(parameters, end):
+    searcher = make(parameters)
+    searcher.suggest("a")
+    searcher.on_trial_result("a", result(1, 0.2))
+    searcher.on_trial_complete("a", **end)
+    (trial,) = searcher.study.trials
+    assert trial.state == TrialState.FAIL
+    assert trial.intermediate_values == {1: 0.2}
+
+
+def play(searcher, number: int) -> list[dict]:
+    """Runs trials one at a time; their value is their dropout."""
+    configs = []
+    for index in range(number):
+        config = searcher.suggest(str(index))
+        configs.append(config)
+        searcher.on_trial_complete(str(index), result(1, config["params"][DROPOUT], total=1))
+    return configs
+
+
+def test_one_seed_fixes_the_whole_study(parameters):
+    assert play(make(parameters), 8) == play(make(parameters), 8)
+    assert play(make(parameters), 8) != play(make(parameters, seed=1), 8)
+
+
+def test_a_resumed_study_goes_on_as_it_would_have(parameters):
+    whole = play(make(parameters), 8)
+    history = History()
+    for config in whole[:5]:
+        rows = [{"epoch": 1, "val_score": config["params"][DROPOUT]}]
+        history.trials[config["number"]] = TrialRecord(config["number"], config["id"], config["params"], DONE, rows)
+    assert play(make(parameters, history), 3) == whole[5:]
+
+
+def test_resuming_keeps_finished_trials_and_suggests_the_others_first(parameters):
+    history = History()
+    history.trials = {
+        0: record(0, DONE, [0.5, 0.9, 0.8]),
+        1: record(1, STOPPED, [0.2]),
+        2: record(2, INTERRUPTED, [0.3, 0.4], dropout=0.33),
+        3: record(3, FAILED, []),
+    }
+    searcher = make(parameters, history)
+    assert [t.state for t in searcher.study.trials] == [TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL]
+    assert searcher.study.trials[0].value == 0.9
+    assert searcher.study.trials[1].intermediate_values == {1: 0.2}
+    first = searcher.suggest("x")
+    assert (first["number"], first["id"], first["heard"]) == (2, "abc", 2)
+    assert first["params"] == {DROPOUT: 0.33, DIMS: [8]}
+    assert searcher.study.trials[-1].params[DROPOUT] == 0.33
+    searcher.on_trial_result("x", result(2, 0.4))  # heard before
+    searcher.on_trial_complete("x", result(3, 0.6, total=3))
+    assert searcher.study.trials[-1].intermediate_values == {1: 0.3, 2: 0.4, 3: 0.6}
+    assert searcher.suggest("y")["number"] == 4

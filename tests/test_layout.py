@@ -1,0 +1,116 @@
+"""The repository itself: the direction of imports, the YAMLs that it ships, its documents."""
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from configs.loader import load_cfg
+from search.plan import make_plan
+from search.space import read_space
+from tests.conftest import ROOT
+
+# Each package may import those before it.
+ORDER = ("yacstune", "configs", "data", "trainable", "search")
+ONLY_IN_SEARCH = {"ray", "optuna"}
+ONLY_IN_AUGMENTATION = {"albumentations"}
+
+
+def sources(package: str) -> list[Path]:
+    return [ROOT / "yacstune.py"] if package == "yacstune" else sorted((ROOT / package).rglob("*.py"))
+
+
+def imported(path: Path) -> set[str]:
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            names.add((node.module or "").split(".")[0])
+    return names
+
+
+@pytest.mark.parametrize("package", ORDER)
+def test_imports_go_one_way(package):
+    files = sources(package)
+    assert files
+    above = set(ORDER[ORDER.index(package) + 1 :])
+    for path in files:
+        found = imported(path)
+        assert not found & above, f"{path} imports {found & above}"
+        if package != "search":
+            assert not found & ONLY_IN_SEARCH, path
+        if path.name != "augmentation.py":
+            assert not found & ONLY_IN_AUGMENTATION, path
+
+
+@pytest.mark.parametrize("module", ["search.run", "trainable.train"])
+def test_mistakes_are_answered_without_importing_torch_or_ray(module):
+    code = (
+        f"import sys, {module}\n"
+        "status = sys.modules[sys.argv[1]].main(['--space' if 'run' in sys.argv[1] else '--cfg', 'none.yaml'])\n"
+        "assert status == 2, status\n"
+        "print([name for name in ('torch', 'ray', 'optuna', 'timm', 'pandas') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code, module], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+    assert "none.yaml: no such file" in done.stderr
+
+
+EXPERIMENTS = sorted((ROOT / "configs" / "experiments").rglob("*.yaml"))
+SPACES = sorted((ROOT / "spaces").rglob("*.yaml"))
+
+
+def test_there_are_experiments_and_spaces():
+    assert EXPERIMENTS and SPACES
+
+
+@pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.name)
+def test_every_experiment_loads(path):
+    load_cfg(path)
+    assert path.read_text().startswith("#"), "says what it is for"
+
+
+@pytest.mark.parametrize("path", SPACES, ids=lambda path: path.name)
+def test_every_space_makes_a_plan(path):
+    assert make_plan(read_space(path)).parameters
+    assert path.read_text().startswith("#"), "says what it is for"
+
+
+def documents() -> list[Path]:
+    listed = subprocess.run(["git", "ls-files", "*.md"], cwd=ROOT, capture_output=True, text=True, check=True)
+    return [ROOT / name for name in listed.stdout.split()]
+
+
+def test_relative_links_lead_somewhere():
+    links = [(path, link) for path in documents() for link in re.findall(r"\]\(([^)#]+)[^)]*\)", path.read_text())]
+    assert links
+    for path, link in links:
+        if "://" not in link:
+            assert (path.parent / link).exists(), f"{path.name}: {link}"
+
+
+def test_our_packages_win_over_a_users_files_of_the_same_name(tmp_path):
+    for name in ("data.py", "configs.py"):
+        (tmp_path / name).write_text("raise RuntimeError('the wrong one')\n")
+    (tmp_path / "trainable").mkdir()  # a folder without __init__.py
+    code = "import trainable.train, data.build, configs.loader; print(data.__file__, configs.__file__)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    assert done.stdout.split() == [str(ROOT / "data" / "__init__.py"), str(ROOT / "configs" / "__init__.py")], (
+        done.stderr
+    )
+    by_module = subprocess.run(
+        [sys.executable, "-m", "trainable.train", "--cfg", "x.yaml"], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert by_module.returncode == 2
+    assert "x.yaml: no such file" in by_module.stderr
+
+
+@pytest.mark.parametrize("module", ["search.run", "trainable.train"])
+def test_help_lists_examples(module):
+    done = subprocess.run([sys.executable, "-m", module, "--help"], capture_output=True, text=True, check=True)
+    assert f"python -m {module} " in done.stdout
