@@ -41,6 +41,6 @@ class EventCallback(tune.Callback):
             self._stream.emit(TRIAL_DONE if has_finished(result) else TRIAL_STOPPED, number)
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        error = trial.get_error()
-        lines = [line for line in str(error).strip().splitlines() if line.strip()]
-        self._stream.emit(TRIAL_FAILED, trial.config["number"], reason=lines[-1].strip() if lines else repr(error))
+        # What raised has reported why. A process that was killed had no time to.
+        reason = (trial.last_result or {}).get(FAILURE, "its worker process died: killed, or out of memory?")
+        self._stream.emit(TRIAL_FAILED, trial.config["number"], reason=reason)

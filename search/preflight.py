@@ -1,5 +1,6 @@
 """Builds everything once before a search starts, so that a mistake costs seconds and not trials."""
 
+import traceback
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,6 +14,7 @@ from data.build import build_dataset
 from search.distributions import Choice
 from search.plan import SearchPlan
 from trainable.meta_arch.build import build_model
+from trainable.process_state import ProcessState
 from trainable.solver.loss import build_loss
 from trainable.solver.optimizer import build_optimizer
 from trainable.solver.schedule import build_schedule
@@ -24,16 +26,25 @@ def check_parts(plan: SearchPlan) -> None:
     Raises:
         ConfigError: with every mistake: unknown parts, missing data, derived values that contradict.
     """
-    import_user_modules(plan.base_cfg.USER_MODULES)
-    problems: list[str] = []
-    for sample in _samples_naming_each_part(plan):
-        try:
-            _build(plan.sample_cfg(sample))
-        except ConfigError as error:
-            named = ", ".join(f"{key} {value}" for key, value in sample.items())
-            problems += [problem if problem in problems else f"{problem} (with {named})" for problem in error.problems]
+    before = ProcessState()  # a user's part may change anything
+    problems: dict[str, str] = {}  # each with the first sample that shows it
+    try:
+        import_user_modules(plan.base_cfg.USER_MODULES)
+        for sample in _samples_naming_each_part(plan):
+            try:
+                _build(plan.sample_cfg(sample))
+            except ConfigError as error:
+                for problem in error.problems:
+                    problems.setdefault(problem, ", ".join(f"{key} {value}" for key, value in sample.items()))
+            except Exception as error:  # from a part of the user's
+                named = ", ".join(f"{key} {value}" for key, value in sample.items())
+                place = traceback.extract_tb(error.__traceback__)[-1]
+                problem = f"{type(error).__name__}: {error} ({place.filename}, line {place.lineno})"
+                problems.setdefault(f"a model cannot be built: {problem}", named)
+    finally:
+        before.restore()
     if problems:
-        raise ConfigError(dict.fromkeys(problems))
+        raise ConfigError(f"{problem} (with {sample})" for problem, sample in problems.items())
 
 
 def _samples_naming_each_part(plan: SearchPlan) -> Iterator[dict[str, Any]]:

@@ -59,12 +59,18 @@ def _read(reader: Callable[[Any], Any]) -> Callable[[str], Any]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit status."""
-    args = parse_arguments(build_parser(), argv)
-    return exit_status(lambda: search(args))
+    words = sys.argv[1:] if argv is None else list(argv)
+    args = parse_arguments(build_parser(), words)
+    return exit_status(lambda: search(args, shlex.join(["python", "-m", "search.run", *words])))
 
 
-def search(args: argparse.Namespace) -> int:
-    """Checks everything that can be checked without torch, then everything else, then searches."""
+def search(args: argparse.Namespace, command: str) -> int:
+    """Checks everything that can be checked without torch, then everything else, then searches.
+
+    Args:
+        args: of the command line.
+        command: as it was given, to be kept with the results.
+    """
     if args.resume:
         folder = folder_to_resume(args.output, read_space(args.space).path.stem if args.space else None)
         plan = _plan_to_resume(args, folder)
@@ -84,9 +90,7 @@ def search(args: argparse.Namespace) -> int:
 
     from search.session import run_search  # here: it imports torch and Ray, which takes seconds
 
-    return run_search(
-        plan, folder, args.address, args.resume, shlex.join(["python", "-m", "search.run", *sys.argv[1:]])
-    )
+    return run_search(plan, folder, args.address, args.resume, command)
 
 
 def _plan(args: argparse.Namespace, space_path: str) -> SearchPlan:

@@ -1,6 +1,7 @@
 """One search from start to end: checks, folder, Ray, trials, results."""
 
 import platform
+from contextlib import ExitStack
 from importlib.metadata import version
 from typing import Any
 
@@ -36,11 +37,10 @@ def run_search(plan: SearchPlan, folder: SearchFolder, address: str | None, resu
     log = EventLog(folder.events)
     events = log.read() if resume else []
     history = History(events)
-    with ray_cluster(address) as dashboard, RunFolder(folder.path).locked():
-        import ray
-
-        resources, notes = trial_resources(plan, ray.nodes())
-        slots = trial_slots(resources, ray.nodes())
+    with ray_cluster(address) as (nodes, dashboard), ExitStack() as stack:
+        resources, notes = trial_resources(plan, nodes)
+        slots = trial_slots(resources, nodes)
+        stack.enter_context(RunFolder(folder.path).locked())
         _write_provenance(plan, folder, command)
         log.drop_torn_line()
         stream = EventStream([log, history, Results(plan, history, folder), Terminal(plan, history, folder)])

@@ -1,6 +1,6 @@
 """What a worker process of Ray does for one trial."""
 
-import traceback
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,8 @@ from trainable.fit import TrainingDivergedError, fit
 from trainable.log_file import log_to
 from trainable.process_state import ProcessState
 from trainable.run_folder import RunFolder
+
+logger = logging.getLogger(__name__)
 
 LOCK_WAIT = 60.0  # seconds: workers of a driver that was killed take a few to go
 
@@ -47,12 +49,14 @@ def run_trial(config: dict[str, Any], base_cfg: dict[str, Any], trials_folder: s
 
             fit(cfg, report, folder, resume=True, heard=config["heard"])
         except (ConfigError, TrainingDivergedError) as error:
-            # Not raised: Ray would give up this warm worker, which has done nothing wrong.
+            logger.error("%s", error)
             tune.report({FAILURE: str(error)})
-        except Exception:
-            with open(folder.log, "a") as log:
-                log.write(traceback.format_exc())
-            raise
+        except Exception as error:
+            logger.exception("the trial failed")
+            tune.report({FAILURE: f"{type(error).__name__}: {error}"})
+            if "CUDA error" in str(error):
+                raise  # No later kernel would run in this process; Ray starts another for the next trial.
+            # Else it is not raised: a new process takes many seconds to import everything.
 
 
 def _base(base_cfg: dict[str, Any]) -> CfgNode:

@@ -1,7 +1,9 @@
 """Starts Ray and lets Ray Tune run the trials of a plan."""
 
+import logging
 import os
 import signal
+import socket
 import tempfile
 import time
 from collections.abc import Iterator
@@ -22,6 +24,8 @@ from search.plan import SearchPlan
 from search.scheduler import ReplayableASHA, build_scheduler
 from search.searcher import TruthfulOptunaSearch
 from search.trial import run_trial
+
+REACHABLE_TIMEOUT = 5.0  # seconds
 
 
 class SearchStopper(tune.Stopper):
@@ -66,14 +70,15 @@ class SearchStopper(tune.Stopper):
 
 
 @contextmanager
-def ray_cluster(address: str | None) -> Iterator[str]:
-    """Connects to a cluster, or starts one on this machine (see ray_environment.py); yields a line about its dashboard.
+def ray_cluster(address: str | None) -> Iterator[tuple[list[dict[str, Any]], str]]:
+    """Connects to a cluster, or starts one here (see ray_environment.py); yields its nodes and a line for people.
 
     Raises:
         ConfigError: there is no cluster at the address.
     """
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     if address:
+        _check_reachable(address)
         try:
             context = ray.init(address=address, **quiet)
         except (ConnectionError, RuntimeError, ValueError) as error:
@@ -83,7 +88,7 @@ def ray_cluster(address: str | None) -> Iterator[str]:
     try:
         url = f"http://{context.dashboard_url}" if context.dashboard_url else "none"
         token = os.environ.get("RAY_AUTH_TOKEN") if not address else None
-        yield f"Ray dashboard: {url}" + (f"  token: {token}" if token else "")
+        yield ray.nodes(), f"Ray dashboard: {url}" + (f"  token: {token}" if token else "")
     finally:
         ray.shutdown()
 
@@ -113,6 +118,17 @@ def trial_resources(plan: SearchPlan, nodes: list[dict[str, Any]]) -> tuple[dict
             "--cpus-per-trial and --gpus-per-trial, or under search: resources"
         )
     return resources, notes
+
+
+def _check_reachable(address: str) -> None:
+    """Asks whether anything listens at host:port; Ray itself would try for ten minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not port.isdigit():  # "auto", which Ray looks up itself
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=REACHABLE_TIMEOUT).close()
+    except (OSError, OverflowError) as error:
+        raise ConfigError(f"--address {address}: no Ray cluster answers: {error}") from None
 
 
 def trial_slots(resources: dict[str, float], nodes: list[dict[str, Any]]) -> int:
@@ -150,6 +166,7 @@ def run_trials(
         resources: of one trial, from `trial_resources`.
         slots: how many trials run at a time, from `trial_slots`.
     """
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # failed trials are told by our own events
     remaining = plan.options.num_samples - len(history.in_state(*FINISHED))
     stopper = SearchStopper(plan.options.time_budget)
     reason = "finished"

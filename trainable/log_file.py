@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-OUR_PACKAGES = ("configs", "data", "trainable")
+import yacstune
 
 
 @contextmanager
@@ -19,7 +19,7 @@ def log_to(path: Path, also_to_terminal: bool = False) -> Iterator[None]:
         to_terminal.setLevel(logging.WARNING)
         to_terminal.setFormatter(logging.Formatter("note: %(message)s"))
         handlers.append(to_terminal)
-    loggers = [logging.getLogger(name) for name in OUR_PACKAGES]
+    loggers = [logging.getLogger(name) for name in yacstune.PACKAGES]
     for ours in loggers:
         ours.setLevel(logging.INFO)
         ours.propagate = False

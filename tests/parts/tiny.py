@@ -9,7 +9,7 @@ from torch import nn
 
 from trainable.backbone.registry import BACKBONE_REGISTRY
 from trainable.head.registry import HEAD_REGISTRY
-from trainable.head.simple_head import build_simple_pred_head
+from trainable.head.simple_head import SimpleHead, build_simple_pred_head
 from trainable.solver.registry import LOSS_REGISTRY
 
 
@@ -51,11 +51,21 @@ def build_spoiling_head(head_cfg):
     return head
 
 
+class RaisingHead(SimpleHead):
+    """Can be built, but not used."""
+
+    def forward(self, features):
+        raise RuntimeError("this head always raises")
+
+
 @HEAD_REGISTRY.register("raising_head")
 def build_raising_head(head_cfg):
-    if head_cfg.DROPOUT > 0.01:  # so that the check before a search passes
-        raise RuntimeError("this head always raises")
-    return build_simple_pred_head(head_cfg)
+    return RaisingHead(head_cfg.INPUT_DIM, head_cfg.OUTPUT_DIMS)
+
+
+@HEAD_REGISTRY.register("unbuildable_head")
+def build_unbuildable_head(head_cfg):
+    raise RuntimeError("this head cannot be built")
 
 
 @LOSS_REGISTRY.register("nan_loss")
