@@ -153,7 +153,7 @@ def test_nothing_leaks_to_the_next_trial_and_failures_stay_alone(ray_address, tm
         tmp_path,
         f"{heads}, {losses}, MODEL.HEAD.DROPOUT: {{uniform: [0, 0.5]}}",
         "num_samples: 8, sampler: random, scheduler: none, seed: 2",
-        MODEL__SOLVER__TOTAL_EPOCHS="2",
+        MODEL__SOLVER__TOTAL_EPOCHS="1",
     )
     # one trial at a time, so that they share a process
     assert main(["--space", str(space), "--address", ray_address, "--cpus-per-trial", "2", "NUM_THREADS", "1"]) == 0

@@ -9,7 +9,7 @@ from torch import nn
 
 from trainable.backbone.registry import BACKBONE_REGISTRY
 from trainable.head.registry import HEAD_REGISTRY
-from trainable.head.simple_head import SimpleHead, build_simple_pred_head
+from trainable.head.simple_head import SimpleHead
 from trainable.solver.registry import LOSS_REGISTRY
 
 
@@ -33,22 +33,29 @@ def build_tiny(backbone_cfg):
     return TinyBackbone(3 if backbone_cfg.RGB else 1)
 
 
+class SpoilingHead(SimpleHead):
+    """At the end of an epoch, leaves the process in a state in which nobody would like to train."""
+
+    def forward(self, features):
+        outputs = super().forward(features)
+        if not self.training and len(features) < 32:  # the last batch of the evaluation is incomplete
+            random.seed(1)
+            np.random.seed(1)
+            torch.manual_seed(1)
+            torch.set_num_threads(2)
+            torch.set_default_dtype(torch.float64)
+            torch.backends.cudnn.benchmark = True
+            torch.backends.cudnn.deterministic = True
+            torch.use_deterministic_algorithms(True)
+            os.environ["SEED"] = "99"
+            os.environ["MODEL__HEAD__DROPOUT"] = "0.5"
+            os.chdir("/")
+        return outputs
+
+
 @HEAD_REGISTRY.register("spoiling_head")
 def build_spoiling_head(head_cfg):
-    """Leaves the process in a state in which nobody would like to train."""
-    head = build_simple_pred_head(head_cfg)
-    random.seed(1)
-    np.random.seed(1)
-    torch.manual_seed(1)
-    torch.set_num_threads(2)
-    torch.set_default_dtype(torch.float64)
-    torch.backends.cudnn.benchmark = True
-    torch.backends.cudnn.deterministic = True
-    torch.use_deterministic_algorithms(True)
-    os.environ["SEED"] = "99"
-    os.environ["MODEL__HEAD__DROPOUT"] = "0.5"
-    os.chdir("/")
-    return head
+    return SpoilingHead(head_cfg.INPUT_DIM, head_cfg.OUTPUT_DIMS)
 
 
 class RaisingHead(SimpleHead):
