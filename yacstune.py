@@ -1,7 +1,7 @@
 """yacstune: hyperparameter search for PyTorch image models, from YAML to YAML.
 
 The packages of this distribution have everyday names (configs, data, trainable, search). `python -m` puts the
-working folder first on the path, where a user's own data.py or search.py would be imported in their place; each of
+working folder first on the path, where a user's own data.py or configs.py would be imported in their place; each of
 the four packages imports this module first, which makes their names resolve to the packages beside this file.
 """
 

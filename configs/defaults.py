@@ -10,7 +10,7 @@ from typing import Any
 from yacs.config import CfgNode
 
 import yacstune
-from configs.legal import Bool, Float, Int, Maybe, Module, OneOf, Part, Path, Rule, Text, TupleOf
+from configs.legal import Bool, File, Float, Int, Maybe, Module, OneOf, Part, Path, Rule, Text, TupleOf
 from configs.metric_names import OBJECTIVES
 
 
@@ -50,7 +50,7 @@ _key("OUTPUT_PATH", "", Path(), "folder of the run; -o on the command line wins 
 _key(
     "RESUME_PATH",
     "",
-    Path(),
+    File(),
     "checkpoint whose training goes on in OUTPUT_PATH (same model, optimizer and epoch count)",
     searchable=False,
 )
@@ -98,8 +98,8 @@ _key("TENSORBOARD", True, Bool(), "write metrics for TensorBoard into tensorboar
 _key(
     "GCP_KEY",
     "",
-    Text(),
-    "Google Cloud service-account key, for data sets of yours that read from a bucket; only from .env or environment",
+    Text(may_have_lines=True),
+    "Google Cloud service-account key; comes only from .env or environment, where your data sets find it as GCP_KEY",
     searchable=False,
     is_secret=True,
 )
@@ -121,9 +121,19 @@ _key(
     searchable=False,
 )
 _key(
-    "DATASET.VALIDATION_FRACTION", 0.2, Float(0, 1, True, True), "share of the images of each class kept for validation"
+    "DATASET.VALIDATION_FRACTION",
+    0.2,
+    Float(0, 1, True, True),
+    "share of the images of each class kept for validation",
+    searchable=False,  # the easiest validation set would win
 )
-_key("DATASET.SPLIT_SEED", 0, Int(0, 2**31 - 1), "seed of the split into training and validation images")
+_key(
+    "DATASET.SPLIT_SEED",
+    0,
+    Int(0, 2**31 - 1),
+    "seed of the split into training and validation images",
+    searchable=False,
+)
 _key("DATASET.RESIZE_SHAPE", (32, 32), TupleOf(Int(1, 4096), (2,)), "height and width of the model's input, in pixels")
 _key("DATASET.BATCH_SIZE", 32, Int(1), "images in one training step")
 _key("DATASET.NUM_WORKERS", 0, Int(0, 256), "processes that prepare images; 0: the training process does it itself")
@@ -197,7 +207,7 @@ _key("MODEL.BACKBONE.RGB", True, Bool(), "whether it takes three channels (true)
 _key(
     "MODEL.BACKBONE.PRETRAINED_PATH",
     "",
-    Path(),
+    File(),
     "file with weights to start from: a state dict (.pt, .pth, .safetensors) or a checkpoint of ours; empty: random",
     searchable=False,
 )

@@ -111,12 +111,13 @@ class Bool(Rule):
 
 @dataclass(frozen=True)
 class Text(Rule):
-    """Any text on one line."""
+    """Any text, on one line unless `may_have_lines`."""
 
+    may_have_lines: bool = False
     allowed = "text (quote it where YAML reads it as something else, as in 'no' or '12')"
 
     def read(self, value: Any) -> str:
-        if not isinstance(value, str) or "\n" in value:
+        if not isinstance(value, str) or ("\n" in value and not self.may_have_lines):
             raise ValueError("not text")
         return value
 
@@ -135,15 +136,28 @@ class Path(Rule):
 
 
 @dataclass(frozen=True)
+class File(Rule):
+    """The path of a file that exists, made absolute; empty for none."""
+
+    allowed = "the path of an existing file, or empty"
+
+    def read(self, value: Any) -> str:
+        path = Path().read(value)
+        if path and not os.path.isfile(path):
+            raise ValueError("no such file")
+        return path
+
+
+@dataclass(frozen=True)
 class Module(Rule):
     """A Python module: the path of a .py file (made absolute) or an importable name."""
 
-    allowed = "the path of a .py file or an importable module name"
+    allowed = "the path of an existing .py file or an importable module name"
 
     def read(self, value: Any) -> str:
         if not isinstance(value, str) or not value.strip() or "\n" in value:
             raise ValueError("not a module")
-        return str(Path().read(value)) if value.endswith(".py") else value
+        return File().read(value) if value.endswith(".py") else value
 
 
 @dataclass(frozen=True)
@@ -208,7 +222,7 @@ class TupleOf(Rule):
     def read(self, value: Any) -> tuple[Any, ...]:
         if isinstance(value, str):
             value = _read_sequence(value)
-        if isinstance(value, str) or not isinstance(value, Sequence):
+        if isinstance(value, (str, bytes)) or not isinstance(value, Sequence):
             raise ValueError("not a list")
         items = tuple(self.item.read(item) for item in value)
         if self.lengths and len(items) not in self.lengths:
@@ -242,5 +256,5 @@ def _read_sequence(text: str) -> Any:
         raise ValueError("not a list")
     try:
         return ast.literal_eval(stripped)
-    except (ValueError, SyntaxError):
+    except (ValueError, SyntaxError, TypeError, RecursionError):
         return [item.strip().strip("'\"") for item in stripped[1:-1].split(",") if item.strip()]

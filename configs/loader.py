@@ -1,5 +1,6 @@
 """The one way to a config: defaults < YAML < command line (or search samples) < .env and environment."""
 
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,15 +17,22 @@ from configs.settings import (
     settings_from_environment,
     settings_from_yaml,
 )
-from configs.yaml_file import read_yaml
+from configs.yaml_file import parse_yaml, read_yaml
+
+# What may differ between a training and its continuation: it changes no number.
+FREE_ON_RESUME = (
+    *("OUTPUT_PATH", "RESUME_PATH", "MODEL_BACKUPS", "TENSORBOARD", "BEST_METRIC"),
+    *("DATASET.NUM_WORKERS", "DATASET.PATH_DATA_RAW", "DATASET.PATH_DATA_PROCESSED"),
+)
 
 
-def load_cfg(path: str | Path | None = None, pairs: Sequence[str] = ()) -> CfgNode:
+def load_cfg(path: str | Path | None = None, pairs: Sequence[str] = (), with_environment: bool = True) -> CfgNode:
     """Returns the frozen config of a YAML file, `KEY VALUE` pairs, .env and the environment.
 
     Args:
         path: an experiment YAML, or None for the defaults alone.
         pairs: KEY, VALUE, KEY, VALUE ... as on the command line.
+        with_environment: whether .env and the environment have a say.
 
     Raises:
         ConfigError: with every mistake that was found.
@@ -32,7 +40,7 @@ def load_cfg(path: str | Path | None = None, pairs: Sequence[str] = ()) -> CfgNo
     problems: list[str] = []
     from_yaml = settings_from_yaml(read_yaml(path), problems) if path is not None else []
     from_command_line = settings_from_command_line(pairs, problems)
-    from_environment = settings_from_environment(problems)
+    from_environment = settings_from_environment(problems) if with_environment else []
     refuse_both(from_command_line, from_environment, problems)
     return build_cfg([*from_yaml, *from_command_line, *from_environment], problems)
 
@@ -91,6 +99,39 @@ def shown(key: Key, value: Any) -> str:
         return f"{value:.10g}"  # 1.7 for the last float below it
     text = {None: "null", True: "true", False: "false"}.get(value) if isinstance(value, bool | None) else repr(value)
     return text if text is not None and len(text) <= 80 else f"{text!s:.77}..."
+
+
+def cfg_from_text(text: str, source: str) -> CfgNode:
+    """Returns the frozen config of a dumped one, without .env and the environment.
+
+    Args:
+        text: from `dump_cfg`.
+        source: where it is from, for messages.
+    """
+    problems: list[str] = []
+    return build_cfg(settings_from_yaml(parse_yaml(text, source), problems), problems)
+
+
+def differences(before: CfgNode, now: CfgNode, free: Sequence[str] = ()) -> list[str]:
+    """Returns what differs between two configs, as `SEED was 0 and is 1 now`.
+
+    Args:
+        before: one config.
+        now: the other.
+        free: keys that may differ; secrets always may.
+    """
+    return [
+        f"{name} was {get_value(before, name)!r} and is {get_value(now, name)!r} now"
+        for name, key in KEYS.items()
+        if name not in free and not key.is_secret and get_value(before, name) != get_value(now, name)
+    ]
+
+
+def export_secrets(cfg: CfgNode) -> None:
+    """Puts secrets into the process environment, where a user's parts and worker processes find them."""
+    for key in KEYS.values():
+        if key.is_secret and get_value(cfg, key.name):
+            os.environ[key.name] = get_value(cfg, key.name)
 
 
 def get_value(cfg: CfgNode, key: str) -> Any:

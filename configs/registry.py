@@ -80,11 +80,14 @@ def import_user_modules(modules: Sequence[str]) -> None:
         except ConfigError:
             raise
         except Exception as error:
-            place = traceback.extract_tb(error.__traceback__)[-1]
-            raise ConfigError(
-                f"USER_MODULES: {module}: cannot be imported: {type(error).__name__}: {error} "
-                f"({place.filename}, line {place.lineno})"
-            ) from error
+            raise ConfigError(f"USER_MODULES: {module}: cannot be imported: {describe_error(error)}") from error
+
+
+def describe_error(error: Exception) -> str:
+    """Returns an error of somebody else's code in one line: its type, its message, and where it was raised."""
+    text = f"{type(error).__name__}: {' '.join(str(error).split())}"
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "importlib" not in frame.filename]
+    return f"{text} ({frames[-1].filename}, line {frames[-1].lineno})" if frames else text
 
 
 def _import_file(path: Path) -> ModuleType | None:
@@ -92,7 +95,9 @@ def _import_file(path: Path) -> ModuleType | None:
         return None
     if not path.is_file():
         raise ConfigError(f"USER_MODULES: {path}: no such file")
-    name = path.stem if path.stem not in sys.modules else f"{path.stem}_{abs(hash(str(path)))}"
+    name = f"user_modules.{path.stem}"  # not the bare stem: a user's scipy.py must not pass for scipy
+    if name in sys.modules:
+        raise ConfigError(f"USER_MODULES: {path}: a module named {path.stem} is loaded already; rename one of them")
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None and spec.loader is not None  # true of every .py file
     module = importlib.util.module_from_spec(spec)

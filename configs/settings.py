@@ -52,7 +52,7 @@ def resolve_name(key: str, value: Any, source: str, problems: list[str]) -> str 
     if key in NODES:
         if isinstance(value, str) and f"{key}.NAME" in KEYS:
             return f"{key}.NAME"
-        inside = ", ".join(name for name in KEYS if name.rsplit(".", 1)[0] == key)
+        inside = ", ".join(name for name in (*NODES, *KEYS) if name.rsplit(".", 1)[0] == key and name != key)
         problems.append(f"{source}: {key}: found {value!r}, but this is a group of keys: {inside}")
         return None
     problems.append(f"{source}: unknown key {key!r}.{did_you_mean(key, [*KEYS, *NODES])}")
@@ -91,7 +91,11 @@ def settings_from_environment(problems: list[str], environ: Mapping[str, str] | 
     """
     found: dict[str, Setting] = {}
     file = find_dotenv(usecwd=True)
-    from_file = dotenv_values(file) if file else {}
+    try:
+        from_file = dotenv_values(file) if file else {}
+    except (OSError, UnicodeDecodeError) as error:
+        problems.append(f".env ({file}): cannot be read as text: {error}")
+        from_file = {}
     given = [(name, value, f".env ({file})") for name, value in from_file.items()]
     for name, text in (os.environ if environ is None else environ).items():
         if name not in NODES:

@@ -1,5 +1,6 @@
 """Reads YAML and keeps the line of every key; duplicate keys are errors (PyYAML silently keeps the last)."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,8 @@ class _Loader(yaml.SafeLoader):
         mapping.file, mapping.line, mapping.lines = self.file, node.start_mark.line + 1, {}
         own_keys: dict[str, int] = {}
         for key_node, _ in node.value:
+            if key_node.tag == "tag:yaml.org,2002:merge":  # <<, resolved below
+                continue
             key = str(self.construct_object(key_node))
             line = key_node.start_mark.line + 1
             if key in own_keys:
@@ -54,6 +57,19 @@ class _Loader(yaml.SafeLoader):
 
 _Loader.add_constructor("tag:yaml.org,2002:map", _Loader.construct_yaml_map)
 
+# YAML 1.1 reads 010 as 8, 1:30 as 90 and 2020-01-01 as a date: left as text here, which the rules of keys refuse or
+# read. Plain integers and floats stay.
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag.rsplit(":", 1)[1] not in ("int", "float", "timestamp")]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"[-+]?(0|[1-9][0-9]*)$"), list("-+0123456789"))
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"[-+]?(([0-9]+\.[0-9]*|\.[0-9]+|[0-9]+)([eE][-+]?[0-9]+)?|\.(inf|Inf|INF))$|\.(nan|NaN|NAN)$"),
+    list("-+.0123456789"),
+)
+
 
 def read_yaml(path: str | Path) -> YamlMap:
     """Reads a YAML file whose top level is a mapping; an empty file is an empty mapping.
@@ -68,23 +84,38 @@ def read_yaml(path: str | Path) -> YamlMap:
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read as text: {error}") from None
 
-    loader = _Loader(text)
-    loader.file, loader.problems = str(path), []
+    return parse_yaml(text, str(path))
+
+
+def parse_yaml(text: str, path: str) -> YamlMap:
+    """Reads YAML text whose top level is a mapping.
+
+    Args:
+        text: the YAML.
+        path: where it is from, for messages.
+
+    Raises:
+        ConfigError: as `read_yaml`.
+    """
+    loader = None
     try:
+        loader = _Loader(text)
+        loader.file, loader.problems = path, []
         tree = loader.get_single_data()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = f", line {mark.line + 1}" if mark else ""
         raise ConfigError(f"{path}{line}: not valid YAML: {error.problem or error.context}") from None
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: not valid YAML: {error}") from None
+    except (yaml.YAMLError, ValueError, KeyError, RecursionError) as error:  # PyYAML's constructors raise all of them
+        raise ConfigError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
     finally:
-        loader.dispose()
+        if loader:
+            loader.dispose()
     if loader.problems:
         raise ConfigError(loader.problems)
     if tree is None:
         tree = YamlMap()
-        tree.file, tree.line, tree.lines = str(path), 1, {}
+        tree.file, tree.line, tree.lines = path, 1, {}
     if not isinstance(tree, YamlMap):
         raise ConfigError(f"{path}: found {type(tree).__name__}, expected `KEY: value` lines")
     return tree

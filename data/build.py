@@ -13,3 +13,15 @@ def build_dataset(dataset_cfg: CfgNode) -> ImageData:
         ConfigError: unknown name, or data that is missing or cannot be used.
     """
     return DATASET_REGISTRY[dataset_cfg.NAME](dataset_cfg)
+
+
+def check_data(cfg: CfgNode) -> None:
+    """Builds the data set if its name is one of ours, to notice missing data before torch is imported.
+
+    A data set of the user's is left to later: importing the user's modules may import torch.
+
+    Raises:
+        ConfigError: data that is missing or cannot be used.
+    """
+    if not cfg.USER_MODULES:
+        build_dataset(cfg.DATASET)

@@ -44,7 +44,7 @@ def build_image_folder(dataset_cfg: CfgNode) -> ImageData:
             f"DATASET.PATH_DATA_RAW: there is no folder {root}; give the folder that holds one folder of images a class"
         )
     folders = sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
-    files = {f.name: sorted(p for p in f.rglob("*") if p.suffix.lower() in SUFFIXES) for f in folders}
+    files = {f.name: _images_in(f) for f in folders}
     empty = [name for name, paths in files.items() if not paths]
     if empty:
         places = ", ".join(str(root / name) for name in empty)
@@ -63,3 +63,7 @@ def build_image_folder(dataset_cfg: CfgNode) -> ImageData:
         train_indices=train,
         val_indices=val,
     )
+
+
+def _images_in(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))

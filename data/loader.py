@@ -13,6 +13,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 from yacs.config import CfgNode
 
+from configs.errors import ConfigError
 from data.augmentation import Augmentation
 from data.image_data import ImageData
 
@@ -59,6 +60,7 @@ class Loader:
         augmentation = Augmentation(dataset_cfg.AUGMENTATION)
         augmented = _Images(images, data.labels, dataset_cfg, None if augmentation.is_off else augmentation, seed)
         self._epoch_order = _EpochOrder(data.train_indices, seed)
+        self._train_images = augmented
         self._train = self._data_loader(augmented, self._epoch_order, len(data.train_indices) > dataset_cfg.BATCH_SIZE)
         in_order = [(0, int(index)) for index in data.val_indices]
         self._val = self._data_loader(_Images(images, data.labels, dataset_cfg, None, seed), in_order, False)
@@ -81,14 +83,19 @@ class Loader:
         """The number of training batches of an epoch; an incomplete last one is left out."""
         return len(self._train)
 
+    def sample(self, size: int) -> Batch:
+        """The first training images of epoch 1, prepared and augmented in this process."""
+        order = iter(_EpochOrder(self._data.train_indices, self._seed))
+        return self._train_images.__getitems__([item for item, _ in zip(order, range(size), strict=False)])
+
     def train_batches(self, epoch: int) -> Iterator[Batch]:
         """The training images in the random order of this epoch, augmented."""
         self._epoch_order.epoch = epoch
-        return iter(self._train)
+        return _batches(self._train)
 
     def val_batches(self) -> Iterator[Batch]:
         """The validation images in their order, as they are."""
-        return iter(self._val)
+        return _batches(self._val)
 
 
 class _EpochOrder(Sampler[_Item]):
@@ -140,6 +147,13 @@ class _Images(Dataset[Batch]):
             return image
         seed = int(np.random.SeedSequence([self._seed, epoch, index]).generate_state(1)[0])
         return self._augmentation(image, seed)
+
+
+def _batches(loader: DataLoader) -> Iterator[Batch]:
+    try:
+        yield from loader
+    except ConfigError as error:  # torch wraps those of a worker process in the worker's traceback
+        raise ConfigError(str(error).strip().splitlines()[-1].split("ConfigError: ")[-1]) from None
 
 
 def _as_is(batch: Any) -> Any:

@@ -36,11 +36,17 @@ class EventCallback(tune.Callback):
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         number, result = trial.config["number"], trial.last_result or {}
         if FAILURE in result:
-            self._stream.emit(TRIAL_FAILED, number, reason=result[FAILURE])
+            self._stream.emit(TRIAL_FAILED, number, reason=one_line(result[FAILURE]))
         else:
             self._stream.emit(TRIAL_DONE if has_finished(result) else TRIAL_STOPPED, number)
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         # What raised has reported why. A process that was killed had no time to.
         reason = (trial.last_result or {}).get(FAILURE, "its worker process died: killed, or out of memory?")
-        self._stream.emit(TRIAL_FAILED, trial.config["number"], reason=reason)
+        self._stream.emit(TRIAL_FAILED, trial.config["number"], reason=one_line(reason))
+
+
+def one_line(text: str) -> str:
+    """Returns a reason as it fits on a line and into a table; the whole of it is in the trial's log."""
+    words = " ".join(text.split())
+    return words if len(words) <= 300 else f"{words[:297]}..."

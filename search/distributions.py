@@ -33,6 +33,11 @@ class Distribution:
 
     word: str
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether it gives nothing but whole numbers, or is a choice."""
+        return self.word in ("randint", "lograndint", "qrandint", "choice")
+
     def to_optuna(self) -> Any:
         """Returns the Optuna distribution that samples it."""
         raise NotImplementedError
@@ -46,7 +51,7 @@ class Distribution:
         return value
 
     def probes(self) -> list[Any]:
-        """Returns a value between the ends, and both ends: if they are legal for a key, all values are."""
+        """Returns values that stand for all: the ends of a range, every value of a choice."""
         raise NotImplementedError
 
     def to_yaml(self) -> dict[str, Any]:
@@ -72,7 +77,7 @@ class FloatRange(Distribution):
         return FloatDistribution(self.low, self._last, log=self.word == "loguniform")
 
     def probes(self) -> list[Any]:
-        return [self.low + (self.high - self.low) / math.pi, self.low, self._last]
+        return [self.low, self._last]
 
     def to_yaml(self) -> dict[str, Any]:
         return {self.word: [self.low, self.high]}
@@ -136,6 +141,11 @@ class Choice(Distribution):
         from optuna.distributions import CategoricalDistribution
 
         return CategoricalDistribution([self.encode(value) for value in self.values])
+
+    def repeated(self) -> str:
+        """Returns the values that are there more than once, as JSON."""
+        encoded = [self.encode(value) for value in self.values]
+        return ", ".join(value for value in dict.fromkeys(encoded) if encoded.count(value) > 1)
 
     def encode(self, value: Any) -> Any:
         return json.dumps(value)
@@ -218,13 +228,6 @@ def _read_choice(word: str, arguments: Any) -> Distribution:
         )
     if any(isinstance(value, dict) for value in arguments):
         raise ConfigError("choice: mappings as values are not supported by this version")
-    try:
-        encoded = [json.dumps(value) for value in arguments]
-    except TypeError as error:
-        raise ConfigError(f"choice: {error}; expected numbers, text, true, false, null and lists of them") from None
-    repeated = [value for value in dict.fromkeys(encoded) if encoded.count(value) > 1]
-    if repeated:
-        raise ConfigError(f"choice: {', '.join(repeated)} stands there more than once")
     return Choice(tuple(arguments))
 
 

@@ -22,8 +22,8 @@ class SearchFolder:
         self.best = self.path / "best.yaml"
 
     def is_used(self) -> bool:
-        """Whether the folder holds anything."""
-        return self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir()))
+        """Whether the folder holds anything but the lock of a process that came before."""
+        return self.path.exists() and (not self.path.is_dir() or any(p.name != ".lock" for p in self.path.iterdir()))
 
     def is_search(self) -> bool:
         """Whether a search was started in the folder."""

@@ -7,6 +7,7 @@ from typing import Any
 from configs.metric_names import best_row
 from search.events import (
     SEARCH_ENDED,
+    SEARCH_STARTED,
     TRIAL_DONE,
     TRIAL_FAILED,
     TRIAL_REPORTED,
@@ -68,7 +69,7 @@ class History:
 
     def __call__(self, event: Event) -> None:
         """Takes note of an event."""
-        if event.kind == SEARCH_ENDED:
+        if event.kind in (SEARCH_STARTED, SEARCH_ENDED):  # a search that died has not said that it ended
             for record in self.trials.values():
                 if record.state == RUNNING:
                     record.state = INTERRUPTED
@@ -81,10 +82,13 @@ class History:
             record.state, record.last_seen = RUNNING, event.time
             return
         record = self.trials[event.trial]
-        record.seconds += event.time - record.last_seen
-        record.last_seen = event.time
+        if record.state == RUNNING:
+            record.seconds += event.time - record.last_seen
+            record.last_seen = event.time
         if event.kind == TRIAL_REPORTED:
-            record.rows.append(event.data["metrics"])
+            row = event.data["metrics"]
+            # an epoch whose checkpoint was lost is trained, and reported, again
+            record.rows = [*(known for known in record.rows if known["epoch"] < row["epoch"]), row]
         elif event.kind in _ENDS:
             record.state = _ENDS[event.kind]
             record.reason = event.data.get("reason", "")

@@ -28,11 +28,13 @@ SCHEDULERS: dict[str, dict[str, Rule]] = {
 # Words that this version does not know yet, so that they are not taken for typing errors.
 NOT_YET = ("objectives", "stop", "start", "confirm")
 
+CPUS, GPUS = Float(0.1, 1024), Float(0, 64)  # of one trial
+
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 @dataclass(frozen=True)
-class Choice:
+class NamedOptions:
     """A sampler or scheduler by name, with the options that were given for it."""
 
     name: str
@@ -62,8 +64,8 @@ class SearchOptions:
     num_samples: int = 20
     time_budget: float | None = None
     seed: int = 0
-    sampler: Choice = Choice("tpe", {})
-    scheduler: Choice = Choice("asha", {})
+    sampler: NamedOptions = NamedOptions("tpe", {})
+    scheduler: NamedOptions = NamedOptions("asha", {})
     cpus_per_trial: float = 1.0
     gpus_per_trial: float = 0.0
 
@@ -124,8 +126,11 @@ def read_options(mapping: YamlMap, problems: list[str]) -> SearchOptions:
             try:
                 read[word] = reader(value)
             except (ValueError, OverflowError) as error:
-                hint = f" ({error})" if isinstance(value, dict) else ""
-                problems.append(f"{where}: {word}: found {value!r}, allowed is {allowed}{hint}")
+                text = str(error).strip()
+                hint = (
+                    f" {text}" if text.startswith("Did you mean") else f" ({text})" if isinstance(value, dict) else ""
+                )
+                problems.append(f"{where}: {word}: found {value!r}, allowed is {allowed}.{hint}")
     return SearchOptions(**read)
 
 
@@ -139,7 +144,7 @@ def _check_mode(mapping: YamlMap, problems: list[str]) -> None:
 
 
 def _read_resources(value: Any, where: str, problems: list[str]) -> dict[str, float]:
-    rules = {"cpu": Float(0, above_low=True), "gpu": Float(0)}
+    rules = {"cpu": CPUS, "gpu": GPUS}
     if not isinstance(value, dict) or not set(value) <= set(rules):
         problems.append(f"{where}: resources: found {value!r}, allowed is {{cpu: number, gpu: number}} for one trial")
         return {}
@@ -147,19 +152,21 @@ def _read_resources(value: Any, where: str, problems: list[str]) -> dict[str, fl
     for word, number in value.items():
         try:
             read[f"{word}s_per_trial"] = rules[word].read(number)
-        except ValueError:
+        except (ValueError, OverflowError):
             problems.append(f"{where}: resources: {word}: found {number!r}, allowed is {rules[word].allowed}")
     return read
 
 
-def _choice_reader(known: dict[str, dict[str, Rule]]) -> Callable[[Any], Choice]:
-    def read(value: Any) -> Choice:
+def _choice_reader(known: dict[str, dict[str, Rule]]) -> Callable[[Any], NamedOptions]:
+    def read(value: Any) -> NamedOptions:
         name: Any = value
         options: Any = None
         if isinstance(value, dict) and len(value) == 1:
             ((name, options),) = value.items()
-        if name not in known or not isinstance(options or {}, dict):
-            raise ValueError(f"{name!r} is none of them.{did_you_mean(str(name), known)}")
+        if not isinstance(name, str) or name not in known:
+            raise ValueError(did_you_mean(str(name), known))
+        if options is not None and not isinstance(options, dict):
+            raise ValueError(f"options are written as {{{name}: {{option: value}}}}")
         checked = {}
         for word, option in (options or {}).items():
             if word not in known[name]:
@@ -168,7 +175,7 @@ def _choice_reader(known: dict[str, dict[str, Rule]]) -> Callable[[Any], Choice]
                 checked[word] = known[name][word].read(option)
             except ValueError:
                 raise ValueError(f"{word}: found {option!r}, allowed is {known[name][word].allowed}") from None
-        return Choice(name, checked)
+        return NamedOptions(name, checked)
 
     return read
 

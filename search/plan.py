@@ -25,6 +25,12 @@ from search.distributions import Choice
 from search.options import SearchOptions
 from search.space import Parameter, Space
 
+# Keys that a search sets itself.
+_OURS = {
+    "OUTPUT_PATH": "has no place in a search; -o names its folder",
+    "BEST_METRIC": "is set by a search to its metric; change search: metric",
+}
+
 TOTAL_EPOCHS = "MODEL.SOLVER.TOTAL_EPOCHS"
 
 
@@ -59,6 +65,10 @@ class SearchPlan:
         """The config that samples are merged over, as used."""
         return dump_cfg(self.base_cfg)
 
+    def total_epochs(self, params: dict[str, Any]) -> int:
+        """Returns how many epochs a trial with these values trains, if it is not stopped."""
+        return int(params.get(TOTAL_EPOCHS, self.base_cfg.MODEL.SOLVER.TOTAL_EPOCHS))
+
     def sample_cfg(self, sample: dict[str, Any]) -> CfgNode:
         """Returns the config of a sample.
 
@@ -85,6 +95,7 @@ def make_plan(
     time_budget: float | None = None,
     cpus_per_trial: float | None = None,
     gpus_per_trial: float | None = None,
+    with_environment: bool = True,
 ) -> SearchPlan:
     """Puts a space file, the flags and the environment together.
 
@@ -96,6 +107,7 @@ def make_plan(
         time_budget: in seconds.
         cpus_per_trial: CPU cores.
         gpus_per_trial: GPUs.
+        with_environment: whether .env and the environment have a say.
 
     Raises:
         ConfigError: with every mistake that was found.
@@ -112,7 +124,10 @@ def make_plan(
     base_path = cfg_path or space.base
     from_base = settings_from_yaml(read_yaml(base_path), problems) if base_path else []
     from_command_line = settings_from_command_line(pairs, problems)
-    from_environment = settings_from_environment(problems)
+    from_environment = settings_from_environment(problems) if with_environment else []
+    for setting in from_command_line:
+        if setting.key in _OURS:
+            problems.append(f"command line: {setting.key} {_OURS[setting.key]}")
     fixed = {setting.key: setting for setting in from_command_line}
     parameters = {key: p for key, p in space.parameters.items() if key not in fixed}
     sampled = [Setting(p.key, None, p.source) for p in parameters.values()]
@@ -123,7 +138,7 @@ def make_plan(
         given.insert(0, Setting("NUM_THREADS", max(1, int(options.cpus_per_trial)), "search: resources: cpu"))
     base_cfg = _build(given, problems)
     if base_cfg is not None:
-        base_cfg = with_values(base_cfg, {"BEST_METRIC": options.metric})
+        base_cfg = with_values(base_cfg, {"BEST_METRIC": options.metric, "OUTPUT_PATH": ""})
         problems += _misfits(space, options, parameters, base_cfg)
     if problems:
         raise ConfigError(problems)

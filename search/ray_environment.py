@@ -19,7 +19,7 @@ _ALWAYS = {
     # for only when the first has its trial, and given up again when that trial is over before it has started.
     "TUNE_MAX_PENDING_TRIALS_PG": "1000000",
     "RAY_USAGE_STATS_ENABLED": "0",
-    # A GPU is hidden from trials that ask for none, as Ray will do by default one day; it warns until then.
+    # Trials that ask for no GPU see none; without this, Ray would let them train on the first one.
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",
 }
 
@@ -33,5 +33,6 @@ def prepare_ray_environment(address: str | None) -> None:
     """
     os.environ.update(_ALWAYS)
     if address is None:
+        os.environ.pop("RAY_ADDRESS", None)  # --address is the way to a cluster that is there already
         os.environ["RAY_AUTH_MODE"] = "token"
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(16))

@@ -61,7 +61,7 @@ class Results:
     def _best_yaml(self, record: TrialRecord) -> str:
         metric = self._plan.options.metric
         row = record.best(metric) or {}
-        trained = f"{len(record.rows)} of {self._plan.base_cfg.MODEL.SOLVER.TOTAL_EPOCHS} epochs trained"
+        trained = f"{len(record.rows)} of {self._plan.total_epochs(record.params)} epochs trained"
         config = (self._folder.trials / record.name / "results" / "config.yaml").read_text()
         return (
             f"# The best trial of this search: {record.name}, {metric} {row[metric]!r} in epoch {row['epoch']} "

@@ -10,13 +10,17 @@ import argparse
 import shlex
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from configs.command_line import parse_arguments
 from configs.errors import ConfigError, exit_status
-from configs.legal import Float, Int
+from configs.legal import Int
+from configs.loader import FREE_ON_RESUME, differences
+from configs.settings import settings_from_command_line, settings_from_environment
+from data.build import check_data
 from search.folder import SearchFolder, folder_to_resume, new_folder
-from search.options import read_duration
+from search.options import CPUS, GPUS, read_duration
 from search.plan import SearchPlan, make_plan
 from search.ray_environment import prepare_ray_environment
 from search.space import read_space
@@ -35,14 +39,17 @@ def build_parser() -> argparse.ArgumentParser:
         "-o", "--output", metavar="DIR", help="folder of the search; experiments/<space>[-N] without it"
     )
     parser.add_argument("--cfg", metavar="YAML", help="experiment to search around; replaces the space's base")
-    parser.add_argument("--num-samples", metavar="N", type=_read(Int(1).read), help="trials to make")
+    parser.add_argument("--num-samples", metavar="N", type=_read(Int(1).read, Int(1).allowed), help="trials to make")
     parser.add_argument(
-        "--time-budget", metavar="T", type=_read(read_duration), help="end after this time: 90s, 30m, 2h"
+        "--time-budget",
+        metavar="T",
+        type=_read(read_duration, "a time above 0"),
+        help="end after it: 90s, 30m, 2h",
     )
     parser.add_argument(
-        "--gpus-per-trial", metavar="G", type=_read(Float(0).read), help="a fraction shares a GPU: 0.25"
+        "--gpus-per-trial", metavar="G", type=_read(GPUS.read, GPUS.allowed), help="a fraction shares a GPU: 0.25"
     )
-    parser.add_argument("--cpus-per-trial", metavar="C", type=_read(Float(0, above_low=True).read), help="CPU cores")
+    parser.add_argument("--cpus-per-trial", metavar="C", type=_read(CPUS.read, CPUS.allowed), help="CPU cores")
     parser.add_argument("--address", help="Ray cluster to use, or auto; without it, Ray is started on this machine")
     parser.add_argument("--resume", action="store_true", help="go on with a search that was interrupted")
     parser.add_argument("--dry-run", action="store_true", help="print the space and sampled configs, start nothing")
@@ -50,9 +57,12 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _read(reader: Callable[[Any], Any]) -> Callable[[str], Any]:
+def _read(reader: Callable[[Any], Any], allowed: str) -> Callable[[str], Any]:
     def value(text: str) -> Any:
-        return reader(text)
+        try:
+            return reader(text)
+        except (ValueError, OverflowError):
+            raise argparse.ArgumentTypeError(f"found {text!r}, allowed is {allowed}") from None
 
     return value
 
@@ -79,6 +89,7 @@ def search(args: argparse.Namespace, command: str) -> int:
             raise ConfigError("what should be searched? Give a space file, as in: --space spaces/head.yaml")
         plan = _plan(args, args.space)
         folder = new_folder(args.output, plan.name)
+    check_data(plan.base_cfg)
     for note in plan.notes:
         print(f"note: {note}")
 
@@ -94,8 +105,15 @@ def search(args: argparse.Namespace, command: str) -> int:
 
 
 def _plan(args: argparse.Namespace, space_path: str) -> SearchPlan:
+    try:
+        space = read_space(space_path)
+    except ConfigError as error:  # what else is wrong is told in the same go
+        problems = list(error.problems)
+        settings_from_command_line(args.pairs, problems)
+        settings_from_environment(problems)
+        raise ConfigError(problems) from None
     return make_plan(
-        read_space(space_path),
+        space,
         args.cfg,
         args.pairs,
         args.num_samples,
@@ -106,29 +124,20 @@ def _plan(args: argparse.Namespace, space_path: str) -> SearchPlan:
 
 
 def _plan_to_resume(args: argparse.Namespace, folder: SearchFolder) -> SearchPlan:
-    """The plan that the search was started with; what the command says again must say the same."""
-    before = make_plan(
-        read_space(folder.space),
-        num_samples=args.num_samples,
-        time_budget=args.time_budget,
-        cpus_per_trial=args.cpus_per_trial,
-        gpus_per_trial=args.gpus_per_trial,
-    )
-    if args.space or args.cfg or args.pairs:
-        now = _plan(args, args.space or str(folder.space))
-        changed = [
-            f"{folder.path}: {what} is not what this search was started with, and a search goes on as it was; "
-            "leave out what you changed, or start a new one without --resume"
-            for what, differs in (
-                ("the space", now.parameters_yaml() != before.parameters_yaml()),
-                ("the base config", now.base_yaml() != before.base_yaml()),
-                ("metric, seed, sampler or scheduler", now.options.science() != before.options.science()),
-            )
-            if differs
-        ]
-        if changed:
-            raise ConfigError(changed)
-    return before
+    """The plan that the command makes now, which must be the one that the search was started with."""
+    before = make_plan(read_space(folder.space), with_environment=False)
+    now = _plan(args, args.space or str(folder.space))
+    changed = differences(before.base_cfg, now.base_cfg, FREE_ON_RESUME)
+    if now.parameters_yaml() != before.parameters_yaml():
+        changed.append("another space is searched")
+    if now.options.science() != before.options.science():
+        changed.append("metric, seed, sampler or scheduler is another")
+    if changed:
+        raise ConfigError(
+            f"{folder.path}: a search goes on as it was, but {'; '.join(changed)}; undo that, or start a new search "
+            "without --resume"
+        )
+    return replace(now, name=folder.path.name)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from typing import Any
 import optuna
 from optuna.samplers import BaseSampler
 
-from search.options import Choice
+from search.options import NamedOptions
 
 
 def _tpe(options: dict[str, Any], seed: int) -> BaseSampler:
@@ -22,7 +22,7 @@ def _random(options: dict[str, Any], seed: int) -> BaseSampler:
 _BUILDERS: dict[str, Callable[[dict[str, Any], int], BaseSampler]] = {"tpe": _tpe, "random": _random}
 
 
-def build_sampler(choice: Choice, seed: int) -> BaseSampler:
+def build_sampler(choice: NamedOptions, seed: int) -> BaseSampler:
     """Builds the sampler that a space file names.
 
     Args:

@@ -58,6 +58,7 @@ class TruthfulOptunaSearch(Searcher):
             pruner=optuna.pruners.NopPruner(),
         )
         self._open: dict[str, optuna.Trial] = {}  # by Ray's id
+        self._values: dict[str, dict[int, float]] = {}  # of open trials, by epoch
         self._next_number = max(history.trials, default=-1) + 1
         for record in history.in_state(*FINISHED):
             self._add_finished(record)
@@ -70,43 +71,47 @@ class TruthfulOptunaSearch(Searcher):
         if self._unfinished:
             record = self._unfinished.pop(0)
             self.study.enqueue_trial(self._encoded(record.params))
-            self._open[trial_id] = self.study.ask(fixed_distributions=self._space)
+            self._begin(trial_id)
             for row in record.rows:
-                self._open[trial_id].report(row[self._options.metric], row["epoch"])
+                self._report(trial_id, row)
             return _trial_config(record.number, record.id, record.params, heard=len(record.rows))
         number = self._next_number
         self._next_number += 1
         seed = int(np.random.SeedSequence([self._options.seed, number]).generate_state(1)[0])
         self.study.sampler = build_sampler(self._options.sampler, seed)
-        trial = self.study.ask(fixed_distributions=self._space)
-        self._open[trial_id] = trial
+        trial = self._begin(trial_id)
         params = {key: p.distribution.decode(trial.params[key]) for key, p in self._parameters.items()}
         return _trial_config(number, sample_id(params), params, heard=0)
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Reports an epoch to Optuna. Ray does not call this for a trial's last result."""
-        self._report(self._open[trial_id], result)
+        self._report(trial_id, result)
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Tells Optuna how a trial ended."""
-        trial = self._open.pop(trial_id, None)
-        if trial is None:
-            return
+        trial = self._open[trial_id]
+        if not error and result and FAILURE not in result:
+            self._report(trial_id, result)
+        del self._open[trial_id]
+        values = self._values.pop(trial_id).values()
         if error or not result or FAILURE in result or self._options.metric not in result:
             self.study.tell(trial, state=TrialState.FAIL)
             return
-        self._report(trial, result)
         if has_finished(result):
-            values = self.study.trials[trial.number].intermediate_values.values()
             self.study.tell(trial, max(values) if self._options.mode == "max" else min(values))
         else:
             self.study.tell(trial, state=TrialState.PRUNED)
 
-    def _report(self, trial: optuna.Trial, result: dict[str, Any]) -> None:
+    def _begin(self, trial_id: str) -> optuna.Trial:
+        self._open[trial_id] = self.study.ask(fixed_distributions=self._space)
+        self._values[trial_id] = {}
+        return self._open[trial_id]
+
+    def _report(self, trial_id: str, result: dict[str, Any]) -> None:
         value = result.get(self._options.metric)
-        known = self.study.trials[trial.number].intermediate_values
-        if value is not None and math.isfinite(value) and result["epoch"] not in known:
-            trial.report(value, result["epoch"])
+        if value is not None and math.isfinite(value) and result["epoch"] not in self._values[trial_id]:
+            self._values[trial_id][result["epoch"]] = value
+            self._open[trial_id].report(value, result["epoch"])
 
     def _encoded(self, params: dict[str, Any]) -> dict[str, Any]:
         return {key: self._parameters[key].distribution.encode(value) for key, value in params.items()}

@@ -3,12 +3,13 @@
 import platform
 from contextlib import ExitStack
 from importlib.metadata import version
-from typing import Any
 
 import yaml
 
 import yacstune
+from configs.errors import ConfigError
 from configs.files import write_atomically
+from configs.loader import export_secrets
 from search.events import SEARCH_STARTED, VERSION, EventLog, EventStream
 from search.folder import SearchFolder
 from search.history import DONE, STOPPED, History
@@ -16,7 +17,7 @@ from search.plan import SearchPlan
 from search.preflight import check_parts
 from search.results import Results, shown_path
 from search.terminal import Terminal
-from search.tuner import export_secrets, ray_cluster, run_trials, trial_resources, trial_slots
+from search.tuner import ray_cluster, run_trials, trial_resources, trial_slots
 from trainable.run_folder import RunFolder
 
 FOUND, NOTHING_FOUND, INTERRUPTED = 0, 3, 130  # exit statuses, beside 2 for a user's mistake
@@ -33,14 +34,16 @@ def run_search(plan: SearchPlan, folder: SearchFolder, address: str | None, resu
         command: that was given, to be kept in the folder.
     """
     check_parts(plan)
-    export_secrets(plan)
-    log = EventLog(folder.events)
-    events = log.read() if resume else []
-    history = History(events)
+    export_secrets(plan.base_cfg)
     with ray_cluster(address) as (nodes, dashboard), ExitStack() as stack:
         resources, notes = trial_resources(plan, nodes)
         slots = trial_slots(resources, nodes)
         stack.enter_context(RunFolder(folder.path).locked())
+        if not resume and folder.is_used():  # since it was chosen
+            raise ConfigError(f"{folder.path}: another search has taken the folder meanwhile; start again")
+        log = EventLog(folder.events)
+        events = log.read()
+        history = History(events)
         _write_provenance(plan, folder, command)
         log.drop_torn_line()
         stream = EventStream([log, history, Results(plan, history, folder), Terminal(plan, history, folder)])
@@ -67,18 +70,12 @@ def _greet(plan: SearchPlan, folder: SearchFolder, slots: int, lines: list[str])
 
 
 def _write_provenance(plan: SearchPlan, folder: SearchFolder, command: str) -> None:
-    """Keeps space, base, command and versions; a resumed search adds its command to the first one's."""
+    """Keeps space, base, command and versions; a resumed search adds its own to the first one's."""
     folder.trials.mkdir(parents=True, exist_ok=True)
-    provenance: dict[str, Any] = {"commands": [], "versions": {}}
-    if folder.provenance.exists():
-        provenance = yaml.safe_load(folder.provenance.read_text())
-    provenance["commands"].append(command)
+    runs = yaml.safe_load(folder.provenance.read_text()) if folder.provenance.exists() else []
     packages = ("torch", "timm", "ray", "optuna", "albumentations", "numpy")
-    provenance["versions"] = {
-        "yacstune": yacstune.__version__,
-        "python": platform.python_version(),
-        **{package: version(package) for package in packages},
-    }
+    versions = {"yacstune": yacstune.__version__, "python": platform.python_version()}
+    runs.append({"command": command, "versions": versions | {package: version(package) for package in packages}})
     write_atomically(folder.space, plan.space_yaml())
     write_atomically(folder.base, plan.base_yaml())
-    write_atomically(folder.provenance, yaml.safe_dump(provenance, sort_keys=False, width=float("inf")))
+    write_atomically(folder.provenance, yaml.safe_dump(runs, sort_keys=False, width=float("inf")))

@@ -7,10 +7,11 @@ from typing import Any
 
 from configs.defaults import KEYS, NODES
 from configs.errors import ConfigError, did_you_mean
+from configs.legal import Int, Maybe
 from configs.loader import read_setting
 from configs.settings import Setting, resolve_name
 from configs.yaml_file import YamlMap, read_yaml
-from search.distributions import Distribution, read_distribution
+from search.distributions import Choice, Distribution, read_distribution
 from search.options import SearchOptions, read_options
 
 WORDS = ("base", "search", "space")
@@ -67,7 +68,7 @@ def read_space(path: str | Path) -> Space:
             problems.append(f"{tree.where(word)}: unknown word {word!r}.{hint} Known: {', '.join(WORDS)}")
 
     base = tree.get("base")
-    if base is not None and not isinstance(base, str):
+    if "base" in tree and (not isinstance(base, str) or not base):
         problems.append(f"{tree.where('base')}: base: found {base!r}, expected the path of an experiment YAML")
         base = None
     options = _mapping(tree, "search", problems, lambda m: read_options(m, problems), SearchOptions())
@@ -92,7 +93,7 @@ def _mapping(tree: YamlMap, word: str, problems: list[str], read: Callable[[Yaml
     value = tree.get(word)
     if isinstance(value, YamlMap):
         return read(value)
-    if value is not None:
+    if word in tree:
         problems.append(f"{tree.where(word)}: {word}: found {value!r}, expected `word: value` lines")
     return default
 
@@ -143,12 +144,21 @@ class _SpaceWalk:
         except ConfigError as error:
             self._problems.append(f"{where}: {key}: {error}")
             return
-        for value in distribution.probes():
-            illegal: list[str] = []
-            read_setting(Setting(key, value, f"{where}: {distribution.word}"), illegal)
-            self._problems += illegal
-            if illegal and distribution.word != "choice":  # one end says it all
-                return
+        rule = KEYS[key].rule
+        if isinstance(rule.rule if isinstance(rule, Maybe) else rule, Int) and not distribution.is_whole:
+            self._problems.append(f"{where}: {key} takes whole numbers; use randint, lograndint or qrandint")
+            return
+        illegal: list[str] = []
+        source = f"{where}: {distribution.word}"
+        values = [read_setting(Setting(key, value, source), illegal) for value in distribution.probes()]
+        self._problems += illegal
+        if illegal:
+            return
+        if isinstance(distribution, Choice):  # 1e-4, which YAML reads as text, becomes a number
+            distribution = Choice(tuple(list(v) if isinstance(v, tuple) else v for v in values))
+            repeated = distribution.repeated()
+            if repeated:
+                self._problems.append(f"{where}: {key}: choice: {repeated} stands there more than once")
         self.parameters.append(Parameter(key, distribution, where))
 
     def _add_constant(self, setting: Setting) -> None:

@@ -26,7 +26,7 @@ class Terminal:
         self._history = history
         self._folder = folder
         self._start = time.monotonic()
-        self._best: tuple[int, Any] | None = None
+        self._best: float | None = None
 
     def __call__(self, event: Event) -> None:
         """Prints a line where there is something to say."""
@@ -43,15 +43,15 @@ class Terminal:
 
     def _ended(self, record: TrialRecord) -> str:
         metric = self._plan.options.metric
-        epochs = f"{len(record.rows)}/{self._plan.base_cfg.MODEL.SOLVER.TOTAL_EPOCHS} epochs"
+        epochs = f"{len(record.rows)}/{self._plan.total_epochs(record.params)} epochs"
         what = f"trial {record.number:>3}  {record.state:<8}{epochs:>12}"
         if record.state == FAILED:
             return f"{what}  {record.reason} (log: {shown_path(self._folder.trials / record.name / 'train.log')})"
         row = record.best(metric) or {}
         best = self._history.best_trial(metric)
-        mark = "  best so far" if best is record and self._best != (record.number, row) else ""
-        if best is record:
-            self._best = (record.number, row)
+        is_new = best is record and (self._best is None or row[metric] != self._best)
+        self._best = row[metric] if best is record else self._best
+        mark = "  best so far" if is_new else ""
         return f"{what}  {metric} {row[metric]:.4f}  {describe(record.params)}{mark}"
 
     def _summary(self, event: Event) -> None:

@@ -1,6 +1,7 @@
 """What a worker process of Ray does for one trial."""
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from yacs.config import CfgNode
 from configs.defaults import KEYS
 from configs.errors import ConfigError
 from configs.loader import build_cfg
+from configs.registry import import_user_modules
 from configs.settings import Setting, settings_from_environment
 from search.plan import merge_sample
 from search.searcher import FAILURE, TOTAL_EPOCHS
@@ -17,6 +19,8 @@ from trainable.fit import TrainingDivergedError, fit
 from trainable.log_file import log_to
 from trainable.process_state import ProcessState
 from trainable.run_folder import RunFolder
+
+OURS = (ConfigError, TrainingDivergedError)  # their message says it all
 
 logger = logging.getLogger(__name__)
 
@@ -33,30 +37,42 @@ def run_trial(config: dict[str, Any], base_cfg: dict[str, Any], trials_folder: s
         base_cfg: settings that the sample is merged over, by key.
         trials_folder: holds one folder a trial; the trial goes on from what it finds in its own.
     """
-    global _pristine
-    if _pristine is None:
-        _pristine = ProcessState()
-    _pristine.restore()  # whatever the trial before left behind in this process
-
     folder = RunFolder(Path(trials_folder) / f"{config['number']:04d}_{config['id']}", default_backups=0)
-    with folder.locked(wait=LOCK_WAIT), log_to(folder.log):
-        try:
-            cfg = merge_sample(_base(base_cfg), config["params"])
-            total_epochs = cfg.MODEL.SOLVER.TOTAL_EPOCHS
+    try:
+        _restore_process(base_cfg["USER_MODULES"])
+        with folder.locked(wait=LOCK_WAIT), log_to(folder.log):
+            _train(config, base_cfg, folder)
+    except Exception as error:
+        tune.report({FAILURE: f"{'' if isinstance(error, OURS) else f'{type(error).__name__}: '}{error}"})
+        if "CUDA error" in str(error):
+            raise  # No later kernel would run in this process; Ray starts another for the next trial.
+        # Else it is not raised: a new process takes many seconds to import everything.
 
-            def report(row: dict[str, Any], checkpoint: Path) -> None:
-                tune.report({**row, TOTAL_EPOCHS: total_epochs})
 
-            fit(cfg, report, folder, resume=True, heard=config["heard"])
-        except (ConfigError, TrainingDivergedError) as error:
-            logger.error("%s", error)
-            tune.report({FAILURE: str(error)})
-        except Exception as error:
-            logger.exception("the trial failed")
-            tune.report({FAILURE: f"{type(error).__name__}: {error}"})
-            if "CUDA error" in str(error):
-                raise  # No later kernel would run in this process; Ray starts another for the next trial.
-            # Else it is not raised: a new process takes many seconds to import everything.
+def _restore_process(user_modules: Sequence[str]) -> None:
+    """Undoes whatever the trial before left behind in this process."""
+    global _pristine
+    import_user_modules(user_modules)
+    if _pristine is None:  # what they change when they are imported holds for all trials
+        _pristine = ProcessState()
+    _pristine.restore()
+
+
+def _train(config: dict[str, Any], base_cfg: dict[str, Any], folder: RunFolder) -> None:
+    try:
+        cfg = merge_sample(_base(base_cfg), config["params"])
+        total_epochs = cfg.MODEL.SOLVER.TOTAL_EPOCHS
+
+        def report(row: dict[str, Any], checkpoint: Path) -> None:
+            tune.report({**row, TOTAL_EPOCHS: total_epochs})
+
+        fit(cfg, report, folder, resume=True, heard=config["heard"])
+    except OURS as error:
+        logger.error("%s", error)
+        raise
+    except Exception:
+        logger.exception("the trial failed")
+        raise
 
 
 def _base(base_cfg: dict[str, Any]) -> CfgNode:

@@ -17,9 +17,9 @@ from configs.defaults import KEYS
 from configs.errors import ConfigError
 from configs.loader import get_value
 from search.callback import EventCallback
-from search.events import SEARCH_ENDED, Event, EventStream
+from search.events import SEARCH_ENDED, TRIAL_DONE, TRIAL_STOPPED, Event, EventStream
 from search.folder import SearchFolder
-from search.history import FINISHED, History
+from search.history import FINISHED, INTERRUPTED, RUNNING, History
 from search.plan import SearchPlan
 from search.scheduler import ReplayableASHA, build_scheduler
 from search.searcher import TruthfulOptunaSearch
@@ -84,7 +84,7 @@ def ray_cluster(address: str | None) -> Iterator[tuple[list[dict[str, Any]], str
         except (ConnectionError, RuntimeError, ValueError) as error:
             raise ConfigError(f"--address {address}: no Ray cluster answers: {str(error).splitlines()[0]}") from None
     else:
-        context = ray.init(include_dashboard=True, **quiet)
+        context = ray.init(address="local", include_dashboard=True, **quiet)
     try:
         url = f"http://{context.dashboard_url}" if context.dashboard_url else "none"
         token = os.environ.get("RAY_AUTH_TOKEN") if not address else None
@@ -167,14 +167,14 @@ def run_trials(
         slots: how many trials run at a time, from `trial_slots`.
     """
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # failed trials are told by our own events
+    scheduler = build_scheduler(plan.options, plan.base_cfg.MODEL.SOLVER.TOTAL_EPOCHS)
+    stopped = scheduler.replay(events) if isinstance(scheduler, ReplayableASHA) else []
+    _settle(plan, history, stopped, stream)
     remaining = plan.options.num_samples - len(history.in_state(*FINISHED))
     stopper = SearchStopper(plan.options.time_budget)
     reason = "finished"
     if remaining > 0:
         searcher = TruthfulOptunaSearch(plan.parameters, plan.options, history, slots)
-        scheduler = build_scheduler(plan.options, plan.base_cfg.MODEL.SOLVER.TOTAL_EPOCHS)
-        if isinstance(scheduler, ReplayableASHA):
-            scheduler.replay(events)
         base_cfg = {key: get_value(plan.base_cfg, key) for key in KEYS if not KEYS[key].is_secret}
         trainable = tune.with_parameters(run_trial, base_cfg=base_cfg, trials_folder=str(folder.trials.absolute()))
         with (
@@ -208,13 +208,14 @@ def run_trials(
     return stopper.was_interrupted
 
 
+def _settle(plan: SearchPlan, history: History, stopped: list[int], stream: EventStream) -> None:
+    """Ends trials whose last report is known, but whose end is not: the search died between the two."""
+    for record in history.in_state(RUNNING, INTERRUPTED):
+        if len(record.rows) >= plan.total_epochs(record.params):
+            stream.emit(TRIAL_DONE, record.number)
+        elif record.number in stopped:
+            stream.emit(TRIAL_STOPPED, record.number)
+
+
 def _trial_name(trial: Any) -> str:
     return f"{trial.config['number']:04d}_{trial.config['id']}"
-
-
-def export_secrets(plan: SearchPlan) -> None:
-    """Puts secrets of .env into the environment, where workers that this process starts find them."""
-    for key in KEYS.values():
-        value = get_value(plan.base_cfg, key.name) if key.is_secret else ""
-        if value:
-            os.environ.setdefault(key.name, value)

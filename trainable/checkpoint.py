@@ -42,7 +42,7 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
         raise CheckpointError(f"{path}: no such checkpoint") from None
     except Exception as error:  # torch's reader raises whatever the damage happens to trip over
         raise CheckpointError(f"{path}: damaged, or no checkpoint ({type(error).__name__})") from None
-    if not isinstance(content, dict) or "sha256" not in content:
+    if not isinstance(content, dict) or "sha256" not in content or "format" not in content:
         raise CheckpointError(f"{path}: no checkpoint of yacstune")
     if content["format"] != FORMAT:
         raise CheckpointError(f"{path}: has format {content['format']}, this version reads format {FORMAT}")

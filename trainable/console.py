@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from yacs.config import CfgNode
@@ -17,6 +16,8 @@ from configs.metric_names import best_row
 from trainable.environment import describe_environment, differences
 from trainable.fit import TrainingDivergedError, fit
 from trainable.log_file import log_to
+from trainable.process_state import pick_device
+from trainable.rehearsal import rehearse
 from trainable.run_folder import RunFolder
 from trainable.training import Metrics
 
@@ -28,14 +29,18 @@ def train_on_console(cfg: CfgNode, folder: RunFolder, resume: bool, recorded: di
 
     Args:
         cfg: a loaded config.
-        folder: of the run; the caller holds its lock.
+        folder: of the run.
         resume: go on from its newest checkpoint.
         recorded: the environment that the config's file records, whose differences are told.
     """
     console = Console(highlight=False)
-    with log_to(folder.log, also_to_terminal=True), _progress(console, cfg.MODEL.SOLVER.TOTAL_EPOCHS) as on_step:
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        different = differences(recorded, describe_environment(device))
+    rehearse(cfg)  # before a file is written
+    with (
+        folder.locked(),
+        log_to(folder.log, also_to_terminal=True),
+        _progress(console, cfg.MODEL.SOLVER.TOTAL_EPOCHS) as on_step,
+    ):
+        different = differences(recorded, describe_environment(pick_device()))
         if different:
             logging.getLogger(__name__).warning("numbers may differ in their last digits: %s", different)
 

@@ -10,6 +10,7 @@ from yacs.config import CfgNode
 from configs.dump import dump_cfg
 from configs.errors import ConfigError
 from configs.files import write_atomically
+from configs.loader import FREE_ON_RESUME, cfg_from_text, differences
 from configs.metric_names import best_row
 from configs.registry import import_user_modules
 from data.build import build_dataset
@@ -56,13 +57,12 @@ def fit(
         ConfigError: a part or the data cannot be built from the config.
         TrainingDivergedError: a metric is nan or infinite.
     """
+    import_user_modules(cfg.USER_MODULES)  # before seeding: a module may draw random numbers while it is imported
     device = configure_process(cfg)
-    import_user_modules(cfg.USER_MODULES)
     training = Training(cfg, build_dataset(cfg.DATASET), device)
-    if resume:
-        _resume(training, folder)
-    elif cfg.RESUME_PATH:
-        _continue_from(training, cfg.RESUME_PATH)
+    has_resumed = resume and _resume(training, folder)
+    if cfg.RESUME_PATH and not has_resumed:
+        _continue_from(training, cfg.RESUME_PATH, folder)
     folder.config.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(folder.config, dump_cfg(cfg, training.resolved_cfg, describe_environment(device)))
     folder.write_metrics(training.metrics)
@@ -103,8 +103,8 @@ def _keep_best(training: Training, folder: RunFolder) -> None:
         folder.keep_as(folder.best)
 
 
-def _resume(training: Training, folder: RunFolder) -> None:
-    """Goes on from the newest checkpoint of the folder that is not damaged; without one, from the start."""
+def _resume(training: Training, folder: RunFolder) -> bool:
+    """Goes on from the newest checkpoint of the folder that is not damaged; returns whether there is one."""
     for path in (folder.latest, *reversed(folder.backup_files()), folder.best):
         try:
             state = load_checkpoint(path)
@@ -116,11 +116,19 @@ def _resume(training: Training, folder: RunFolder) -> None:
         if path != folder.latest:
             save_checkpoint(folder.latest, state)
         _keep_best(training, folder)
-        return
+        return True
+    return False
 
 
-def _continue_from(training: Training, path: str) -> None:
+def _continue_from(training: Training, path: str, folder: RunFolder) -> None:
     try:
-        training.load_state_dict(load_checkpoint(path))
-    except (CheckpointError, RuntimeError, ValueError, KeyError) as error:
-        raise ConfigError(f"RESUME_PATH: cannot go on from it: {str(error).splitlines()[0]}") from None
+        state = load_checkpoint(path)
+    except CheckpointError as error:
+        raise ConfigError(f"RESUME_PATH: cannot go on from it: {error}") from None
+    changed = differences(cfg_from_text(state["config"], path), training.cfg, FREE_ON_RESUME)
+    if changed:
+        raise ConfigError(f"RESUME_PATH: {path}: a training goes on with the config it had, but {'; '.join(changed)}")
+    training.load_state_dict(state)
+    folder.path.mkdir(parents=True, exist_ok=True)
+    save_checkpoint(folder.latest, state)
+    _keep_best(training, folder)

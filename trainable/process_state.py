@@ -4,6 +4,7 @@ Workers of a search run many trials one after the other. Whatever a trial leaves
 dtype, cudnn flags, environment variables, logging handlers ...) is put back before the next one.
 """
 
+import gc
 import logging
 import os
 import random
@@ -64,12 +65,16 @@ class ProcessState:
         for name, (_, put_back) in _FLAGS.items():
             put_back(self._flags[name])
         torch.set_default_device(None)
-        os.environ.clear()
-        os.environ.update(self._environ)
+        for name in os.environ.keys() - self._environ.keys():
+            del os.environ[name]
+        for name, value in self._environ.items():
+            if os.environ.get(name) != value:
+                os.environ[name] = value
         root = logging.getLogger()
         root.setLevel(self._logging[0])
         root.handlers[:] = self._logging[1]
         if torch.cuda.is_available():
+            gc.collect()  # a model may still be held by a cycle
             torch.cuda.empty_cache()
 
 
@@ -84,6 +89,11 @@ def configure_process(cfg: CfgNode) -> torch.device:
         os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"  # asked for by torch.use_deterministic_algorithms
     torch.use_deterministic_algorithms(cfg.DETERMINISTIC)
     torch.backends.cudnn.benchmark = not cfg.DETERMINISTIC
+    return pick_device()
+
+
+def pick_device() -> torch.device:
+    """Returns the device to train on: cuda, mps or cpu."""
     if torch.cuda.is_available():
         return torch.device("cuda")
     if torch.backends.mps.is_available():

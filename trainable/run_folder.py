@@ -14,6 +14,8 @@ from configs.errors import ConfigError
 from configs.files import write_atomically
 from configs.metric_names import METRICS
 
+LOCK = ".lock"
+
 
 class RunFolder:
     """Names every file that a training leaves behind; a trial of a search has the same.
@@ -35,8 +37,8 @@ class RunFolder:
         self.log = self.path / "train.log"
 
     def is_used(self) -> bool:
-        """Whether the folder holds anything."""
-        return self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir()))
+        """Whether the folder holds anything but the lock of a process that came before."""
+        return self.path.exists() and (not self.path.is_dir() or any(p.name != LOCK for p in self.path.iterdir()))
 
     @contextmanager
     def locked(self, wait: float = 0.0) -> Iterator[None]:
@@ -49,7 +51,7 @@ class RunFolder:
             ConfigError: another process trains here.
         """
         self.path.mkdir(parents=True, exist_ok=True)
-        with open(self.path / ".lock", "w") as lock:
+        with open(self.path / LOCK, "w") as lock:
             deadline = time.monotonic() + wait
             while True:
                 try:

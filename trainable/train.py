@@ -6,7 +6,6 @@ python -m trainable.train -o experiments/digits --resume
 """
 
 import argparse
-import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,14 +14,11 @@ from typing import Any
 from yacs.config import CfgNode
 
 from configs.command_line import parse_arguments
-from configs.defaults import KEYS
 from configs.dump import recorded_environment
 from configs.errors import ConfigError, exit_status
-from configs.loader import get_value, load_cfg, with_values
+from configs.loader import FREE_ON_RESUME, differences, export_secrets, load_cfg, with_values
+from data.build import check_data
 from trainable.run_folder import RunFolder
-
-# These may differ between a run and its continuation: they change no number.
-FREE_ON_RESUME = ("OUTPUT_PATH", "RESUME_PATH", "MODEL_BACKUPS", "TENSORBOARD", "DATASET.NUM_WORKERS", "GCP_KEY")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -49,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def train(args: argparse.Namespace) -> int:
     """Checks everything that can be checked without torch, then trains."""
     cfg_path = args.cfg
-    if args.resume and not cfg_path and args.output:
+    if args.resume and not cfg_path and args.output and RunFolder(args.output).config.exists():
         cfg_path = RunFolder(args.output).config
     cfg = load_cfg(cfg_path, args.pairs)
     if args.output:
@@ -59,11 +55,13 @@ def train(args: argparse.Namespace) -> int:
     folder = RunFolder(cfg.OUTPUT_PATH)
     _check_folder(folder, cfg, args)
 
+    check_data(cfg)
+    export_secrets(cfg)
+
     from trainable.console import train_on_console  # here: it imports torch, which takes seconds
 
     recorded: dict[str, Any] = recorded_environment(cfg_path) if cfg_path else {}
-    with folder.locked():
-        return train_on_console(cfg, folder, args.resume, recorded)
+    return train_on_console(cfg, folder, args.resume, recorded)
 
 
 def _check_folder(folder: RunFolder, cfg: CfgNode, args: argparse.Namespace) -> None:
@@ -74,12 +72,7 @@ def _check_folder(folder: RunFolder, cfg: CfgNode, args: argparse.Namespace) -> 
         return
     if not folder.config.exists():
         raise ConfigError(f"{shown}: nothing to resume: there is no {folder.config}; run without --resume")
-    before = load_cfg(folder.config)
-    changed = [
-        f"{key} was {get_value(before, key)!r} and is {get_value(cfg, key)!r} now"
-        for key in KEYS
-        if key not in FREE_ON_RESUME and get_value(before, key) != get_value(cfg, key)
-    ]
+    changed = differences(load_cfg(folder.config, with_environment=False), cfg, FREE_ON_RESUME)
     if changed:
         raise ConfigError(
             f"{shown}: a run goes on with the config it had, but {'; '.join(changed)}; use another folder"
@@ -87,5 +80,4 @@ def _check_folder(folder: RunFolder, cfg: CfgNode, args: argparse.Namespace) -> 
 
 
 if __name__ == "__main__":
-    logging.captureWarnings(True)
     sys.exit(main())

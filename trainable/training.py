@@ -65,6 +65,16 @@ class Training:
         self.metrics.append(row)
         return row
 
+    def try_step(self) -> None:
+        """Runs one small augmented batch forth and back; the weights stay as they are."""
+        self.model.train()
+        self.loss.train()
+        images, labels = self.loader.sample(size=min(2, self.cfg.DATASET.BATCH_SIZE))
+        inputs, partners, own_weight = self.mixing(to_model_input(images, self.cfg.DATASET, self.device), 1, 0)
+        with self._autocast():
+            logits = self.model(inputs)
+        self.loss(logits, labels.to(self.device), partners, own_weight).backward()
+
     def _train(self, on_step: OnStep) -> tuple[dict[str, float], float]:
         self.model.train()
         self.loss.train()

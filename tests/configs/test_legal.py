@@ -79,6 +79,7 @@ def test_refuses(rule, given):
 
 def test_paths_are_made_absolute_from_the_working_folder(tmp_path):
     assert Path().read("images") == str(tmp_path / "images")
+    (tmp_path / "my_parts.py").touch()
     assert Module().read("my_parts.py") == str(tmp_path / "my_parts.py")
     assert Path().read("~/x") == os.path.expanduser("~/x")
 

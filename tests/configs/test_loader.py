@@ -191,3 +191,45 @@ def test_the_environment_travels_with_a_dumped_config():
     environment = {"torch": "2", "cpu_capability": "AVX2"}
     assert recorded_environment(write(dump_cfg(load_cfg(), environment=environment))) == environment
     assert recorded_environment(write("SEED: 1\n")) == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("SEED: 1:30\n", "SEED: found '1:30'"),
+        ("SEED: 2020-01-01\n", "SEED: found '2020-01-01'"),
+        ("SEED: !!int foo\n", "not valid YAML"),
+        ("SEED: \x07\n", "not valid YAML"),
+        ("MODEL.HEAD.HIDDEN_DIMS: !!binary AQI=\n", "MODEL.HEAD.HIDDEN_DIMS: found"),
+        ("MODEL.HEAD.HIDDEN_DIMS: '[{[]:1}]'\n", "MODEL.HEAD.HIDDEN_DIMS: found"),
+        ("RESUME_PATH: none.pt\n", "RESUME_PATH: found 'none.pt', allowed is the path of an existing file"),
+        (
+            "USER_MODULES: [none.py]\n",
+            "each the path of an existing .py file or an importable module name",
+        ),
+    ],
+)
+def test_odd_yaml(text, message):
+    assert message in errors_of(text)
+
+
+def test_numbers_as_people_write_them():
+    assert load_cfg(write("SEED: 010\n")).SEED == 10
+    assert load_cfg(write("MODEL.HEAD.DROPOUT: 1e-1\n")).MODEL.HEAD.DROPOUT == 0.1
+
+
+def test_merge_keys():
+    merged = "MODEL:\n  HEAD:\n    <<: {DROPOUT: 0.3, BATCH_NORM: false}\n    DROPOUT: 0.2\n"
+    assert load_cfg(write(merged)).MODEL.HEAD.DROPOUT == 0.2
+    assert load_cfg(write(merged)).MODEL.HEAD.BATCH_NORM is False
+
+
+def test_an_env_file_that_is_no_text():
+    Path(".env").write_bytes(b"SEED=\xff\xfe1\n")
+    with pytest.raises(ConfigError, match=r"\.env .*cannot be read as text"):
+        load_cfg()
+
+
+def test_a_multi_line_secret():
+    Path(".env").write_text("GCP_KEY='{\n1\n}'\n")
+    assert load_cfg().GCP_KEY == "{\n1\n}"

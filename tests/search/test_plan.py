@@ -101,7 +101,7 @@ def test_a_key_of_the_space_in_env_is_an_error(env, message):
             "",
             "grace_period 50 is more than MODEL.SOLVER.TOTAL_EPOCHS 9",
         ),
-        (SPACE, "RESUME_PATH: x.pt\n", "RESUME_PATH has no place in a search"),
+        (SPACE, "RESUME_PATH: base.yaml\n", "RESUME_PATH has no place in a search"),
         (SPACE.replace("simple_head_kaiming", "simple_kaiming"), "", "unknown head 'simple_kaiming'. Did you mean"),
         (SPACE, "SEEED: 1\n", "base.yaml, line 1: unknown key 'SEEED'"),
         (SPACE.replace("base.yaml", "none.yaml"), "", "none.yaml: no such file"),

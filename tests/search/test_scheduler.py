@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from search.events import TRIAL_DONE, TRIAL_REPORTED, TRIAL_STARTED, TRIAL_STOPPED, Event
-from search.options import Choice, SearchOptions
+from search.options import NamedOptions, SearchOptions
 from search.scheduler import build_scheduler
 
 # (trial, epoch, val_score) in the order of reports, with reduction factor 3 and rungs at epochs 1 and 3: a trial is
@@ -28,7 +28,7 @@ REPORTS = [
 
 def scheduler(metric="val_score", **options):
     chosen = {"grace_period": 1, "reduction_factor": 3.0, **options}
-    return build_scheduler(SearchOptions(metric=metric, scheduler=Choice("asha", chosen)), total_epochs=9)
+    return build_scheduler(SearchOptions(metric=metric, scheduler=NamedOptions("asha", chosen)), total_epochs=9)
 
 
 def trial(number: int):
@@ -74,5 +74,5 @@ def test_replaying_events_gives_the_same_decisions_and_the_same_rungs():
 
 
 def test_without_a_scheduler_nothing_is_stopped():
-    fifo = build_scheduler(SearchOptions(scheduler=Choice("none", {})), total_epochs=9)
+    fifo = build_scheduler(SearchOptions(scheduler=NamedOptions("none", {})), total_epochs=9)
     assert fifo.on_trial_result(None, trial(0), {"epoch": 1, "val_score": 0.0}) == "CONTINUE"

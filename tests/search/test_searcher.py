@@ -6,7 +6,7 @@ import pytest
 from optuna.trial import TrialState
 
 from search.history import DONE, FAILED, INTERRUPTED, STOPPED, History, TrialRecord
-from search.options import Choice, SearchOptions
+from search.options import NamedOptions, SearchOptions
 from search.searcher import TruthfulOptunaSearch
 from search.space import read_space
 
@@ -20,7 +20,7 @@ def parameters():
 
 
 def make(parameters, history=None, metric="val_score", seed=0, slots=99):
-    options = SearchOptions(metric=metric, seed=seed, sampler=Choice("tpe", {"n_startup_trials": 2}))
+    options = SearchOptions(metric=metric, seed=seed, sampler=NamedOptions("tpe", {"n_startup_trials": 2}))
     return TruthfulOptunaSearch(parameters, options, history or History(), slots)
 
 

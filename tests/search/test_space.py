@@ -98,6 +98,11 @@ def test_quantised_samples_are_short_numbers():
     assert parameter("{quniform: [0, 0.6, 0.1]}").decode(0.1 + 2 * 0.1) == 0.3
 
 
+def test_choices_are_read_as_the_key_reads_them():
+    key = "MODEL.SOLVER.OPTIMIZER.BASE_LR"
+    assert parameter("{choice: [1e-4, '0.001', 1]}", key) == Choice((1e-4, 1e-3, 1.0))
+
+
 def test_choices_of_lists_survive_optunas_scalars():
     choice = Choice(([], [128], "x", None, True, 1.5))
     distribution = choice.to_optuna()
@@ -125,7 +130,9 @@ def test_choices_of_lists_survive_optunas_scalars():
         (f"{DROPOUT}: {{choice: [0.5, 1.5]}}", "found 1.5, allowed is a number at least 0 and below 1"),
         ("MODEL.SOLVER.OPTIMIZER: {choice: [{NAME: sgd}, {NAME: adam}]}", "mappings as values are not supported"),
         ("MODEL.SOLVER.OPTIMIZER.BASE_LR: {loguniform: [0, 1]}", "a logarithmic range starts above 0"),
-        ("DATASET.BATCH_SIZE: {uniform: [1, 64]}", "DATASET.BATCH_SIZE: found 21"),
+        ("DATASET.BATCH_SIZE: {uniform: [1, 64]}", "DATASET.BATCH_SIZE takes whole numbers; use randint"),
+        ("DATASET.BATCH_SIZE: {choice: [32, '32']}", "32 stands there more than once"),
+        ("DATASET.SPLIT_SEED: {choice: [1, 2]}", "DATASET.SPLIT_SEED cannot be searched"),
         ("DATASET.BATCH_SIZE: {randint: [1.5, 64]}", "low: found 1.5, expected a whole number"),
         ("DATASET.BATCH_SIZE: {randint: [0, 64]}", "found 0, allowed is a whole number at least 1"),
         ("OUTPUT_PATH: {choice: [a, b]}", "OUTPUT_PATH cannot be searched"),
@@ -157,6 +164,8 @@ GOOD = f"space: {{{DROPOUT}: {{uniform: [0, 0.5]}}}}\n"
         ("extends: x.yaml\n", "'extends' is not supported by this version"),
         ("constraints: []\n", "'constraints' is not supported by this version"),
         ("base: 3\n", "base: found 3"),
+        ("base:\n", "base: found None"),
+        ("search:\n", "search: found None"),
         ("search: 3\n", "search: found 3"),
         ("search: {metrics: val_acc}\n", "unknown word 'metrics'. Did you mean 'metric'?"),
         ("search: {metric: val_accuracy}\n", "found 'val_accuracy'"),
@@ -164,11 +173,13 @@ GOOD = f"space: {{{DROPOUT}: {{uniform: [0, 0.5]}}}}\n"
         ("search: {metric: val_loss, mode: max}\n", "val_loss is better the lower it is: mode is min"),
         ("search: {num_samples: 0}\n", "num_samples: found 0, allowed is a whole number at least 1"),
         ("search: {time_budget: 5 minutes}\n", "time_budget: found '5 minutes', allowed is a time above 0"),
-        ("search: {sampler: tpee}\n", "sampler: found 'tpee'"),
+        ("search: {sampler: tpee}\n", "Did you mean 'tpe'?"),
+        ("search: {sampler: [tpe]}\n", "sampler: found ['tpe']"),
+        ("search: {scheduler: {asha: [1]}}\n", "options are written as {asha: {option: value}}"),
         ("search: {sampler: {tpe: {startup: 3}}}\n", "tpe has no option 'startup'"),
         ("search: {scheduler: {asha: {reduction_factor: 1}}}\n", "reduction_factor: found 1"),
         ("search: {resources: {cpus: 1}}\n", "resources: found"),
-        ("search: {resources: {cpu: 0}}\n", "cpu: found 0, allowed is a number above 0"),
+        ("search: {resources: {cpu: 0}}\n", "cpu: found 0, allowed is a number at least 0.1"),
         ("search: {objectives: {val_score: max}}\n", "'objectives' is not supported by this version"),
         ("search: {seed: 1}\nsearch: {seed: 2}\n", "key 'search' stands already"),
     ],

@@ -98,10 +98,20 @@ def test_resume_path_goes_on_in_another_folder():
     train("first", stop_after=2)
     assert train("second", "RESUME_PATH", str(Path("first/latest.pt"))) == whole[2:]
     assert len(RunFolder("second").read_metrics()) == 3
-    with pytest.raises(ConfigError, match="RESUME_PATH: cannot go on from it"):
+    with pytest.raises(ConfigError, match=r"RESUME_PATH: found 'nothing.pt', allowed is the path of an existing file"):
         train("third", "RESUME_PATH", "nothing.pt")
-    with pytest.raises(ConfigError, match="RESUME_PATH: cannot go on from it"):
+    with pytest.raises(ConfigError, match=r"but MODEL.HEAD.HIDDEN_DIMS was \(16,\) and is \(3,\) now"):
         train("fourth", "RESUME_PATH", "first/latest.pt", "MODEL.HEAD.HIDDEN_DIMS", "[3]")
+    Path("text.pt").write_text("no checkpoint")
+    with pytest.raises(ConfigError, match=r"RESUME_PATH: cannot go on from it: .*damaged, or no checkpoint"):
+        train("fifth", "RESUME_PATH", "text.pt")
+
+
+def test_a_run_killed_before_its_first_checkpoint_still_goes_on_from_its_resume_path():
+    whole = train("whole")
+    train("first", stop_after=2)
+    Path("second").mkdir()
+    assert train("second", "RESUME_PATH", "first/latest.pt", resume=True) == whole[2:]
 
 
 def test_the_best_epoch_is_kept_by_its_metric():

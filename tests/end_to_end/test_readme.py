@@ -1,0 +1,100 @@
+"""The commands of README, run as they stand there, from a folder that holds only what they name."""
+
+import os
+import re
+import shutil
+import subprocess
+import urllib.error
+import urllib.request
+
+import pandas as pd
+import pytest
+
+from search.events import EventLog
+from search.folder import SearchFolder
+from search.history import DONE, STOPPED, History
+from tests.conftest import ROOT
+from trainable.run_folder import RunFolder
+
+# So that the suite stays quick, what a command trains is cut down: it gets these words more.
+SHORTER = {
+    "python -m search.run --space spaces/head.yaml": "--num-samples 8",
+    "python -m trainable.train -o experiments/digits --cfg configs/experiments/digits.yaml": (
+        "MODEL.SOLVER.TOTAL_EPOCHS 1"
+    ),
+}
+
+
+def readme_commands() -> list[str]:
+    blocks = re.findall(r"```console\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL)
+    return [line.removeprefix("$ ") for block in blocks for line in block.splitlines() if line.startswith("$ ")]
+
+
+def makefile_recipe(target: str) -> str:
+    recipe = re.search(rf"^{target}:.*\n\t(.*)$", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
+    assert recipe
+    return recipe.group(1)
+
+
+def test_make_targets_run_the_documented_commands():
+    commands = readme_commands()
+    assert {"make search", "make test", "make lint"} <= set(commands)
+    assert makefile_recipe("search") == "$(RUN) -m search.run --space spaces/head.yaml"
+    assert makefile_recipe("test") == "$(RUN) -m pytest"
+    assert "make test" in (ROOT / ".ci" / "run").read_text()
+
+
+def ask(url: str, token: str | None) -> int:
+    request = urllib.request.Request(
+        f"{url}/api/version", headers={"Authorization": f"Bearer {token}"} if token else {}
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=10) as response:
+            return response.status
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+@pytest.fixture
+def environment() -> dict[str, str]:
+    """A user's environment: no Ray of ours, no token."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("RAY_AUTH")}
+
+
+def test_the_commands_of_readme(tmp_path, environment):
+    shutil.copytree(ROOT / "spaces", tmp_path / "spaces")
+    shutil.copytree(ROOT / "configs" / "experiments", tmp_path / "configs" / "experiments")
+    search = makefile_recipe("search").replace("$(RUN)", "python")
+    commands = [search if command == "make search" else command for command in readme_commands()]
+    commands = [command for command in commands if command.startswith("python ")]
+    assert len(commands) >= 4
+    asked = False
+    for command in commands:
+        words = f"{command} {SHORTER.get(command, '')}".replace("python", shutil.which("python") or "python", 1)
+        with subprocess.Popen(
+            words, shell=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
+        ) as process:
+            assert process.stdout
+            printed = ""
+            for line in process.stdout:
+                printed += line
+                dashboard = re.search(r"Ray dashboard: (http://\S+)  token: (\w+)", line)
+                if dashboard:
+                    assert ask(dashboard[1], None) == 401
+                    assert ask(dashboard[1], dashboard[2]) == 200
+                    asked = True
+        assert process.returncode == 0, f"{command}\n{printed}"
+        assert "Traceback" not in printed, printed
+    assert asked
+
+    folder = SearchFolder(tmp_path / "experiments" / "head")
+    table = pd.read_csv(folder.results_csv)
+    assert len(table) == 8 and set(table["state"]) == {"done", "stopped"}
+    assert (table["state"] == "stopped").sum() >= 3
+    history = History(EventLog(folder.events).read())
+    assert len(history.in_state(DONE, STOPPED)) == 8
+    best = history.best_trial("val_score")
+    again = RunFolder(tmp_path / "experiments" / "head-best").read_metrics()
+    assert best and [{**row, "seconds": 0} for row in again[: len(best.rows)]] == [
+        {**row, "seconds": 0} for row in best.rows
+    ]
