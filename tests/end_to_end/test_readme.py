@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import urllib.error
 import urllib.request
 
@@ -70,7 +71,7 @@ def test_the_commands_of_readme(tmp_path, environment):
     assert len(commands) >= 4
     asked = False
     for command in commands:
-        words = f"{command} {SHORTER.get(command, '')}".replace("python", shutil.which("python") or "python", 1)
+        words = f"{command} {SHORTER.get(command, '')}".replace("python", sys.executable, 1)
         with subprocess.Popen(
             words, shell=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
         ) as process:
