@@ -210,7 +210,7 @@ def signal_after(reports: int, folder: Path, pid: int, number: signal.Signals) -
     os.kill(pid, number)
 
 
-def test_a_search_survives_ctrl_c_and_kill(ray_address, tmp_path, capsys):
+def test_a_search_survives_ctrl_c_and_kill(ray_address, tmp_path, capsys, monkeypatch):
     # slow enough to be interrupted in the middle
     slow = {"DATASET__VALIDATION_FRACTION": "0.2", "DATASET__RESIZE_SHAPE": "[32, 32]", "DATASET__BATCH_SIZE": "16"}
     space = write_space(tmp_path, RATE, "num_samples: 8", **slow)
@@ -235,6 +235,11 @@ def test_a_search_survives_ctrl_c_and_kill(ray_address, tmp_path, capsys):
     assert any(record.rows for record in unfinished), "a trial that has something to go on from"
     with open(folder / "events.jsonl", "a") as file:
         file.write('{"kind": "trial_re')  # as if it had died while writing
+
+    monkeypatch.setenv("SEED", "5")
+    assert main([*start, "--resume"]) == 2
+    assert "a search goes on as it was, but SEED was 0 and is 5 now" in capsys.readouterr().err
+    monkeypatch.delenv("SEED")
 
     assert main([*start, "--resume"]) == 0
     events = EventLog(folder / "events.jsonl").read()

@@ -25,6 +25,7 @@ from search.history import History
 from search.plan import make_plan
 from search.results import Results
 from search.space import read_space
+from search.tuner import run_trials
 
 PARAMS = {"MODEL.HEAD.DROPOUT": 0.1, "MODEL.HEAD.HIDDEN_DIMS": [8]}
 
@@ -176,3 +177,25 @@ def test_which_search_to_resume():
             Path("experiments", name, file).touch()
     assert folder_to_resume(None, "head").path == Path("experiments/head-10")
     assert folder_to_resume("experiments/head", None).path == Path("experiments/head")
+
+
+def test_an_epoch_that_is_trained_again_counts_once():
+    history = History([*events(), Event(TRIAL_STARTED, 3, {}, 200.0), reported(3, 1, 0.6, 201.0)])
+    assert history.trials[3].rows == [{"epoch": 1, "val_score": 0.6}]
+
+
+def test_trials_whose_end_was_lost_are_ended_without_training():
+    """The driver died after the last report of trial 0, and after a report by which asha stops trial 1."""
+    Path("s.yaml").write_text(
+        "space: {MODEL.HEAD.DROPOUT: {uniform: [0, 0.5]}, MODEL.HEAD.HIDDEN_DIMS: {choice: [[], [8]]}}\n"
+    )
+    log = [Event(SEARCH_STARTED, data={"version": VERSION}, time=1.0)]
+    log += [Event(TRIAL_STARTED, n, {"id": f"id{n}", "params": PARAMS}, 1.0) for n in range(3)]
+    log += [reported(0, epoch, 0.5, 2.0) for epoch in range(1, 10)]
+    log += [reported(1, 1, 0.1, 3.0), reported(2, 1, 0.9, 3.0)]
+    history = History(log)
+    plan = make_plan(read_space("s.yaml"), num_samples=2)
+    stream = EventStream([history])
+    was_interrupted = run_trials(plan, SearchFolder("exp"), history, log, stream, resources={}, slots=1)
+    assert not was_interrupted
+    assert [history.trials[n].state for n in range(3)] == ["done", "stopped", "interrupted"]

@@ -10,7 +10,7 @@ import torch
 from configs.errors import ConfigError
 from configs.loader import load_cfg
 from configs.metric_names import METRICS
-from tests.conftest import TINY_PAIRS
+from tests.conftest import TINY, TINY_PAIRS
 from trainable.checkpoint import load_checkpoint
 from trainable.fit import TrainingDivergedError, fit
 from trainable.run_folder import RunFolder
@@ -60,6 +60,12 @@ def test_the_config_it_leaves_trains_to_the_same_numbers():
     torch.rand(10)
     fit(cfg, lambda row, _: again.append({k: v for k, v in row.items() if k != "seconds"}), RunFolder("again"))
     assert again == rows
+
+
+def test_random_numbers_that_a_users_module_draws_when_it_is_imported_change_nothing():
+    Path("drawing.py").write_text("import torch\nLAYER = torch.nn.Linear(50, 50)\n")
+    modules = ("USER_MODULES", f"[{TINY}, drawing.py]")
+    assert train("first", *modules) == train("second", *modules) == train("without")
 
 
 def test_the_seed_matters():

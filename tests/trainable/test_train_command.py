@@ -38,10 +38,17 @@ def test_resuming_with_another_config_is_refused(capsys):
     assert "SEED was 0 and is 3 now" in capsys.readouterr().err
 
 
+def test_resuming_in_changed_surroundings_is_refused(capsys):
+    assert run("-o", "a") == 0
+    Path(".env").write_text("SEED=3\n")
+    assert main(["-o", "a", "--resume"]) == 2
+    assert "SEED was 0 and is 3 now" in capsys.readouterr().err
+    Path(".env").write_text("DATASET.PATH_DATA_RAW=/moved\n")  # changes no number
+    assert main(["-o", "a", "--resume"]) == 0
+
+
 def test_nothing_to_resume(capsys):
-    assert run("-o", "nothing", "--resume", "--cfg", "x.yaml") == 2
-    Path("x.yaml").write_text("")
-    assert run("-o", "nothing", "--resume", "--cfg", "x.yaml") == 2
+    assert run("-o", "nothing", "--resume") == 2
     assert "nothing: nothing to resume" in capsys.readouterr().err
     assert not Path("nothing").exists()
 
@@ -69,6 +76,11 @@ def test_a_diverging_run_has_its_own_exit_status(capsys):
         (["SEEED", "1"], "unknown key 'SEEED'. Did you mean 'SEED'?"),
         (["DATASET.NAME", "image_folder", "DATASET.PATH_DATA_RAW", "nowhere"], "there is no folder"),
         (["MODEL.BACKBONE", "resnet_18"], "Did you mean 'resnet18'?"),
+        (
+            ["MODEL.BACKBONE", "vit_tiny_patch16_224"],
+            "vit_tiny_patch16_224 with simple_head_module cannot be trained on images of 32x32: ",
+        ),
+        (["RESUME_PATH", "none.pt"], "RESUME_PATH: found 'none.pt', allowed is the path of an existing file"),
     ],
 )
 def test_mistakes(arguments, message, capsys):
@@ -76,6 +88,7 @@ def test_mistakes(arguments, message, capsys):
     captured = capsys.readouterr()
     assert message in captured.err
     assert "Traceback" not in captured.err
+    assert not Path("a").exists(), "so that the corrected command can use the folder"
 
 
 def test_a_different_cpu_is_told(capsys):
