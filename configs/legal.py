@@ -144,7 +144,7 @@ class File(Rule):
     def read(self, value: Any) -> str:
         path = Path().read(value)
         if path and not os.path.isfile(path):
-            raise ValueError("no such file")
+            raise ValueError(f" There is no file {path}.")
         return path
 
 

@@ -84,7 +84,7 @@ def read_setting(setting: Setting, problems: list[str]) -> Any:
     try:
         return key.rule.read(setting.value)
     except (ValueError, OverflowError) as error:
-        hint = str(error) if str(error).startswith(" Did you mean") else ""
+        hint = str(error) if str(error).startswith(" ") else ""  # a sentence that helps
         problems.append(
             f"{setting.source}: {key.name}: found {shown(key, setting.value)}, allowed is {key.rule.allowed}.{hint}"
         )

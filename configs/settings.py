@@ -1,11 +1,14 @@
 """Settings: a key, its value and where it was given. They come from YAML, the command line, .env and environment."""
 
+import logging
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from dotenv import dotenv_values, find_dotenv
+from dotenv.parser import parse_stream
 
 from configs.defaults import KEYS, NODES, TOP_LEVEL
 from configs.errors import did_you_mean
@@ -89,18 +92,44 @@ def settings_from_environment(problems: list[str], environ: Mapping[str, str] | 
     is usual with .env files. Names whose first part is no top node of ours are left alone; the bare name of a node,
     as in MODEL, is left alone in the process environment only, where it may be anybody's.
     """
-    found: dict[str, Setting] = {}
+    from_file = _settings_from_names(_read_env_file(problems), problems)
+    refuse_repeated(from_file, problems)
+    process = (os.environ if environ is None else environ).items()
+    named = [(name, value, f"environment variable {name}") for name, value in process if name not in NODES]
+    from_process = _settings_from_names(named, problems)
+    return list({setting.key: setting for setting in (*from_file, *from_process)}.values())
+
+
+def _read_env_file(problems: list[str]) -> list[tuple[str, str | None, str]]:
+    """Returns name, value and place of each line of the nearest .env."""
     file = find_dotenv(usecwd=True)
+    if not file:
+        return []
+    logging.getLogger("dotenv").setLevel(logging.ERROR)  # lines that it cannot read are reported here, if they are ours
     try:
-        from_file = dotenv_values(file) if file else {}
+        values = dotenv_values(file)  # with ${OTHER} filled in
+        with open(file, encoding="utf-8") as stream:
+            lines = list(parse_stream(stream))
     except (OSError, UnicodeDecodeError) as error:
         problems.append(f".env ({file}): cannot be read as text: {error}")
-        from_file = {}
-    given = [(name, value, f".env ({file})") for name, value in from_file.items()]
-    for name, text in (os.environ if environ is None else environ).items():
-        if name not in NODES:
-            given.append((name, text, f"environment variable {name}"))
-    for name, value, source in given:
+        return []
+    named = []
+    for line in lines:
+        text = line.original.string
+        skipped = text[: len(text) - len(text.lstrip())].count("\n")  # empty lines before it
+        where = f".env ({file}), line {line.original.line + skipped}"
+        first = re.split(r"__|[.\s=:]", text.strip())[0]
+        if line.error and first in TOP_LEVEL:
+            name = re.split(r"[\s=:]", text.strip())[0]  # not the value, which may be a secret
+            problems.append(f"{where}: the line of {name} cannot be read; write {name}=value")
+        elif line.key is not None:
+            named.append((line.key, values.get(line.key), where))
+    return named
+
+
+def _settings_from_names(named: Iterable[tuple[str, str | None, str]], problems: list[str]) -> list[Setting]:
+    settings = []
+    for name, value, source in named:
         key = name.replace("__", ".")
         if key.split(".")[0] not in TOP_LEVEL:
             continue
@@ -109,8 +138,8 @@ def settings_from_environment(problems: list[str], environ: Mapping[str, str] | 
             continue
         leaf = resolve_name(key, value, source, problems)
         if leaf:
-            found[leaf] = Setting(leaf, value, source)
-    return list(found.values())
+            settings.append(Setting(leaf, value, source))
+    return settings
 
 
 def refuse_both(given: Iterable[Setting], environment: Iterable[Setting], problems: list[str]) -> None:

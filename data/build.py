@@ -2,6 +2,8 @@
 
 from yacs.config import CfgNode
 
+from configs.errors import ConfigError
+from configs.settings import settings_from_environment
 from data import digits, image_folder  # noqa: F401  registers them
 from data.image_data import DATASET_REGISTRY, ImageData
 
@@ -23,5 +25,10 @@ def check_data(cfg: CfgNode) -> None:
     Raises:
         ConfigError: data that is missing or cannot be used.
     """
-    if not cfg.USER_MODULES:
+    if cfg.USER_MODULES:
+        return
+    try:
         build_dataset(cfg.DATASET)
+    except ConfigError as error:
+        from_environment = [s for s in settings_from_environment([]) if s.key == "DATASET.PATH_DATA_RAW"]
+        raise ConfigError(error.problems + [f"{s.key} is set by {s.source}" for s in from_environment]) from None

@@ -2,6 +2,10 @@
 
 import yaml
 
+from configs.defaults import get_cfg_defaults
+from configs.files import shown_path
+from configs.loader import differences
+from search.folder import SearchFolder
 from search.history import History
 from search.plan import SearchPlan
 from search.preflight import check_parts
@@ -10,15 +14,18 @@ from search.searcher import TruthfulOptunaSearch
 SAMPLES = 5
 
 
-def dry_run(plan: SearchPlan) -> int:
-    """Prints the space and sampled configs, builds each named part once, and returns the exit status."""
+def dry_run(plan: SearchPlan, folder: SearchFolder) -> int:
+    """Builds each named part once, prints the space and sampled configs, and returns the exit status."""
+    check_parts(plan)
+    print(f"# search {plan.name}, in {shown_path(folder.path)}; in all trials, other than the default:")
+    for difference in differences(get_cfg_defaults(), plan.base_cfg):
+        key, _, value = difference.removesuffix(" now").partition(" was ")
+        print(f"#   {key}: {value.split(' and is ')[-1]}")
     print(plan.space_yaml(), end="")
     searcher = TruthfulOptunaSearch(plan.parameters, plan.options, History(), slots=SAMPLES)
     for number in range(min(SAMPLES, plan.options.num_samples)):
         trial = searcher.suggest(str(number)) or {}
-        plan.sample_cfg(trial["params"])
-        print(f"\n# sample {number}")
+        print(f"\n# sample {number} of {plan.options.num_samples}")
         print(yaml.safe_dump(trial["params"], sort_keys=False, default_flow_style=None), end="")
-    check_parts(plan)
     print("\nevery part was built once; nothing was started or written")
     return 0

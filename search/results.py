@@ -1,13 +1,11 @@
 """Results of a search as files: a table with a row a trial, and the best trial's config."""
 
 import json
-import os
 import shlex
 import time
-from pathlib import Path
 from typing import Any
 
-from configs.files import write_atomically
+from configs.files import shown_path, write_atomically
 from search.events import SEARCH_ENDED, TRIAL_DONE, TRIAL_FAILED, TRIAL_STOPPED, Event
 from search.folder import SearchFolder
 from search.history import History, TrialRecord
@@ -77,9 +75,3 @@ def retrain_command(folder: SearchFolder) -> str:
     """Returns the command that trains the best trial again, for a terminal in this working folder."""
     path = shown_path(folder.path)
     return f"python -m trainable.train -o {shlex.quote(f'{path}-best')} --cfg {shlex.quote(f'{path}/best.yaml')}"
-
-
-def shown_path(path: Path) -> str:
-    """Returns a path as people would write it here: relative where it lies below the working folder."""
-    relative = os.path.relpath(path)
-    return str(path) if relative.startswith("..") else relative

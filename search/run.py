@@ -90,14 +90,19 @@ def search(args: argparse.Namespace, command: str) -> int:
         plan = _plan(args, args.space)
         folder = new_folder(args.output, plan.name)
     check_data(plan.base_cfg)
-    for note in plan.notes:
+    notes = [*plan.notes]
+    if not args.resume and not args.output and folder.path.name != plan.name:
+        notes.append(
+            f"experiments/{plan.name} is in use: a new search goes to {folder.path} (--resume goes on with the last)"
+        )
+    for note in notes:
         print(f"note: {note}")
 
     prepare_ray_environment(args.address)
     if args.dry_run:
         from search.dry_run import dry_run
 
-        return dry_run(plan)
+        return dry_run(plan, folder)
 
     from search.session import run_search  # here: it imports torch and Ray, which takes seconds
 

@@ -8,14 +8,14 @@ import yaml
 
 import yacstune
 from configs.errors import ConfigError
-from configs.files import write_atomically
+from configs.files import shown_path, write_atomically
 from configs.loader import export_secrets
 from search.events import SEARCH_STARTED, VERSION, EventLog, EventStream
 from search.folder import SearchFolder
-from search.history import DONE, STOPPED, History
+from search.history import DONE, FINISHED, STOPPED, History
 from search.plan import SearchPlan
 from search.preflight import check_parts
-from search.results import Results, shown_path
+from search.results import Results
 from search.terminal import Terminal
 from search.tuner import ray_cluster, run_trials, trial_resources, trial_slots
 from trainable.run_folder import RunFolder
@@ -33,6 +33,7 @@ def run_search(plan: SearchPlan, folder: SearchFolder, address: str | None, resu
         resume: go on with what is in the folder.
         command: that was given, to be kept in the folder.
     """
+    print("checking every part (importing torch takes some seconds) ...", flush=True)
     check_parts(plan)
     export_secrets(plan.base_cfg)
     with ray_cluster(address) as (nodes, dashboard), ExitStack() as stack:
@@ -47,7 +48,7 @@ def run_search(plan: SearchPlan, folder: SearchFolder, address: str | None, resu
         _write_provenance(plan, folder, command)
         log.drop_torn_line()
         stream = EventStream([log, history, Results(plan, history, folder), Terminal(plan, history, folder)])
-        _greet(plan, folder, slots, [dashboard, *notes])
+        _greet(plan, folder, slots, [dashboard, *notes, *_resumed(plan, history)])
         stream.emit(SEARCH_STARTED, version=VERSION)
         was_interrupted = run_trials(plan, folder, history, events, stream, resources, slots)
     if was_interrupted:
@@ -67,6 +68,15 @@ def _greet(plan: SearchPlan, folder: SearchFolder, slots: int, lines: list[str])
     for line in lines:
         print(line)
     print(end="", flush=True)
+
+
+def _resumed(plan: SearchPlan, history: History) -> list[str]:
+    if not history.trials:
+        return []
+    kept = len(history.in_state(*FINISHED))
+    going_on = len(history.trials) - kept
+    new = max(0, plan.options.num_samples - len(history.trials))
+    return [f"resumed: {kept} trials are kept, {going_on} go on from their last checkpoint, {new} are still to be made"]
 
 
 def _write_provenance(plan: SearchPlan, folder: SearchFolder, command: str) -> None:

@@ -4,6 +4,7 @@ import sys
 import time
 from typing import Any
 
+from configs.files import shown_path
 from search.events import (
     SEARCH_ENDED,
     TRIAL_DONE,
@@ -15,7 +16,7 @@ from search.events import (
 from search.folder import SearchFolder
 from search.history import DONE, FAILED, INTERRUPTED, STOPPED, History, TrialRecord
 from search.plan import SearchPlan
-from search.results import retrain_command, shown_path
+from search.results import retrain_command
 
 
 class Terminal:
@@ -57,6 +58,8 @@ class Terminal:
     def _summary(self, event: Event) -> None:
         count = {state: len(self._history.in_state(state)) for state in (DONE, STOPPED, FAILED, INTERRUPTED)}
         parts = ", ".join(f"{number} {state}" for state, number in count.items() if number) or "no trial was started"
+        missing = self._plan.options.num_samples - len(self._history.trials)
+        parts += f", {missing} not started" if missing > 0 else ""
         print(f"\n{event.data['reason']}: {parts}")
         metric = self._plan.options.metric
         best = self._history.best_trial(metric)

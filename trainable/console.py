@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from yacs.config import CfgNode
 
+from configs.files import shown_path
 from configs.metric_names import best_row
 from trainable.environment import describe_environment, differences
 from trainable.fit import TrainingDivergedError, fit
@@ -62,8 +63,9 @@ def train_on_console(cfg: CfgNode, folder: RunFolder, resume: bool, recorded: di
             print(f"interrupted; go on with: python -m trainable.train -o {where} --resume", file=sys.stderr)
             return 130
     best = best_row(cfg.BEST_METRIC, rows)
+    where = shown_path(folder.path)
     console.print(
-        f"best {cfg.BEST_METRIC} {best[cfg.BEST_METRIC]:.4f} in epoch {best['epoch']}; all files in {folder.path}",
+        f"best {cfg.BEST_METRIC} {best[cfg.BEST_METRIC]:.4f} in epoch {best['epoch']}; all files in {where}",
         soft_wrap=True,
     )
     return 0

@@ -58,6 +58,7 @@ def train(args: argparse.Namespace) -> int:
     check_data(cfg)
     export_secrets(cfg)
 
+    print("importing torch ...", flush=True)
     from trainable.console import train_on_console  # here: it imports torch, which takes seconds
 
     recorded: dict[str, Any] = recorded_environment(cfg_path) if cfg_path else {}

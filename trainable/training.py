@@ -8,6 +8,7 @@ import torch
 from yacs.config import CfgNode
 
 from configs.dump import dump_cfg
+from configs.errors import ConfigError
 from data.image_data import ImageData
 from data.loader import Loader, to_model_input
 from data.mixing import Mixing
@@ -73,6 +74,7 @@ class Training:
         inputs, partners, own_weight = self.mixing(to_model_input(images, self.cfg.DATASET, self.device), 1, 0)
         with self._autocast():
             logits = self.model(inputs)
+        _check_outputs(logits, (len(images), self.data.class_counts), self.cfg.MODEL.HEAD.NAME)
         self.loss(logits, labels.to(self.device), partners, own_weight).backward()
 
     def _train(self, on_step: OnStep) -> tuple[dict[str, float], float]:
@@ -143,6 +145,17 @@ class Training:
         self.epoch = state["epoch"]
         self.metrics = state["metrics"]
         set_rng_state(state["rng"])
+
+
+def _check_outputs(logits: Any, expected: tuple[int, tuple[int, ...]], head: str) -> None:
+    batch, class_counts = expected
+    shapes = [tuple(one.shape) for one in logits] if isinstance(logits, (list, tuple)) else None
+    if shapes != [(batch, count) for count in class_counts]:
+        found = f"a list with shapes {shapes}" if shapes is not None else f"a {type(logits).__name__}"
+        raise ConfigError(
+            f"MODEL.HEAD.NAME: {head} must return a list of logits, one tensor (batch, classes) a task, here of "
+            f"{', '.join(str(count) for count in class_counts)} classes; it returned {found}"
+        )
 
 
 def _predictions(logits: list[torch.Tensor]) -> torch.Tensor:

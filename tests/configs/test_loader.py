@@ -233,3 +233,37 @@ def test_an_env_file_that_is_no_text():
 def test_a_multi_line_secret():
     Path(".env").write_text("GCP_KEY='{\n1\n}'\n")
     assert load_cfg().GCP_KEY == "{\n1\n}"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "A=1\nDATASET.BATCH_SIZE 8\n",
+            "line 2: the line of DATASET.BATCH_SIZE cannot be read; write",
+        ),
+        ("DATASET.BATCH_SIZE\n", "line 1: DATASET.BATCH_SIZE has no value"),
+        ("SEED=1\nSEED=2\n", "line 2: SEED is given already in .env"),
+        ("DATASET.BATCH_SIZE=1\nDATASET__BATCH_SIZE=2\n", "line 2: DATASET.BATCH_SIZE is given already in .env"),
+        ("# comment\n\nSEED=x\n", "line 3: SEED: found 'x'"),
+    ],
+)
+def test_mistakes_in_env(text, message):
+    Path(".env").write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        load_cfg()
+    assert message in str(caught.value)
+
+
+def test_a_secret_on_a_line_that_cannot_be_read_is_not_shown():
+    Path(".env").write_text("GCP_KEY s3cret\n")
+    with pytest.raises(ConfigError) as caught:
+        load_cfg()
+    assert "the line of GCP_KEY cannot be read" in str(caught.value)
+    assert "s3cret" not in str(caught.value)
+
+
+def test_lines_of_others_that_cannot_be_read_are_left_alone(capfd):
+    Path(".env").write_text("alias x y\nSEED=3\n")
+    assert load_cfg().SEED == 3
+    assert capfd.readouterr().err == ""

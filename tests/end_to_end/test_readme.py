@@ -14,8 +14,9 @@ import pytest
 from search.events import EventLog
 from search.folder import SearchFolder
 from search.history import DONE, STOPPED, History
-from tests.conftest import ROOT
+from tests.conftest import ROOT, TINY, TINY_PAIRS
 from trainable.run_folder import RunFolder
+from trainable.train import main
 
 # So that the suite stays quick, what a command trains is cut down: it gets these words more.
 SHORTER = {
@@ -100,3 +101,10 @@ def test_the_commands_of_readme(tmp_path, environment):
     assert best and [{**row, "seconds": 0} for row in again[: len(best.rows)]] == [
         {**row, "seconds": 0} for row in best.rows
     ]
+
+
+def test_the_head_of_readme_trains(tmp_path):
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL)
+    Path("my_parts.py").write_text(code)
+    pairs = [*TINY_PAIRS[2:], "USER_MODULES", f"[{TINY}, my_parts.py]", "MODEL.HEAD.NAME", "my_head"]
+    assert main(["-o", "mine", *pairs]) == 0

@@ -272,6 +272,7 @@ def test_a_search_survives_ctrl_c_and_kill(ray_address, tmp_path, capsys, monkey
         (["--space", "SPACE", "MODEL.BACKBONE", "resnet_18", "USER_MODULES", "[]"], "Did you mean 'resnet18'?"),
         (["--space", "SPACE", "DATASET.NAME", "image_folder", "DATASET.PATH_DATA_RAW", "x"], "there is no folder"),
         (["--space", "SPACE", "MODEL.HEAD.NAME", "unbuildable_head"], "this head cannot be built ("),
+        (["--space", "SPACE", "MODEL.HEAD.NAME", "bare_head"], "bare_head must return a list of logits"),
         (["--space", "SPACE", "MODEL.HEAD.INPUT_DIM", "7"], "INPUT_DIM: found 7, but backbone tiny gives 8"),
         (["--space", "SPACE", "--address", "127.0.0.1:1"], "no Ray cluster answers"),
         (["--space", "SPACE", "--cpus-per-trial", "64", "--address", "RAY"], "no node has as much"),
@@ -296,6 +297,7 @@ def test_a_dry_run_shows_samples_and_writes_nothing(tmp_path, capsys):
     assert main(["--space", str(space), "--dry-run"]) == 0
     printed = capsys.readouterr().out
     assert printed.count("# sample") == 5
+    assert "#   MODEL.BACKBONE.NAME: 'tiny'" in printed
     assert "loguniform: [0.0001, 0.1]" in printed
     assert sorted(tmp_path.rglob("*")) == before
 
