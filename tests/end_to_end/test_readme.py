@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -14,9 +15,10 @@ import pytest
 from search.events import EventLog
 from search.folder import SearchFolder
 from search.history import DONE, STOPPED, History
+from search.run import main as search_run
 from tests.conftest import ROOT, TINY, TINY_PAIRS
 from trainable.run_folder import RunFolder
-from trainable.train import main
+from trainable.train import main as train
 
 # So that the suite stays quick, what a command trains is cut down: it gets these words more.
 SHORTER = {
@@ -64,6 +66,25 @@ def environment() -> dict[str, str]:
     return {**kept, "RAY_ADDRESS": "127.0.0.1:1"}  # of another cluster, long gone
 
 
+def run_search(words: list[str], environment: dict[str, str]) -> None:
+    """Runs a search in a process of its own, and asks its dashboard without and with the token that it prints."""
+    asked, printed = False, ""
+    with subprocess.Popen(
+        [sys.executable, *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
+    ) as process:
+        assert process.stdout
+        for line in process.stdout:
+            printed += line
+            dashboard = re.search(r"Ray dashboard: (http://\S+)  token: (\w+)", line)
+            if dashboard:
+                assert ask(dashboard[1], None) == 401
+                assert ask(dashboard[1], dashboard[2]) == 200
+                asked = True
+    assert process.returncode == 0, printed
+    assert "Traceback" not in printed
+    assert asked, printed
+
+
 def test_the_commands_of_readme(tmp_path, environment):
     shutil.copytree(ROOT / "spaces", tmp_path / "spaces")
     shutil.copytree(ROOT / "configs" / "experiments", tmp_path / "configs" / "experiments")
@@ -71,24 +92,13 @@ def test_the_commands_of_readme(tmp_path, environment):
     commands = [search if command == "make search" else command for command in readme_commands()]
     commands = [command for command in commands if command.startswith("python ")]
     assert len(commands) >= 4
-    asked = False
     for command in commands:
-        words = f"{command} {SHORTER.get(command, '')}".replace("python", sys.executable, 1)
-        with subprocess.Popen(
-            words, shell=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
-        ) as process:
-            assert process.stdout
-            printed = ""
-            for line in process.stdout:
-                printed += line
-                dashboard = re.search(r"Ray dashboard: (http://\S+)  token: (\w+)", line)
-                if dashboard:
-                    assert ask(dashboard[1], None) == 401
-                    assert ask(dashboard[1], dashboard[2]) == 200
-                    asked = True
-        assert process.returncode == 0, f"{command}\n{printed}"
-        assert "Traceback" not in printed, printed
-    assert asked
+        words = shlex.split(f"{command} {SHORTER.get(command, '')}")[1:]
+        if command == search:
+            run_search(words, environment)
+        else:  # in this process, which has torch imported already
+            commands_of = {"search.run": search_run, "trainable.train": train}
+            assert commands_of[words[1]](words[2:]) == 0, command
 
     folder = SearchFolder(tmp_path / "experiments" / "head")
     table = pd.read_csv(folder.results_csv)
@@ -105,6 +115,6 @@ def test_the_commands_of_readme(tmp_path, environment):
 
 def test_the_head_of_readme_trains(tmp_path):
     (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL)
-    Path("my_parts.py").write_text(code)
+    (tmp_path / "my_parts.py").write_text(code)
     pairs = [*TINY_PAIRS[2:], "USER_MODULES", f"[{TINY}, my_parts.py]", "MODEL.HEAD.NAME", "my_head"]
-    assert main(["-o", "mine", *pairs]) == 0
+    assert train(["-o", "mine", *pairs]) == 0
