@@ -33,7 +33,7 @@ REGISTRIES = (
     DATASET_REGISTRY,
 )
 # Parts that tests register are no parts of ours.
-FROM_TESTS = {"tiny", "spoiling_head", "raising_head", "unbuildable_head", "bare_head", "nan_loss"}
+FROM_TESTS = {"my_head", "tiny", "spoiling_head", "raising_head", "unbuildable_head", "bare_head", "nan_loss"}
 
 
 @pytest.mark.parametrize("registry", REGISTRIES, ids=lambda registry: registry.kind)
