@@ -112,8 +112,8 @@ def cfg_from_text(text: str, source: str) -> CfgNode:
     return build_cfg(settings_from_yaml(parse_yaml(text, source), problems), problems)
 
 
-def differences(before: CfgNode, now: CfgNode, free: Sequence[str] = ()) -> list[str]:
-    """Returns what differs between two configs, as `SEED was 0 and is 1 now`.
+def changed_keys(before: CfgNode, now: CfgNode, free: Sequence[str] = ()) -> list[str]:
+    """Returns the keys whose values differ between two configs.
 
     Args:
         before: one config.
@@ -121,9 +121,17 @@ def differences(before: CfgNode, now: CfgNode, free: Sequence[str] = ()) -> list
         free: keys that may differ; secrets always may.
     """
     return [
-        f"{name} was {get_value(before, name)!r} and is {get_value(now, name)!r} now"
+        name
         for name, key in KEYS.items()
         if name not in free and not key.is_secret and get_value(before, name) != get_value(now, name)
+    ]
+
+
+def differences(before: CfgNode, now: CfgNode, free: Sequence[str] = ()) -> list[str]:
+    """Returns `changed_keys` in words, as `SEED was 0 and is 1 now`."""
+    return [
+        f"{name} was {get_value(before, name)!r} and is {get_value(now, name)!r} now"
+        for name in changed_keys(before, now, free)
     ]
 
 

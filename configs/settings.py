@@ -3,7 +3,7 @@
 import logging
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,9 +30,9 @@ class Setting:
     source: str
 
 
-def settings_from_yaml(tree: YamlMap, problems: list[str], prefix: str = "") -> list[Setting]:
+def settings_from_yaml(tree: YamlMap, problems: list[str]) -> list[Setting]:
     """Flattens a YAML mapping, nested or with dotted keys, into settings; adds what is wrong to `problems`."""
-    settings = list(_walk(tree, problems, prefix))
+    settings = list(_walk(tree, problems, ""))
     refuse_repeated(settings, problems)
     return settings
 
@@ -85,7 +85,7 @@ def settings_from_command_line(pairs: Sequence[str], problems: list[str]) -> lis
     return settings
 
 
-def settings_from_environment(problems: list[str], environ: Mapping[str, str] | None = None) -> list[Setting]:
+def settings_from_environment(problems: list[str]) -> list[Setting]:
     """Reads our keys from the nearest .env (from the working folder upwards) and from the process environment.
 
     Names are written `DATASET.PATH_DATA_RAW` or `DATASET__PATH_DATA_RAW`. The process environment wins over .env, as
@@ -94,8 +94,7 @@ def settings_from_environment(problems: list[str], environ: Mapping[str, str] | 
     """
     from_file = _settings_from_names(_read_env_file(problems), problems)
     refuse_repeated(from_file, problems)
-    process = (os.environ if environ is None else environ).items()
-    named = [(name, value, f"environment variable {name}") for name, value in process if name not in NODES]
+    named = [(name, value, f"environment variable {name}") for name, value in os.environ.items() if name not in NODES]
     from_process = _settings_from_names(named, problems)
     return list({setting.key: setting for setting in (*from_file, *from_process)}.values())
 

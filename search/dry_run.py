@@ -4,7 +4,7 @@ import yaml
 
 from configs.defaults import get_cfg_defaults
 from configs.files import shown_path
-from configs.loader import differences
+from configs.loader import changed_keys, get_value
 from search.folder import SearchFolder
 from search.history import History
 from search.plan import SearchPlan
@@ -18,9 +18,8 @@ def dry_run(plan: SearchPlan, folder: SearchFolder) -> int:
     """Builds each named part once, prints the space and sampled configs, and returns the exit status."""
     check_parts(plan)
     print(f"# search {plan.name}, in {shown_path(folder.path)}; in all trials, other than the default:")
-    for difference in differences(get_cfg_defaults(), plan.base_cfg):
-        key, _, value = difference.removesuffix(" now").partition(" was ")
-        print(f"#   {key}: {value.split(' and is ')[-1]}")
+    for key in changed_keys(get_cfg_defaults(), plan.base_cfg):
+        print(f"#   {key}: {get_value(plan.base_cfg, key)!r}")
     print(plan.space_yaml(), end="")
     searcher = TruthfulOptunaSearch(plan.parameters, plan.options, History(), slots=SAMPLES)
     for number in range(min(SAMPLES, plan.options.num_samples)):

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from configs.errors import ConfigError
+from trainable.run_folder import RunFolder
 
 EXPERIMENTS = Path("experiments")  # in the working folder
 
@@ -23,7 +24,7 @@ class SearchFolder:
 
     def is_used(self) -> bool:
         """Whether the folder holds anything but the lock of a process that came before."""
-        return self.path.exists() and (not self.path.is_dir() or any(p.name != ".lock" for p in self.path.iterdir()))
+        return RunFolder(self.path).is_used()
 
     def is_search(self) -> bool:
         """Whether a search was started in the folder."""

@@ -26,6 +26,11 @@ FINISHED = (STOPPED, DONE, FAILED)  # states that resuming leaves alone
 _ENDS = {TRIAL_STOPPED: STOPPED, TRIAL_DONE: DONE, TRIAL_FAILED: FAILED}
 
 
+def trial_name(number: int, id: str) -> str:
+    """Returns a trial's name, which is that of its folder."""
+    return f"{number:04d}_{id}"
+
+
 @dataclass
 class TrialRecord:
     """A trial.
@@ -52,7 +57,7 @@ class TrialRecord:
     @property
     def name(self) -> str:
         """Number and id, as its folder is named."""
-        return f"{self.number:04d}_{self.id}"
+        return trial_name(self.number, self.id)
 
     def best(self, metric: str) -> dict[str, Any] | None:
         """The metrics of the trial's best epoch, None if it has no epoch."""

@@ -68,7 +68,7 @@ class Results:
 
 
 def _cell(value: Any) -> Any:
-    return json.dumps(list(value) if isinstance(value, tuple) else value) if isinstance(value, (list, tuple)) else value
+    return json.dumps(value) if isinstance(value, (list, tuple)) else value
 
 
 def retrain_command(folder: SearchFolder) -> str:

@@ -13,7 +13,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from configs.command_line import parse_arguments
 from configs.errors import ConfigError, exit_status
 from configs.legal import Int
 from configs.loader import FREE_ON_RESUME, differences
@@ -70,7 +69,7 @@ def _read(reader: Callable[[Any], Any], allowed: str) -> Callable[[str], Any]:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit status."""
     words = sys.argv[1:] if argv is None else list(argv)
-    args = parse_arguments(build_parser(), words)
+    args = build_parser().parse_intermixed_args(words)
     return exit_status(lambda: search(args, shlex.join(["python", "-m", "search.run", *words])))
 
 

@@ -89,15 +89,14 @@ class TruthfulOptunaSearch(Searcher):
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Tells Optuna how a trial ended."""
-        trial = self._open[trial_id]
-        if not error and result and FAILURE not in result:
-            self._report(trial_id, result)
-        del self._open[trial_id]
-        values = self._values.pop(trial_id).values()
-        if error or not result or FAILURE in result or self._options.metric not in result:
+        is_usable = result and not error and FAILURE not in result and self._options.metric in result
+        last = result if is_usable else None
+        if last:
+            self._report(trial_id, last)
+        trial, values = self._open.pop(trial_id), self._values.pop(trial_id).values()
+        if not last:
             self.study.tell(trial, state=TrialState.FAIL)
-            return
-        if has_finished(result):
+        elif has_finished(last):
             self.study.tell(trial, max(values) if self._options.mode == "max" else min(values))
         else:
             self.study.tell(trial, state=TrialState.PRUNED)

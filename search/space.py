@@ -9,7 +9,7 @@ from configs.defaults import KEYS, NODES
 from configs.errors import ConfigError, did_you_mean
 from configs.legal import Int, Maybe
 from configs.loader import read_setting
-from configs.settings import Setting, resolve_name
+from configs.settings import Setting, refuse_repeated, resolve_name
 from configs.yaml_file import YamlMap, read_yaml
 from search.distributions import Choice, Distribution, read_distribution
 from search.options import SearchOptions, read_options
@@ -74,6 +74,7 @@ def read_space(path: str | Path) -> Space:
     options = _mapping(tree, "search", problems, lambda m: read_options(m, problems), SearchOptions())
     walk = _SpaceWalk(problems)
     _mapping(tree, "space", problems, lambda m: walk.visit(m, ""), None)
+    refuse_repeated(walk.given, problems)
     if not walk.parameters and not problems:
         problems.append(
             f"{path}: nothing is sampled; give a key under space: a distribution, as in {{uniform: [0, 1]}}"
@@ -104,8 +105,8 @@ class _SpaceWalk:
     def __init__(self, problems: list[str]):
         self.parameters: list[Parameter] = []
         self.constants: list[Setting] = []
+        self.given: list[Setting] = []
         self._problems = problems
-        self._seen: dict[str, str] = {}
 
     def visit(self, tree: YamlMap, prefix: str) -> None:
         for name, value in tree.items():
@@ -119,19 +120,13 @@ class _SpaceWalk:
                 self.visit(value, key)
                 continue
             leaf = resolve_name(key, value, where, self._problems)
-            if leaf is None or not self._is_first(leaf, where):
+            if leaf is None:
                 continue
+            self.given.append(Setting(leaf, value, where))
             if is_mapping:
                 self._add_parameter(leaf, value, where)
             else:
                 self._add_constant(Setting(leaf, value, where))
-
-    def _is_first(self, key: str, where: str) -> bool:
-        if key in self._seen:
-            self._problems.append(f"{where}: {key} is given already in {self._seen[key]}; remove one of them")
-            return False
-        self._seen[key] = where
-        return True
 
     def _add_parameter(self, key: str, mapping: YamlMap, where: str) -> None:
         if not KEYS[key].searchable:

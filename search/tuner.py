@@ -19,7 +19,7 @@ from configs.loader import get_value
 from search.callback import EventCallback
 from search.events import SEARCH_ENDED, TRIAL_DONE, TRIAL_STOPPED, Event, EventStream
 from search.folder import SearchFolder
-from search.history import FINISHED, INTERRUPTED, RUNNING, History
+from search.history import FINISHED, INTERRUPTED, RUNNING, History, trial_name
 from search.plan import SearchPlan
 from search.scheduler import ReplayableASHA, build_scheduler
 from search.searcher import TruthfulOptunaSearch
@@ -218,4 +218,4 @@ def _settle(plan: SearchPlan, history: History, stopped: list[int], stream: Even
 
 
 def _trial_name(trial: Any) -> str:
-    return f"{trial.config['number']:04d}_{trial.config['id']}"
+    return trial_name(trial.config["number"], trial.config["id"])

@@ -13,7 +13,6 @@ from typing import Any
 
 from yacs.config import CfgNode
 
-from configs.command_line import parse_arguments
 from configs.dump import recorded_environment
 from configs.errors import ConfigError, exit_status
 from configs.loader import FREE_ON_RESUME, differences, export_secrets, load_cfg, with_values
@@ -38,7 +37,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit status."""
-    args = parse_arguments(build_parser(), argv)
+    args = build_parser().parse_intermixed_args(argv)
     return exit_status(lambda: train(args))
 
 
