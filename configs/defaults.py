@@ -10,7 +10,7 @@ from typing import Any
 from yacs.config import CfgNode
 
 import yacstune
-from configs.legal import Bool, File, Float, Int, Maybe, Module, OneOf, Part, Path, Rule, Text, TupleOf
+from configs.legal import Bool, File, Float, Int, Maybe, Module, Name, OneOf, Part, Path, Rule, Text, TupleOf
 from configs.metric_names import OBJECTIVES
 
 
@@ -94,7 +94,20 @@ _key(
     "how many of the newest epochs keep a checkpoint in model_backups/",
     searchable=False,
 )
-_key("TENSORBOARD", True, Bool(), "write metrics for TensorBoard into tensorboard/", searchable=False)
+_key(
+    "TENSORBOARD",
+    True,
+    Bool(),
+    "write metrics, hyperparameters and a grid of inputs for TensorBoard into tensorboard/",
+    searchable=False,
+)
+_key(
+    "TENSORBOARD_GRAPH",
+    None,
+    Maybe(Bool(), "in a run of its own, not in a trial of a search"),
+    "write the model's graph for TensorBoard too, which takes a second or more",
+    searchable=False,
+)
 _key(
     "GCP_KEY",
     "",
@@ -105,7 +118,12 @@ _key(
 )
 
 # --- Data ----------------------------------------------------------------------------------------------------------
-_key("DATASET.NAME", "digits", Part("data set", ("digits", "image_folder")), "the data set, by its registered name")
+_key(
+    "DATASET.NAME",
+    "digits",
+    Part("data set", ("digits", "image_folder", "image_table", "bengali")),
+    "the data set, by its registered name",
+)
 _key(
     "DATASET.PATH_DATA_RAW",
     str(yacstune.PROJECT_ROOT / "data/raw"),
@@ -117,14 +135,63 @@ _key(
     "DATASET.PATH_DATA_PROCESSED",
     str(yacstune.PROJECT_ROOT / "data/processed"),
     Path(),
-    "folder of what is made from them",
+    "folder of what `python -m data.make_dataset` makes from them",
     searchable=False,
+)
+_key(
+    "DATASET.TABLE.PATH",
+    "",
+    Path(),
+    "of image_table: the .csv or .parquet file with a row an image",
+    searchable=False,
+)
+_key(
+    "DATASET.TABLE.IMAGE_COLUMN",
+    "image",
+    Text(),
+    "of image_table: its column of image files (relative to PATH_DATA_RAW) or of encoded images as bytes",
+    searchable=False,
+)
+_key(
+    "DATASET.TABLE.LABEL_COLUMNS",
+    ("label",),
+    TupleOf(Text()),
+    "of image_table: its columns of labels, one a task; classes are whole numbers or text",
+    searchable=False,
+)
+_key(
+    "DATASET.TABLE.ON_UNREADABLE",
+    "stop",
+    OneOf(("stop", "skip")),
+    "of image_table: whether an image that cannot be read ends the making of the data set or is left out",
+    searchable=False,
+)
+_key(
+    "DATASET.CROP_TO_CONTENT",
+    False,
+    Bool(),
+    "cut off the margins of each image that show nothing but background",
+)
+_key("DATASET.PAD_TO_SQUARE", False, Bool(), "pad each image to a square with its background before it is resized")
+_key(
+    "DATASET.FOLDS",
+    None,
+    Maybe(Int(2), "VALIDATION_FRACTION decides"),
+    "split into this many parts, of which VALIDATION_FOLD is kept for validation",
+    searchable=False,
+)
+_key("DATASET.VALIDATION_FOLD", 0, Int(0), "which of FOLDS is kept for validation, counted from 0", searchable=False)
+_key(
+    "DATASET.FOCUS_CLASS",
+    (),
+    TupleOf(Name()),
+    "train on images of these classes alone: class names, or task:class where there are several tasks; [] for all",
 )
 _key(
     "DATASET.VALIDATION_FRACTION",
     0.2,
     Float(0, 1, True, True),
-    "share of the images of each class kept for validation",
+    "share of the images of each class kept for validation, in all tasks at once",
     searchable=False,  # the easiest validation set would win
 )
 _key(
@@ -137,7 +204,7 @@ _key(
 _key("DATASET.RESIZE_SHAPE", (32, 32), TupleOf(Int(1, 4096), (2,)), "height and width of the model's input, in pixels")
 _key("DATASET.BATCH_SIZE", 32, Int(1), "images in one training step")
 _key("DATASET.NUM_WORKERS", 0, Int(0, 256), "processes that prepare images; 0: the training process does it itself")
-_key("DATASET.TO_RGB", True, Bool(), "whether images get three channels (true) or one (false)")
+_key("DATASET.TO_RGB", True, Bool(), "whether the model gets three channels (true) or one (false)")
 _key("DATASET.NORMALIZE_MEAN", (0.5,), _CHANNEL_VALUES, "subtracted from pixels in 0..1: one value, or one a channel")
 _key(
     "DATASET.NORMALIZE_STD",
@@ -193,9 +260,30 @@ _key(
     "chance that a batch gets cutmix, where CUTMIX_ALPHA is above 0; the others get mixup, where that is on",
 )
 
+_key(
+    _AUGMENTATION + "AUGMIX.PROB",
+    0.0,
+    _PROBABILITY,
+    "chance that an image is replaced by a mix of chains of simple operations (AugMix)",
+)
+_key(_AUGMENTATION + "AUGMIX.WIDTH", 3, Int(1, 10), "chains that AugMix mixes")
+_key(_AUGMENTATION + "AUGMIX.DEPTH", 3, Int(1, 10), "largest number of operations in a chain of AugMix")
+_key(_AUGMENTATION + "AUGMIX.SEVERITY", 3, Int(1, 10), "how strong the operations of AugMix are")
+_key(_AUGMENTATION + "AUGMIX.ALPHA", 1.0, Float(0, 100, True), "Dirichlet and Beta parameter of AugMix's weights")
+
 # --- Model ---------------------------------------------------------------------------------------------------------
 _key(
-    "MODEL.META_ARCHITECTURE", "baseline", Part("meta architecture", ("baseline",)), "how backbone and head are joined"
+    "MODEL.META_ARCHITECTURE",
+    "baseline",
+    Part("meta architecture", ("baseline", "one_head_per_task")),
+    "how backbone and heads are joined",
+)
+_key(
+    "MODEL.WARM_START_PATH",
+    "",
+    File(),
+    "checkpoint of another run whose weights the model starts from where they fit; other sizes and heads are fine",
+    searchable=False,
 )
 _key(
     "MODEL.BACKBONE.NAME",
@@ -210,6 +298,18 @@ _key(
     File(),
     "file with weights to start from: a state dict (.pt, .pth, .safetensors) or a checkpoint of ours; empty: random",
     searchable=False,
+)
+_key(
+    "MODEL.BACKBONE.POOLING",
+    "avg",
+    OneOf(("avg", "gem")),
+    "how the last feature maps become a vector: the model's own average, or the generalised mean with a learnt power",
+)
+_key(
+    "MODEL.BACKBONE.FROZEN_STAGES",
+    0,
+    Int(0, 100),
+    "how many stages keep the weights they start with, the stem first; 0: none",
 )
 _key(
     "MODEL.HEAD.NAME",
@@ -249,7 +349,49 @@ _key(
     OneOf(("none", "bf16", "fp16")),
     "automatic mixed precision: the type of the fast operations; none computes everything in float32",
 )
-_key("MODEL.SOLVER.OPTIMIZER.NAME", "adamw", Part("optimizer", ("adam", "adamw", "sgd")), "the optimizer")
+_key(
+    "MODEL.SOLVER.CLIP_GRAD_NORM",
+    0.0,
+    Float(0),
+    "gradients are scaled down to this norm where theirs is larger; 0: never",
+)
+_key(
+    "MODEL.SOLVER.ACCUMULATION_STEPS",
+    1,
+    Int(1, 10000),
+    "batches whose gradients are averaged for one update of the weights",
+)
+_key(
+    "MODEL.SOLVER.EMA_DECAY",
+    0.0,
+    Float(0, 1, below_high=True),
+    "decay of a moving average of the weights, which is evaluated and predicted with instead of them; 0: none",
+)
+_key("MODEL.SOLVER.CHANNELS_LAST", False, Bool(), "memory format of images and weights: faster on GPUs with AMP")
+_key(
+    "MODEL.SOLVER.COMPILE",
+    False,
+    Bool(),
+    "compile the model with torch.compile; takes a minute at first and needs a C++ compiler",
+)
+_key(
+    "MODEL.SOLVER.MAX_SKIPPED_STEPS",
+    20,
+    Int(0),
+    "steps in a row that may be skipped, because loss or gradient is not finite, before the training is given up",
+)
+_key(
+    "MODEL.SOLVER.OPTIMIZER.NAME",
+    "adamw",
+    Part("optimizer", ("adam", "adamw", "sgd"), is_open=True),
+    "the optimizer",
+)
+_key(
+    "MODEL.SOLVER.OPTIMIZER.BACKBONE_LR_FACTOR",
+    1.0,
+    Float(0, above_low=True),
+    "the backbone's learning rate is this times that of the rest",
+)
 _key("MODEL.SOLVER.OPTIMIZER.BASE_LR", 1e-3, Float(0, above_low=True), "learning rate that the schedule starts from")
 _key(
     "MODEL.SOLVER.OPTIMIZER.WEIGHT_DECAY",
@@ -279,6 +421,12 @@ _key(
     "peak learning rate of OneCycleLR",
 )
 _key("MODEL.SOLVER.SCHEDULER.MIN_LR", 0.0, Float(0), "lowest learning rate of cosine and reduce_on_plateau")
+_key(
+    "MODEL.SOLVER.SCHEDULER.WARMUP_EPOCHS",
+    0.0,
+    Float(0),
+    "epochs in which cosine first rises from almost 0 to OPTIMIZER.BASE_LR",
+)
 _key(
     "MODEL.SOLVER.SCHEDULER.ONE_CYCLE.PCT_START",
     0.3,
@@ -334,6 +482,40 @@ _key(
     2.0,
     Float(0, 100),
     "how much weighted_focal_loss turns to hard images; 0: not",
+)
+
+_key(
+    "MODEL.SOLVER.LOSS.TASK_WEIGHTS",
+    (),
+    TupleOf(Float(0)),
+    "weight of each task in the loss; [] for 1 each",
+)
+_key(
+    "MODEL.SOLVER.LOSS.CLASS_WEIGHTS",
+    (),
+    TupleOf(TupleOf(Float(0))),
+    "for each task a list with the weight of each class in the loss, or [] for 1 each; [] for no weights at all",
+)
+_key(
+    "MODEL.SOLVER.LOSS.CLASS_BALANCED_BETA",
+    0.0,
+    Float(0, 1, below_high=True),
+    "class weights by the effective number of training images (1 - beta^n) / (1 - beta); 0: none",
+)
+_key(
+    "MODEL.SOLVER.LOSS.JSD_WEIGHT",
+    0.0,
+    Float(0),
+    "weight of the Jensen-Shannon divergence between predictions for an image and two AugMix versions of it; 0: off",
+)
+
+# --- Evaluation ----------------------------------------------------------------------------------------------------
+_key(
+    "EVALUATION.TASK_WEIGHTS",
+    (),
+    TupleOf(Float(0)),
+    "weight of each task's macro recall in the score; [] for the data set's own, which are equal or the competition's",
+    searchable=False,
 )
 
 # Keys that are filled in from other choices when a model is built, unless given by hand; dumped as comments.

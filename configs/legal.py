@@ -123,6 +123,21 @@ class Text(Rule):
 
 
 @dataclass(frozen=True)
+class Name(Rule):
+    """The name of a class: text, or a whole number, which is read as its digits."""
+
+    allowed = "a name or a whole number"
+
+    def read(self, value: Any) -> str:
+        value = _plain(value)
+        if isinstance(value, int) and not isinstance(value, bool):
+            return str(value)
+        if not isinstance(value, str) or not value.strip() or "\n" in value:
+            raise ValueError("not a name")
+        return value.strip()
+
+
+@dataclass(frozen=True)
 class Path(Rule):
     """A path; it is made absolute from the working folder, so that a dumped config works from any folder."""
 
@@ -196,7 +211,7 @@ class Part(Rule):
 
     @property
     def allowed(self) -> str:  # type: ignore[override]
-        more = ", or any model name of timm" if self.is_open else ""
+        more = ", or any name that timm knows" if self.is_open else ""
         return f"the name of a {self.kind}: {', '.join(self.names)}{more}"
 
     def read(self, value: Any) -> str:

@@ -7,9 +7,9 @@ from typing import Any
 
 from yacs.config import CfgNode
 
+from configs.consistency import inconsistencies
 from configs.defaults import KEYS, Key, get_cfg_defaults
-from configs.errors import ConfigError, did_you_mean
-from configs.legal import Part
+from configs.errors import ConfigError
 from configs.settings import (
     Setting,
     refuse_both,
@@ -17,11 +17,12 @@ from configs.settings import (
     settings_from_environment,
     settings_from_yaml,
 )
+from configs.tree import get_value, set_value
 from configs.yaml_file import parse_yaml, read_yaml
 
 # What may differ between a training and its continuation: it changes no number.
 FREE_ON_RESUME = (
-    *("OUTPUT_PATH", "RESUME_PATH", "MODEL_BACKUPS", "TENSORBOARD", "BEST_METRIC"),
+    *("OUTPUT_PATH", "RESUME_PATH", "MODEL_BACKUPS", "TENSORBOARD", "TENSORBOARD_GRAPH", "BEST_METRIC"),
     *("DATASET.NUM_WORKERS", "DATASET.PATH_DATA_RAW", "DATASET.PATH_DATA_PROCESSED"),
 )
 
@@ -142,23 +143,6 @@ def export_secrets(cfg: CfgNode) -> None:
             os.environ[key.name] = get_value(cfg, key.name)
 
 
-def get_value(cfg: CfgNode, key: str) -> Any:
-    """Returns the value of a dotted key."""
-    node = cfg
-    for part in key.split("."):
-        node = node[part]
-    return node
-
-
-def set_value(cfg: CfgNode, key: str, value: Any) -> None:
-    """Sets a dotted key of a config that is not frozen; the value must be checked already."""
-    *parents, leaf = key.split(".")
-    node = cfg
-    for parent in parents:
-        node = node[parent]
-    node[leaf] = value
-
-
 def with_values(cfg: CfgNode, values: dict[str, Any]) -> CfgNode:
     """Returns a frozen copy of a config with some keys changed to values that are legal already."""
     changed = cfg.clone()
@@ -167,52 +151,3 @@ def with_values(cfg: CfgNode, values: dict[str, Any]) -> CfgNode:
         set_value(changed, key, value)
     changed.freeze()
     return changed
-
-
-def inconsistencies(cfg: CfgNode, sources: dict[str, str]) -> list[str]:
-    """Returns what is wrong between keys, each of which is legal by itself.
-
-    Args:
-        cfg: the config.
-        sources: where each key was given that is not at its default.
-    """
-    problems = []
-
-    def where(*keys: str) -> str:
-        return next((f"{sources[key]}: " for key in keys if key in sources), "")
-
-    for key in KEYS.values():
-        if isinstance(key.rule, Part) and not cfg.USER_MODULES:
-            problem = unknown_part(key, get_value(cfg, key.name))
-            if problem:
-                problems.append(where(key.name) + problem)
-    if cfg.DATASET.TO_RGB != cfg.MODEL.BACKBONE.RGB:
-        problems.append(
-            f"{where('MODEL.BACKBONE.RGB', 'DATASET.TO_RGB')}DATASET.TO_RGB is {cfg.DATASET.TO_RGB} and "
-            f"MODEL.BACKBONE.RGB is {cfg.MODEL.BACKBONE.RGB}: images and backbone need the same number of channels; "
-            "set both alike"
-        )
-    for name in ("NORMALIZE_MEAN", "NORMALIZE_STD"):
-        if not cfg.DATASET.TO_RGB and len(cfg.DATASET[name]) == 3:
-            problems.append(
-                f"{where(f'DATASET.{name}')}DATASET.{name} has 3 values, but with DATASET.TO_RGB false images have one "
-                "channel; give one value"
-            )
-    optimizer = cfg.MODEL.SOLVER.OPTIMIZER
-    if optimizer.NAME == "sgd" and optimizer.SGD.NESTEROV and optimizer.SGD.MOMENTUM == 0:
-        problems.append(
-            f"{where('MODEL.SOLVER.OPTIMIZER.SGD.NESTEROV')}MODEL.SOLVER.OPTIMIZER.SGD.NESTEROV needs "
-            "MODEL.SOLVER.OPTIMIZER.SGD.MOMENTUM above 0"
-        )
-    return problems
-
-
-def unknown_part(key: Key, name: str) -> str | None:
-    """Returns what is wrong with the name of a part, as far as that can be told without importing torch."""
-    rule = key.rule
-    if not isinstance(rule, Part) or rule.is_open or name in rule.names:
-        return None
-    return (
-        f"{key.name}: unknown {rule.kind} {name!r}.{did_you_mean(name, rule.names)} Known: {', '.join(rule.names)}. "
-        "A part of yours is found through USER_MODULES"
-    )

@@ -13,6 +13,8 @@ import albumentations as A
 import numpy as np
 from yacs.config import CfgNode
 
+from data.augmix import augmix
+
 CUTOUT_SIDE = (0.1, 0.3)  # of the image's side
 GRID_MASK_RATIO = 0.4  # of a grid cell's side
 
@@ -25,7 +27,8 @@ class Augmentation:
             warnings.simplefilter("error")
             transforms = _transforms(augmentation_cfg)
             self._compose = A.Compose(transforms)
-        self.is_off = not transforms
+        self._augmix = augmentation_cfg.AUGMIX
+        self.is_off = not transforms and self._augmix.PROB == 0
 
     def __call__(self, image: np.ndarray, seed: int) -> np.ndarray:
         """Returns an augmented copy.
@@ -34,8 +37,26 @@ class Augmentation:
             image: uint8 of shape (height, width, channels).
             seed: albumentations has a generator of its own, which no global seed reaches.
         """
+        rng = np.random.default_rng(seed)
+        changed = self._change(image, seed)
+        return self._mix(changed, rng) if rng.random() < self._augmix.PROB else changed
+
+    def changed(self, image: np.ndarray, seed: int) -> list[np.ndarray]:
+        """Returns the augmented copy as a list of one view."""
+        return [self(image, seed)]
+
+    def views(self, image: np.ndarray, seed: int) -> list[np.ndarray]:
+        """Returns three views: one augmented copy without AugMix, and two mixes made of it."""
+        rng = np.random.default_rng(seed)
+        changed = self._change(image, seed)
+        return [changed, self._mix(changed, rng), self._mix(changed, rng)]
+
+    def _change(self, image: np.ndarray, seed: int) -> np.ndarray:
         self._compose.set_random_seed(seed)
         return self._compose(image=image)["image"]
+
+    def _mix(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        return augmix(image, rng, self._augmix.WIDTH, self._augmix.DEPTH, self._augmix.SEVERITY, self._augmix.ALPHA)
 
 
 def _transforms(cfg: CfgNode) -> list[A.BasicTransform | A.BaseCompose]:

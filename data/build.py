@@ -4,8 +4,9 @@ from yacs.config import CfgNode
 
 from configs.errors import ConfigError
 from configs.settings import settings_from_environment
-from data import digits, image_folder  # noqa: F401  registers them
+from data import bengali, digits, image_folder, image_table  # noqa: F401  registers them
 from data.image_data import DATASET_REGISTRY, ImageData
+from data.processed import RAW_DATA_REGISTRY, ProcessedData
 
 
 def build_dataset(dataset_cfg: CfgNode) -> ImageData:
@@ -15,6 +16,21 @@ def build_dataset(dataset_cfg: CfgNode) -> ImageData:
         ConfigError: unknown name, or data that is missing or cannot be used.
     """
     return DATASET_REGISTRY[dataset_cfg.NAME](dataset_cfg)
+
+
+def processed_data(dataset_cfg: CfgNode) -> ProcessedData:
+    """Returns the processed data of a config, which may not be made yet.
+
+    Raises:
+        ConfigError: the data set has no raw images to process.
+    """
+    name = dataset_cfg.NAME
+    if name not in RAW_DATA_REGISTRY:
+        raise ConfigError(
+            f"DATASET.NAME: {name} needs no processing, it is read as it is. Processed are: "
+            f"{', '.join(RAW_DATA_REGISTRY)}"
+        )
+    return ProcessedData(dataset_cfg, RAW_DATA_REGISTRY[name](dataset_cfg))
 
 
 def check_data(cfg: CfgNode) -> None:

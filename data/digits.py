@@ -3,7 +3,8 @@
 import numpy as np
 from yacs.config import CfgNode
 
-from data.image_data import DATASET_REGISTRY, ImageData, stratified_split
+from data.image_data import DATASET_REGISTRY, ImageData
+from data.splits import split
 
 
 @DATASET_REGISTRY.register("digits")
@@ -12,12 +13,13 @@ def build_digits(dataset_cfg: CfgNode) -> ImageData:
     from sklearn.datasets import load_digits  # here: scikit-learn takes a second to import
 
     digits = load_digits()
-    names = tuple(str(name) for name in digits.target_names)
-    train, val = stratified_split(digits.target, dataset_cfg.VALIDATION_FRACTION, dataset_cfg.SPLIT_SEED, names)
+    labels = digits.target.astype(np.int64)[:, None]
+    classes = {"digit": tuple(str(name) for name in digits.target_names)}
+    train, val = split(labels, classes, dataset_cfg)
     return ImageData(
         images=np.round(digits.images * (255 / 16)).astype(np.uint8),  # the set has grey levels 0..16
-        labels=digits.target.astype(np.int64)[:, None],
-        classes={"digit": names},
+        labels=labels,
+        classes=classes,
         train_indices=train,
         val_indices=val,
     )

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from configs.errors import ConfigError
 from configs.registry import Registry
 
 # Builders take the DATASET node and return ImageData. They need not import torch.
@@ -23,6 +22,7 @@ class ImageData:
         train_indices: which images are trained on.
         val_indices: which images are validated on.
         task_weights: weight of each task in the score; equal if empty.
+        is_prepared: whether images are a uint8 array (N, height, width, channels) of the form that DATASET asks for.
     """
 
     images: Sequence[np.ndarray]
@@ -31,41 +31,9 @@ class ImageData:
     train_indices: np.ndarray
     val_indices: np.ndarray
     task_weights: tuple[float, ...] = field(default=())
+    is_prepared: bool = False
 
     @property
     def class_counts(self) -> tuple[int, ...]:
         """The number of classes of each task."""
         return tuple(len(names) for names in self.classes.values())
-
-
-def stratified_split(
-    labels: np.ndarray, fraction: float, seed: int, names: Sequence[str]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Splits images so that every class has the same share of each part.
-
-    Args:
-        labels: int64 of shape (N,).
-        fraction: share of the images that go to validation.
-        seed: of the choice.
-        names: of the classes, for messages.
-
-    Returns:
-        Sorted indices of the training and of the validation images.
-
-    Raises:
-        ConfigError: a class has too few images to be in both parts.
-    """
-    from sklearn.model_selection import train_test_split  # here: scikit-learn takes a second to import
-
-    counts = np.bincount(labels, minlength=len(names))
-    rare = [f"{name} ({count})" for name, count in zip(names, counts, strict=True) if count < 2]
-    if rare:
-        raise ConfigError(f"each class needs at least 2 images, one for validation; too few in: {', '.join(rare)}")
-    try:
-        train, val = train_test_split(np.arange(len(labels)), test_size=fraction, random_state=seed, stratify=labels)
-    except ValueError as error:
-        raise ConfigError(
-            f"DATASET.VALIDATION_FRACTION: {fraction} of {len(labels)} images cannot hold each of {len(names)} classes "
-            f"in both parts ({error}); choose another fraction or add images"
-        ) from None
-    return np.sort(train), np.sort(val)

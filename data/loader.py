@@ -4,10 +4,9 @@ What an image looks like depends on (SEED, epoch, index) alone: the number of wo
 the process change nothing.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
@@ -16,54 +15,46 @@ from yacs.config import CfgNode
 from configs.errors import ConfigError
 from data.augmentation import Augmentation
 from data.image_data import ImageData
+from data.preparation import Preparation
 
 Batch = tuple[torch.Tensor, torch.Tensor]
 _Item = tuple[int, int]  # (epoch, index of the image)
 
 
-def prepare(image: np.ndarray, shape: tuple[int, int], to_rgb: bool) -> np.ndarray:
-    """Gives an image the size and the channels that the model takes.
-
-    Args:
-        image: uint8 of shape (height, width) or (height, width, 3).
-        shape: height and width, in pixels.
-        to_rgb: whether the result has three channels or one.
-
-    Returns:
-        uint8 of shape (height, width, channels).
-    """
-    if to_rgb and image.ndim == 2:
-        image = cv2.cvtColor(image, cv2.COLOR_GRAY2RGB)
-    elif not to_rgb and image.ndim == 3:
-        image = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-    height, width = shape
-    if image.shape[:2] != shape:
-        is_smaller = height * width < image.shape[0] * image.shape[1]
-        image = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if is_smaller else cv2.INTER_LINEAR)
-    return image if image.ndim == 3 else image[:, :, None]
-
-
 class Loader:
     """Batches of one data set for one config.
 
-    A batch is a pair: images, uint8 of shape (batch, channels, height, width), and labels, int64 of shape
+    A batch is a pair: images, uint8 of shape (views * batch, channels, height, width), and labels, int64 of shape
     (batch, tasks).
+
+    Args:
+        data: what is served.
+        dataset_cfg: how: the DATASET node.
+        seed: of order and augmentation.
+        with_views: serve VIEWS versions of each training image, those of Augmentation.views, all first ones before all
+            second ones.
     """
 
-    def __init__(self, data: ImageData, dataset_cfg: CfgNode, seed: int):
+    def __init__(self, data: ImageData, dataset_cfg: CfgNode, seed: int, with_views: bool = False):
         self._data = data
         self._cfg = dataset_cfg
         self._seed = seed
-        images: Sequence[np.ndarray] = data.images
-        if isinstance(images, np.ndarray):  # small enough to be in memory: prepared once, not in every epoch
-            images = np.stack([prepare(image, dataset_cfg.RESIZE_SHAPE, dataset_cfg.TO_RGB) for image in images])
+        preparation = Preparation.of(dataset_cfg)
+        images: Sequence[np.ndarray]
+        if data.is_prepared:
+            images = data.images
+        elif isinstance(data.images, np.ndarray):  # in memory already: prepared once, not in every epoch
+            images = np.stack([preparation(image) for image in data.images])
+        else:
+            images = _Prepared(data.images, preparation)
         augmentation = Augmentation(dataset_cfg.AUGMENTATION)
-        augmented = _Images(images, data.labels, dataset_cfg, None if augmentation.is_off else augmentation, seed)
+        changes = augmentation.views if with_views else augmentation.changed
+        augmented = _Images(images, data.labels, None if augmentation.is_off else changes, seed)
         self._epoch_order = _EpochOrder(data.train_indices, seed)
         self._train_images = augmented
         self._train = self._data_loader(augmented, self._epoch_order, len(data.train_indices) > dataset_cfg.BATCH_SIZE)
         in_order = [(0, int(index)) for index in data.val_indices]
-        self._val = self._data_loader(_Images(images, data.labels, dataset_cfg, None, seed), in_order, False)
+        self._val = self._data_loader(_Images(images, data.labels, None, seed), in_order, False)
 
     def _data_loader(self, images: "_Images", order: "Sampler[_Item] | list[_Item]", drop_last: bool) -> DataLoader:
         workers = self._cfg.NUM_WORKERS
@@ -114,39 +105,58 @@ class _EpochOrder(Sampler[_Item]):
         return iter([(self.epoch, int(index)) for index in order])
 
 
+class _Prepared(Sequence[np.ndarray]):
+    """Images that are prepared when indexed."""
+
+    def __init__(self, images: Sequence[np.ndarray], preparation: Preparation):
+        self._images = images
+        self._preparation = preparation
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._preparation(self._images[index])
+
+
 class _Images(Dataset[Batch]):
+    """Prepared images, augmented or not.
+
+    Args:
+        images: uint8 of shape (height, width, channels) each.
+        labels: int64 of shape (N, tasks).
+        changes: from image and seed, returns a list of one image a view; None changes nothing.
+        seed: of the changes.
+    """
+
     def __init__(
         self,
         images: Sequence[np.ndarray],
         labels: np.ndarray,
-        dataset_cfg: CfgNode,
-        augmentation: Augmentation | None,
+        changes: Callable[[np.ndarray, int], list[np.ndarray]] | None,
         seed: int,
     ):
         self._images = images
         self._labels = torch.from_numpy(labels)
-        self._shape = tuple(dataset_cfg.RESIZE_SHAPE)
-        self._to_rgb = dataset_cfg.TO_RGB
-        self._augmentation = augmentation
+        self._changes = changes
         self._seed = seed
 
     def __getitems__(self, items: Sequence[_Item]) -> Batch:
         """Returns a whole batch at once; DataLoader prefers this to __getitem__."""
         indices = [index for _, index in items]
-        if isinstance(self._images, np.ndarray) and self._augmentation is None:
-            pixels = self._images[indices]
+        if self._changes is not None:
+            views = zip(*(self._changed(epoch, index) for epoch, index in items), strict=True)
+            pixels = np.stack([image for view in views for image in view])
+        elif isinstance(self._images, np.ndarray):
+            pixels = np.asarray(self._images[indices])
         else:
-            pixels = np.stack([self._image(epoch, index) for epoch, index in items])
+            pixels = np.stack([self._images[index] for index in indices])
         return torch.from_numpy(pixels).permute(0, 3, 1, 2), self._labels[indices]
 
-    def _image(self, epoch: int, index: int) -> np.ndarray:
-        image = self._images[index]
-        if not isinstance(self._images, np.ndarray):
-            image = prepare(image, self._shape, self._to_rgb)
-        if self._augmentation is None:
-            return image
+    def _changed(self, epoch: int, index: int) -> list[np.ndarray]:
+        assert self._changes is not None
         seed = int(np.random.SeedSequence([self._seed, epoch, index]).generate_state(1)[0])
-        return self._augmentation(image, seed)
+        return self._changes(self._images[index], seed)
 
 
 def _batches(loader: DataLoader) -> Iterator[Batch]:
@@ -161,16 +171,17 @@ def _as_is(batch: Any) -> Any:
 
 
 def to_model_input(images: torch.Tensor, dataset_cfg: CfgNode, device: torch.device) -> torch.Tensor:
-    """Moves a batch to the device and normalises it.
+    """Moves a batch to the device, normalises it and gives grey images the three channels of TO_RGB.
 
     Args:
         images: uint8 of shape (batch, channels, height, width).
-        dataset_cfg: NORMALIZE_MEAN and NORMALIZE_STD, for pixels in 0..1.
+        dataset_cfg: TO_RGB, and NORMALIZE_MEAN and NORMALIZE_STD for pixels in 0..1.
         device: where the model is.
 
     Returns:
-        float32 of the same shape, contiguous.
+        float32 of shape (batch, 3 or 1, height, width), contiguous.
     """
     mean = torch.tensor(dataset_cfg.NORMALIZE_MEAN, device=device).view(1, -1, 1, 1)
     std = torch.tensor(dataset_cfg.NORMALIZE_STD, device=device).view(1, -1, 1, 1)
-    return (images.to(device).contiguous().float() / 255 - mean) / std
+    pixels = images.to(device).contiguous().float() / 255
+    return ((pixels - mean) / std).expand(-1, 3 if dataset_cfg.TO_RGB else 1, -1, -1).contiguous()

@@ -4,7 +4,8 @@ import yaml
 
 from configs.defaults import get_cfg_defaults
 from configs.files import shown_path
-from configs.loader import changed_keys, get_value
+from configs.loader import changed_keys
+from configs.tree import get_value
 from search.folder import SearchFolder
 from search.history import History
 from search.plan import SearchPlan

@@ -8,11 +8,12 @@ from typing import Any
 import yaml
 from yacs.config import CfgNode
 
+from configs.consistency import unknown_part
 from configs.defaults import KEYS
 from configs.dump import dump_cfg
 from configs.errors import ConfigError
 from configs.legal import Part
-from configs.loader import build_cfg, unknown_part, with_values
+from configs.loader import build_cfg, with_values
 from configs.settings import (
     Setting,
     refuse_both,

@@ -16,10 +16,11 @@ from configs.settings import Setting, settings_from_environment
 from search.history import trial_name
 from search.plan import merge_sample
 from search.searcher import FAILURE, TOTAL_EPOCHS
-from trainable.fit import TrainingDivergedError, fit
+from trainable.fit import fit
 from trainable.log_file import log_to
 from trainable.process_state import ProcessState
 from trainable.run_folder import RunFolder
+from trainable.update import TrainingDivergedError
 
 OURS = (ConfigError, TrainingDivergedError)  # their message says it all
 
@@ -38,7 +39,7 @@ def run_trial(config: dict[str, Any], base_cfg: dict[str, Any], trials_folder: s
         base_cfg: settings that the sample is merged over, by key.
         trials_folder: holds one folder a trial; the trial goes on from what it finds in its own.
     """
-    folder = RunFolder(Path(trials_folder) / trial_name(config["number"], config["id"]), default_backups=0)
+    folder = RunFolder(Path(trials_folder) / trial_name(config["number"], config["id"]), is_trial=True)
     try:
         _restore_process(base_cfg["USER_MODULES"])
         with folder.locked(wait=LOCK_WAIT), log_to(folder.log):

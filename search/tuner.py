@@ -15,7 +15,7 @@ from ray import tune
 
 from configs.defaults import KEYS
 from configs.errors import ConfigError
-from configs.loader import get_value
+from configs.tree import get_value
 from search.callback import EventCallback
 from search.events import SEARCH_ENDED, TRIAL_DONE, TRIAL_STOPPED, Event, EventStream
 from search.folder import SearchFolder

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from configs.defaults import TOP_LEVEL
+from data.make_synthetic import make_synthetic
 from search.ray_environment import prepare_ray_environment
 
 prepare_ray_environment(address=None)  # before anything imports ray
@@ -29,6 +30,14 @@ TINY_PAIRS = [
     *("MODEL.SOLVER.TOTAL_EPOCHS", "3"),
     *("TENSORBOARD", "false"),
 ]
+
+
+@pytest.fixture(scope="session")
+def kaggle_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Synthetic graphemes in Kaggle's layout, as few as have every class; to be read only."""
+    folder = tmp_path_factory.mktemp("kaggle")
+    assert make_synthetic(folder, images=400, test_images=8, seed=1) == 0
+    return folder
 
 
 @pytest.fixture(autouse=True)

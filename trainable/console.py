@@ -15,12 +15,13 @@ from yacs.config import CfgNode
 from configs.files import shown_path
 from configs.metric_names import best_row
 from trainable.environment import describe_environment, differences
-from trainable.fit import TrainingDivergedError, fit
+from trainable.fit import fit
 from trainable.log_file import log_to
 from trainable.process_state import pick_device
 from trainable.rehearsal import rehearse
 from trainable.run_folder import RunFolder
 from trainable.training import Metrics
+from trainable.update import TrainingDivergedError
 
 NOT_FINISHED = 3  # exit status
 

@@ -16,18 +16,17 @@ from configs.registry import import_user_modules
 from data.build import build_dataset
 from trainable.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from trainable.environment import describe_environment
+from trainable.evaluation.class_table import write_class_table
+from trainable.evaluation.confusion_picture import draw_confusion
 from trainable.process_state import configure_process
 from trainable.run_folder import RunFolder
 from trainable.tensorboard import open_tensorboard
 from trainable.training import Metrics, OnStep, Training
+from trainable.update import TrainingDivergedError
 
 logger = logging.getLogger(__name__)
 
 Report = Callable[[Metrics, Path], None]
-
-
-class TrainingDivergedError(RuntimeError):
-    """A metric is not finite; training on would be of no use."""
 
 
 def fit(
@@ -55,7 +54,7 @@ def fit(
 
     Raises:
         ConfigError: a part or the data cannot be built from the config.
-        TrainingDivergedError: a metric is nan or infinite.
+        TrainingDivergedError: a metric is nan or infinite, or too many steps were skipped.
     """
     import_user_modules(cfg.USER_MODULES)  # before seeding: a module may draw random numbers while it is imported
     device = configure_process(cfg)
@@ -66,20 +65,35 @@ def fit(
     folder.config.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(folder.config, dump_cfg(cfg, training.resolved_cfg, describe_environment(device)))
     folder.write_metrics(training.metrics)
+    folder.write_task_metrics(training.task_metrics)
 
     for row in training.metrics[training.epoch if heard is None else heard :]:
         report(row, folder.latest)
 
     logger.info("training on %s, %d thread(s), from epoch %d", device, cfg.NUM_THREADS, training.epoch + 1)
+    with_graph = not folder.is_trial if cfg.TENSORBOARD_GRAPH is None else cfg.TENSORBOARD_GRAPH
     with open_tensorboard(folder.tensorboard if cfg.TENSORBOARD else None, training.epoch) as tensorboard:
+        if training.epoch == 0:
+            tensorboard.add_start(training, with_graph)
         while training.epoch < cfg.MODEL.SOLVER.TOTAL_EPOCHS:
+            skipped = training.update.skipped
             row = training.run_epoch(on_step)
+            if training.update.skipped > skipped:
+                logger.warning(
+                    "epoch %d: %d steps were skipped, since loss or gradient was not finite",
+                    training.epoch,
+                    training.update.skipped - skipped,
+                )
             _keep(training, row, folder)
-            tensorboard.add_metrics(row)
+            tensorboard.add_epoch(row, training.task_metrics[-len(training.data.classes) :])
             logger.info(
                 "epoch %(epoch)d: train_loss %(train_loss).4f, val_loss %(val_loss).4f, val_score %(val_score).4f", row
             )
+            if training.epoch == cfg.MODEL.SOLVER.TOTAL_EPOCHS:
+                tensorboard.add_hyperparameters(cfg, best_row(cfg.BEST_METRIC, training.metrics))
             report(row, folder.latest)
+    if not folder.is_trial:
+        _draw_confusion(training, folder)
     return training.metrics
 
 
@@ -95,7 +109,19 @@ def _keep(training: Training, row: Metrics, folder: RunFolder) -> None:
     save_checkpoint(folder.latest, training.state_dict())
     _keep_best(training, folder)
     folder.keep_backup(row["epoch"], training.cfg.MODEL_BACKUPS)
+    assert training.evaluation is not None  # an epoch has been trained
+    write_class_table(folder.class_table(row["epoch"]), training.evaluation.class_table())
+    folder.write_task_metrics(training.task_metrics)
     folder.append_metrics(row)
+
+
+def _draw_confusion(training: Training, folder: RunFolder) -> None:
+    if training.evaluation is None:  # nothing was left to train
+        return
+    try:
+        draw_confusion(folder.confusion, training.evaluation, training.data.classes)
+    except ImportError:
+        logger.info("no picture of confused classes: matplotlib is not installed (pip install 'yacstune[plots]')")
 
 
 def _keep_best(training: Training, folder: RunFolder) -> None:

@@ -1,5 +1,7 @@
 """Builds everything that a config names and runs two images through it, so that a mistake costs seconds."""
 
+import logging
+
 from yacs.config import CfgNode
 
 from configs.errors import ConfigError
@@ -19,6 +21,7 @@ def rehearse(cfg: CfgNode) -> None:
     """
     import_user_modules(cfg.USER_MODULES)
     before = ProcessState()
+    logging.disable(logging.WARNING)  # the training itself says it all again
     try:
         Training(cfg, build_dataset(cfg.DATASET), configure_process(cfg)).try_step()
     except ConfigError:
@@ -30,4 +33,5 @@ def rehearse(cfg: CfgNode) -> None:
             f"{describe_error(error)}"
         ) from error
     finally:
+        logging.disable(logging.NOTSET)
         before.restore()

@@ -15,6 +15,7 @@ from configs.files import write_atomically
 from configs.metric_names import METRICS
 
 LOCK = ".lock"
+TASK_METRICS = ("epoch", "task", "acc", "recall")
 
 
 class RunFolder:
@@ -22,14 +23,16 @@ class RunFolder:
 
     Args:
         path: of the folder.
-        default_backups: how many backups are kept where MODEL_BACKUPS is null; None keeps all.
+        is_trial: whether it is the folder of a trial of a search, which keeps no backups unless MODEL_BACKUPS says so.
     """
 
-    def __init__(self, path: str | Path, default_backups: int | None = None):
+    def __init__(self, path: str | Path, is_trial: bool = False):
         self.path = Path(path)
-        self._default_backups = default_backups
+        self.is_trial = is_trial
         self.config = self.path / "results" / "config.yaml"
         self.metrics = self.path / "results" / "metrics.csv"
+        self.task_metrics = self.path / "results" / "tasks.csv"
+        self.confusion = self.path / "results" / "confusion.png"
         self.latest = self.path / "latest.pt"
         self.best = self.path / "best.pt"
         self.backups = self.path / "model_backups"
@@ -85,6 +88,18 @@ class RunFolder:
         writer.writerows(rows)
         write_atomically(self.metrics, text.getvalue())
 
+    def write_task_metrics(self, rows: list[dict[str, Any]]) -> None:
+        """Replaces tasks.csv: accuracy and macro recall of each epoch and task."""
+        text = io.StringIO()
+        writer = csv.DictWriter(text, TASK_METRICS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        write_atomically(self.task_metrics, text.getvalue())
+
+    def class_table(self, epoch: int) -> Path:
+        """The table of classes of an epoch."""
+        return self.path / "results" / "classes" / f"epoch_{epoch:04d}.parquet"
+
     def append_metrics(self, row: dict[str, Any]) -> None:
         """Adds the row of an epoch to metrics.csv; floats keep all their digits."""
         with open(self.metrics, "a", newline="") as file:
@@ -105,7 +120,7 @@ class RunFolder:
 
     def keep_backup(self, epoch: int, limit: int | None) -> None:
         """Keeps latest.pt as the backup of an epoch, and at most `limit` backups (None: the folder's default)."""
-        limit = self._default_backups if limit is None else limit
+        limit = 0 if limit is None and self.is_trial else limit
         if limit == 0:
             return
         self.keep_as(self.backups / f"epoch_{epoch:04d}.pt")

@@ -12,17 +12,20 @@ from configs.errors import ConfigError
 from data.image_data import ImageData
 from data.loader import Loader, to_model_input
 from data.mixing import Mixing
+from trainable.backbone.freezing import set_training
 from trainable.evaluation.metrics import ClassificationMetrics
 from trainable.meta_arch.build import build_model
 from trainable.process_state import rng_state, set_rng_state
 from trainable.solver.loss import build_loss
-from trainable.solver.optimizer import build_optimizer
+from trainable.solver.optimizer import build_optimizer, parameter_groups
 from trainable.solver.schedule import build_schedule
+from trainable.update import WeightUpdate
 
 AMP_TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 Metrics = dict[str, Any]  # names as in configs/metric_names.py
 OnStep = Callable[[int, int, int], None]  # gets epoch, step and steps of the epoch
+Results = list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]  # predictions, labels and loss of each batch
 
 
 class Training:
@@ -31,6 +34,8 @@ class Training:
     Attributes:
         epoch: the number of epochs trained so far.
         metrics: of each of them.
+        task_metrics: of each epoch and task: epoch, task, acc and recall on the validation images.
+        evaluation: the validation images of the last epoch by label and prediction; None before the first.
         resolved_cfg: the config with derived values filled in.
     """
 
@@ -40,97 +45,112 @@ class Training:
         self.device = device
         self.epoch = 0
         self.metrics: list[Metrics] = []
-        model, self.resolved_cfg = build_model(cfg, data.class_counts)
-        self.model = model.to(device)
-        self.loader = Loader(data, cfg.DATASET, cfg.SEED)
-        self.mixing = Mixing(cfg.DATASET.AUGMENTATION, cfg.SEED)
+        self.task_metrics: list[dict[str, Any]] = []
+        self.evaluation: ClassificationMetrics | None = None
+        self._task_weights = score_weights(cfg, data)
         solver = cfg.MODEL.SOLVER
-        self.loss = build_loss(solver.LOSS)
-        self.optimizer = build_optimizer(solver.OPTIMIZER, self.model.parameters())
-        self.schedule = build_schedule(
-            solver.SCHEDULER, self.optimizer, solver.TOTAL_EPOCHS, self.loader.steps_per_epoch
-        )
-        self.scaler = torch.amp.GradScaler(device.type, enabled=solver.AMP == "fp16")
+        model, self.resolved_cfg = build_model(cfg, data.class_counts)
+        self._memory_format = torch.channels_last if solver.CHANNELS_LAST else torch.contiguous_format
+        self.model = model.to(device).to(memory_format=self._memory_format)
+        self.loader = Loader(data, cfg.DATASET, cfg.SEED, with_views=solver.LOSS.JSD_WEIGHT > 0)
+        self.mixing = Mixing(cfg.DATASET.AUGMENTATION, cfg.SEED)
+        self.loss = build_loss(solver.LOSS, data.classes, data.labels[data.train_indices]).to(device)
+        optimizer = build_optimizer(solver.OPTIMIZER, parameter_groups(self.model, solver.OPTIMIZER))
+        updates_per_epoch = -(-self.loader.steps_per_epoch // solver.ACCUMULATION_STEPS)
+        schedule = build_schedule(solver.SCHEDULER, optimizer, solver.TOTAL_EPOCHS, updates_per_epoch)
+        self.schedule = schedule
+        self.update = WeightUpdate(solver, self.model, optimizer, schedule, device)
+        if solver.COMPILE:
+            self.model.compile()
 
     def run_epoch(self, on_step: OnStep) -> Metrics:
-        """Trains and evaluates one epoch and returns its metrics."""
+        """Trains and evaluates one epoch and returns its metrics.
+
+        Raises:
+            TrainingDivergedError: too many steps in a row had to be skipped.
+        """
         start = time.perf_counter()
         self.epoch += 1
-        train, rate = self._train(on_step)
-        val = self._evaluate()
+        train = self._train(on_step).summary()
+        self.evaluation = self._evaluate()
+        val = self.evaluation.summary()
         self.schedule.after_epoch(val["loss"])
-        row: Metrics = {"epoch": self.epoch, "lr": rate}
+        row: Metrics = {"epoch": self.epoch, "lr": self.update.rate}
         row |= {f"train_{name}": value for name, value in train.items()}
         row |= {f"val_{name}": value for name, value in val.items()}
         row["seconds"] = time.perf_counter() - start
         self.metrics.append(row)
+        self.task_metrics += [{"epoch": self.epoch, **of_task} for of_task in self.evaluation.tasks()]
         return row
 
     def try_step(self) -> None:
         """Runs one small augmented batch forth and back; the weights stay as they are."""
-        self.model.train()
-        self.loss.train()
+        self._set_training()
         images, labels = self.loader.sample(size=min(2, self.cfg.DATASET.BATCH_SIZE))
-        inputs, partners, own_weight = self.mixing(to_model_input(images, self.cfg.DATASET, self.device), 1, 0)
+        inputs, partners, own_weight = self.mixing(self.to_input(images), 1, 0)
         with self._autocast():
             logits = self.model(inputs)
         _check_outputs(logits, (len(images), self.data.class_counts), self.cfg.MODEL.HEAD.NAME)
         self.loss(logits, labels.to(self.device), partners, own_weight).backward()
 
-    def _train(self, on_step: OnStep) -> tuple[dict[str, float], float]:
-        self.model.train()
-        self.loss.train()
-        results = []
-        rate = 0.0
+    def _train(self, on_step: OnStep) -> ClassificationMetrics:
+        self._set_training()
+        self.update.start_epoch()
+        results: Results = []
+        steps = self.loader.steps_per_epoch
         for step, (images, labels) in enumerate(self.loader.train_batches(self.epoch)):
             labels = labels.to(self.device)
-            inputs = to_model_input(images, self.cfg.DATASET, self.device)
-            inputs, partners, own_weight = self.mixing(inputs, self.epoch, step)
+            inputs, partners, own_weight = self.mixing(self.to_input(images), self.epoch, step)
             with self._autocast():
                 logits = self.model(inputs)
             loss = self.loss(logits, labels, partners, own_weight)
-            self.optimizer.zero_grad()
-            self.scaler.scale(loss).backward()
-            rate = self.optimizer.param_groups[0]["lr"]
-            self.scaler.step(self.optimizer)
-            self.scaler.update()
-            self.schedule.after_update()
-            results.append((_predictions(logits), labels, loss.detach()))
-            on_step(self.epoch, step + 1, self.loader.steps_per_epoch)
-        return self._summary(results), rate
+            self.update.add(loss, step, steps)
+            results.append((_predictions(logits, len(labels)), labels, loss.detach()))
+            on_step(self.epoch, step + 1, steps)
+        return self._collected(results, only_finite=True)
 
     @torch.no_grad()
-    def _evaluate(self) -> dict[str, float]:
-        self.model.eval()
+    def _evaluate(self) -> ClassificationMetrics:
+        model = self.update.averaged or self.model
+        model.eval()
         self.loss.eval()
-        results = []
+        results: Results = []
         for images, labels in self.loader.val_batches():
             labels = labels.to(self.device)
             with self._autocast():
-                logits = self.model(to_model_input(images, self.cfg.DATASET, self.device))
-            results.append((_predictions(logits), labels, self.loss(logits, labels)))
-        return self._summary(results)
+                logits = model(self.to_input(images))
+            results.append((_predictions(logits, len(labels)), labels, self.loss(logits, labels)))
+        return self._collected(results)
+
+    def _set_training(self) -> None:
+        set_training(self.model)
+        self.loss.train()
+
+    def to_input(self, images: torch.Tensor) -> torch.Tensor:
+        """Returns what the model takes for a batch of the loader."""
+        inputs = to_model_input(images, self.cfg.DATASET, self.device)
+        return inputs.contiguous(memory_format=self._memory_format)
 
     def _autocast(self) -> torch.autocast:
         amp = self.cfg.MODEL.SOLVER.AMP
         return torch.autocast(self.device.type, AMP_TYPES.get(amp, torch.bfloat16), enabled=amp != "none")
 
-    def _summary(self, results: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]) -> dict[str, float]:
+    def _collected(self, results: Results, only_finite: bool = False) -> ClassificationMetrics:
         # Results stay on the device until here: a copy in every step would make the GPU wait.
-        metrics = ClassificationMetrics(self.data.class_counts, self.data.task_weights)
+        metrics = ClassificationMetrics(self.data.classes, self._task_weights)
         for predictions, labels, loss in results:
-            metrics.add(predictions.cpu().numpy(), labels.cpu().numpy(), loss.item())
-        return metrics.summary()
+            if not only_finite or loss.isfinite():  # a batch that was skipped says nothing about the epoch
+                metrics.add(predictions.cpu().numpy(), labels.cpu().numpy(), loss.item())
+        return metrics
 
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint holds, to go on from or to predict with."""
         return {
             "epoch": self.epoch,
             "metrics": self.metrics,
+            "task_metrics": self.task_metrics,
             "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "schedule": self.schedule.state_dict(),
-            "scaler": self.scaler.state_dict(),
+            **self.update.state_dict(),
             "rng": rng_state(),
             "config": dump_cfg(self.cfg, self.resolved_cfg),
             "classes": {task: list(names) for task, names in self.data.classes.items()},
@@ -139,12 +159,26 @@ class Training:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Goes on from what `state_dict` returned."""
         self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.schedule.load_state_dict(state["schedule"])
-        self.scaler.load_state_dict(state["scaler"])
+        self.update.load_state_dict(state)
         self.epoch = state["epoch"]
         self.metrics = state["metrics"]
+        self.task_metrics = state["task_metrics"]
         set_rng_state(state["rng"])
+
+
+def score_weights(cfg: CfgNode, data: ImageData) -> tuple[float, ...]:
+    """Returns the weight of each task in the score; empty for equal ones.
+
+    Raises:
+        ConfigError: EVALUATION.TASK_WEIGHTS does not fit the tasks.
+    """
+    weights = cfg.EVALUATION.TASK_WEIGHTS or data.task_weights
+    if weights and len(weights) != len(data.classes):
+        raise ConfigError(
+            f"EVALUATION.TASK_WEIGHTS: found {len(weights)}, expected one for each of {len(data.classes)} tasks "
+            f"({', '.join(data.classes)})"
+        )
+    return tuple(weights)
 
 
 def _check_outputs(logits: Any, expected: tuple[int, tuple[int, ...]], head: str) -> None:
@@ -158,5 +192,6 @@ def _check_outputs(logits: Any, expected: tuple[int, tuple[int, ...]], head: str
         )
 
 
-def _predictions(logits: list[torch.Tensor]) -> torch.Tensor:
-    return torch.stack([one.detach().argmax(dim=1) for one in logits], dim=1)
+def _predictions(logits: list[torch.Tensor], images: int) -> torch.Tensor:
+    """Returns the predicted classes of the first views, of shape (images, tasks)."""
+    return torch.stack([one[:images].detach().argmax(dim=1) for one in logits], dim=1)

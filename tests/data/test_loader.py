@@ -1,12 +1,11 @@
 """Batches: prepared, augmented by (seed, epoch, index) alone, mixed."""
 
-import numpy as np
 import pytest
 import torch
 
 from configs.loader import load_cfg
 from data.build import build_dataset
-from data.loader import Loader, prepare, to_model_input
+from data.loader import Loader, to_model_input
 from data.mixing import Mixing
 
 AUGMENTED = ["DATASET.AUGMENTATION.ROTATION_PROB", "0.7", "DATASET.AUGMENTATION.GAUSS_NOISE_PROB", "0.7"]
@@ -22,19 +21,9 @@ def epoch_of(batches) -> tuple[torch.Tensor, torch.Tensor]:
     return torch.cat(images), torch.cat(labels)
 
 
-def test_prepare_gives_size_and_channels():
-    grey = np.arange(64, dtype=np.uint8).reshape(8, 8)
-    assert prepare(grey, (16, 24), True).shape == (16, 24, 3)
-    assert prepare(grey, (4, 4), False).shape == (4, 4, 1)
-    colour = np.zeros((8, 8, 3), dtype=np.uint8)
-    colour[:, :, 0] = 255  # red, in RGB
-    assert prepare(colour, (8, 8), False)[0, 0, 0] == 76  # 0.299 * 255
-    assert np.array_equal(prepare(grey, (8, 8), True)[:, :, 1], grey)
-
-
 def test_batches_have_the_documented_shapes():
     images, labels = next(loader().train_batches(1))
-    assert (images.shape, images.dtype) == ((50, 3, 32, 32), torch.uint8)
+    assert (images.shape, images.dtype) == ((50, 1, 32, 32), torch.uint8)  # grey until the model
     assert (labels.shape, labels.dtype) == ((50, 1), torch.int64)
     assert loader().steps_per_epoch == 3  # 179 images: an incomplete batch is left out
     assert len(epoch_of(loader().val_batches())[0]) == 1618
@@ -76,6 +65,24 @@ def test_normalisation():
     cfg = load_cfg(None, ["DATASET.NORMALIZE_MEAN", "[0.5, 0, 1]", "DATASET.NORMALIZE_STD", "[0.25]"]).DATASET
     out = to_model_input(torch.full((1, 3, 1, 1), 255, dtype=torch.uint8), cfg, torch.device("cpu"))
     assert out.flatten().tolist() == [2.0, 4.0, 0.0]
+
+
+def test_grey_images_get_three_channels_at_the_end():
+    cfg = load_cfg(None, ["DATASET.NORMALIZE_MEAN", "[0.5, 0, 1]", "DATASET.NORMALIZE_STD", "[0.25]"]).DATASET
+    out = to_model_input(torch.full((2, 1, 4, 4), 255, dtype=torch.uint8), cfg, torch.device("cpu"))
+    assert out.shape == (2, 3, 4, 4) and out.is_contiguous()
+    assert out[1, :, 0, 0].tolist() == [2.0, 4.0, 0.0]
+
+
+def test_views_come_one_after_the_other():
+    cfg = load_cfg(None, ["DATASET.AUGMENTATION.AUGMIX.PROB", "1", "DATASET.BATCH_SIZE", "20"]).DATASET
+    data = build_dataset(cfg)
+    images, labels = next(Loader(data, cfg, seed=0, with_views=True).train_batches(1))
+    plain, plain_labels = next(Loader(data, load_cfg(None, ["DATASET.BATCH_SIZE", "20"]).DATASET, 0).train_batches(1))
+    assert (images.shape, labels.shape) == ((60, 1, 32, 32), (20, 1))
+    assert torch.equal(images[:20], plain) and torch.equal(labels, plain_labels)
+    for first, second, third in zip(images[:20], images[20:40], images[40:], strict=True):
+        assert not torch.equal(first, second) and not torch.equal(second, third)
 
 
 def mixing(*pairs: str) -> Mixing:

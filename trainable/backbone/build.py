@@ -5,16 +5,17 @@ from torch import nn
 from yacs.config import CfgNode
 
 from configs.errors import ConfigError, did_you_mean
-from trainable.backbone.pretrained import load_pretrained
+from trainable.backbone.freezing import freeze_stages
 from trainable.backbone.registry import BACKBONE_REGISTRY
 from trainable.backbone.timm_backbone import build_timm_backbone
+from trainable.weights import BACKBONE_PREFIXES, load_weights
 
 
 def build_backbone(backbone_cfg: CfgNode) -> nn.Module:
     """Builds the backbone that MODEL.BACKBONE.NAME names: a registered one, or any model of timm by timm's name.
 
     Raises:
-        ConfigError: unknown name, or PRETRAINED_PATH holds nothing that fits.
+        ConfigError: unknown name, PRETRAINED_PATH holds nothing that fits, or there are no FROZEN_STAGES to freeze.
     """
     name = backbone_cfg.NAME
     if name in BACKBONE_REGISTRY:
@@ -28,5 +29,7 @@ def build_backbone(backbone_cfg: CfgNode) -> nn.Module:
             f"Known: {', '.join(BACKBONE_REGISTRY)}, and every name in timm.list_models()"
         )
     if backbone_cfg.PRETRAINED_PATH:
-        load_pretrained(backbone, backbone_cfg.PRETRAINED_PATH)
+        load_weights(backbone, backbone_cfg.PRETRAINED_PATH, "MODEL.BACKBONE.PRETRAINED_PATH", BACKBONE_PREFIXES)
+    if backbone_cfg.FROZEN_STAGES:
+        freeze_stages(backbone, backbone_cfg.FROZEN_STAGES, name)
     return backbone

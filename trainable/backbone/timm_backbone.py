@@ -4,10 +4,13 @@ from functools import partial
 
 import timm
 import torch
+from timm.models import group_parameters
 from torch import nn
 from yacs.config import CfgNode
 
+from configs.errors import ConfigError
 from trainable.backbone.registry import BACKBONE_REGISTRY
+from trainable.layers.pooling import GeM
 
 # Names that this project gave to models which timm calls otherwise.
 TIMM_NAMES = {
@@ -23,25 +26,52 @@ class TimmBackbone(nn.Module):
     Args:
         name: timm's name of the model.
         channels: of the input images.
+        pooling: "avg" for the model's own, "gem" for the generalised mean.
 
     Attributes:
         num_features: size of the feature vector.
+
+    Raises:
+        ConfigError: the model gives no feature maps to pool.
     """
 
-    def __init__(self, name: str, channels: int):
+    def __init__(self, name: str, channels: int, pooling: str = "avg"):
         super().__init__()
-        self.model = timm.create_model(name, pretrained=False, num_classes=0, in_chans=channels)
+        own_pooling = {} if pooling == "avg" else {"global_pool": ""}
+        try:
+            self.model = timm.create_model(name, pretrained=False, num_classes=0, in_chans=channels, **own_pooling)
+        except (TypeError, AssertionError):
+            if not own_pooling:
+                raise
+            raise ConfigError(_NO_MAPS.format(name)) from None
         # Some models widen their features between pooling and classifier; num_features is the width before that.
         self.num_features = getattr(self.model, "head_hidden_size", self.model.num_features)
+        self.pooling = GeM() if pooling == "gem" else None
+        self._name = name
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Maps (batch, channels, height, width) to pooled features (batch, num_features)."""
-        return self.model(images)
+        features = self.model(images)
+        if self.pooling is None:
+            return features
+        if features.ndim != 4 or features.shape[1] != self.num_features:
+            raise ConfigError(_NO_MAPS.format(self._name))
+        return self.pooling(features)
+
+    def stages(self) -> list[list[str]]:
+        """Returns the names of the parameters of each stage, the stem first, as timm groups them."""
+        groups = group_parameters(self.model, self.model.group_matcher(coarse=True))
+        return [[f"model.{name}" for name in names] for _, names in sorted(groups.items())]
+
+
+_NO_MAPS = (
+    "MODEL.BACKBONE.POOLING: gem needs feature maps (batch, channels, height, width), which {} does not give; use avg"
+)
 
 
 def build_timm_backbone(backbone_cfg: CfgNode, timm_name: str) -> TimmBackbone:
     """Builds a timm model with one or three input channels and random weights."""
-    return TimmBackbone(timm_name, channels=3 if backbone_cfg.RGB else 1)
+    return TimmBackbone(timm_name, 3 if backbone_cfg.RGB else 1, backbone_cfg.POOLING)
 
 
 for _name, _timm_name in TIMM_NAMES.items():

@@ -6,10 +6,12 @@ from torch import nn
 from yacs.config import CfgNode
 
 from configs.errors import ConfigError
-from configs.loader import get_value, with_values
+from configs.loader import with_values
+from configs.tree import get_value
 from trainable.backbone.build import build_backbone
-from trainable.meta_arch import baseline  # noqa: F401  registers it
+from trainable.meta_arch import baseline, one_head_per_task  # noqa: F401  registers them
 from trainable.meta_arch.registry import META_ARCH_REGISTRY
+from trainable.weights import MODEL_PREFIXES, load_weights
 
 
 def build_model(cfg: CfgNode, output_dims: Sequence[int]) -> tuple[nn.Module, CfgNode]:
@@ -23,7 +25,7 @@ def build_model(cfg: CfgNode, output_dims: Sequence[int]) -> tuple[nn.Module, Cf
         The model, and the config with MODEL.HEAD.INPUT_DIM and MODEL.HEAD.OUTPUT_DIMS filled in.
 
     Raises:
-        ConfigError: an unknown part, or a value given by hand contradicts backbone or data set.
+        ConfigError: an unknown part, a value given by hand contradicts backbone or data set, or weights do not fit.
     """
     backbone = build_backbone(cfg.MODEL.BACKBONE)
     resolved = _fill_in(
@@ -33,7 +35,10 @@ def build_model(cfg: CfgNode, output_dims: Sequence[int]) -> tuple[nn.Module, Cf
             "MODEL.HEAD.OUTPUT_DIMS": (tuple(output_dims), f"data set {cfg.DATASET.NAME} has"),
         },
     )
-    return META_ARCH_REGISTRY[cfg.MODEL.META_ARCHITECTURE](resolved.MODEL, backbone), resolved
+    model = META_ARCH_REGISTRY[cfg.MODEL.META_ARCHITECTURE](resolved.MODEL, backbone)
+    if cfg.MODEL.WARM_START_PATH:
+        load_weights(model, cfg.MODEL.WARM_START_PATH, "MODEL.WARM_START_PATH", MODEL_PREFIXES)
+    return model, resolved
 
 
 def _fill_in(cfg: CfgNode, derived: dict[str, tuple[object, str]]) -> CfgNode:

@@ -1,14 +1,17 @@
 """Optimizers by name."""
 
 from collections.abc import Iterable
+from typing import Any
 
+import timm.optim
 import torch
 from torch.optim import Optimizer
 from yacs.config import CfgNode
 
+from configs.errors import ConfigError, did_you_mean
 from trainable.solver.registry import OPTIMIZER_REGISTRY
 
-Parameters = Iterable[torch.nn.Parameter]
+Parameters = Iterable[torch.nn.Parameter] | list[dict[str, Any]]
 
 
 @OPTIMIZER_REGISTRY.register("sgd")
@@ -47,6 +50,50 @@ def build_adamw(optimizer_cfg: CfgNode, parameters: Parameters) -> Optimizer:
     )
 
 
+def build_timm_optimizer(optimizer_cfg: CfgNode, parameters: Parameters) -> Optimizer:
+    """Any optimizer of timm by timm's name, with its own defaults for all but BASE_LR and WEIGHT_DECAY."""
+    return timm.optim.create_optimizer_v2(
+        parameters, opt=optimizer_cfg.NAME, lr=optimizer_cfg.BASE_LR, weight_decay=optimizer_cfg.WEIGHT_DECAY
+    )
+
+
 def build_optimizer(optimizer_cfg: CfgNode, parameters: Parameters) -> Optimizer:
-    """Builds the optimizer that MODEL.SOLVER.OPTIMIZER.NAME names."""
-    return OPTIMIZER_REGISTRY[optimizer_cfg.NAME](optimizer_cfg, parameters)
+    """Builds the optimizer that MODEL.SOLVER.OPTIMIZER.NAME names: a registered one, or one of timm.
+
+    Raises:
+        ConfigError: unknown name, or an optimizer that needs a package or a device that is not here.
+    """
+    name = optimizer_cfg.NAME
+    if name in OPTIMIZER_REGISTRY:
+        return OPTIMIZER_REGISTRY[name](optimizer_cfg, parameters)
+    known = timm.optim.list_optimizers()
+    if name not in known:
+        nearest = did_you_mean(name, [*OPTIMIZER_REGISTRY, *known])
+        raise ConfigError(
+            f"MODEL.SOLVER.OPTIMIZER.NAME: unknown optimizer {name!r}.{nearest} "
+            f"Known: {', '.join(OPTIMIZER_REGISTRY)}, and every name in timm.optim.list_optimizers()"
+        )
+    try:
+        return build_timm_optimizer(optimizer_cfg, parameters)
+    except Exception as error:  # bitsandbytes or apex is missing, or it takes no weight decay ...
+        raise ConfigError(f"MODEL.SOLVER.OPTIMIZER.NAME: {name} cannot be built here: {error}") from error
+
+
+def parameter_groups(model: torch.nn.Module, optimizer_cfg: CfgNode) -> list[dict[str, Any]]:
+    """Returns the parameters to be trained, those of the backbone in a group with a learning rate of its own.
+
+    Args:
+        model: its backbone, if it has one, is its attribute `backbone`.
+        optimizer_cfg: BASE_LR and BACKBONE_LR_FACTOR.
+    """
+    backbone = getattr(model, "backbone", None)
+    of_backbone = {id(parameter) for parameter in backbone.parameters()} if backbone is not None else set()
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    if optimizer_cfg.BACKBONE_LR_FACTOR == 1:
+        return [{"params": trained}]
+    rest = {"params": [parameter for parameter in trained if id(parameter) not in of_backbone]}
+    slower = {
+        "params": [parameter for parameter in trained if id(parameter) in of_backbone],
+        "lr": optimizer_cfg.BASE_LR * optimizer_cfg.BACKBONE_LR_FACTOR,
+    }
+    return [group for group in (rest, slower) if group["params"]]

@@ -1,5 +1,6 @@
 """Learning-rate schedules by name."""
 
+import math
 from typing import Any
 
 from torch.optim import Optimizer, lr_scheduler
@@ -63,7 +64,10 @@ def build_reduce_on_plateau(
     plateau = scheduler_cfg.PLATEAU
     return Schedule(
         lr_scheduler.ReduceLROnPlateau(
-            optimizer, factor=plateau.FACTOR, patience=plateau.PATIENCE, min_lr=scheduler_cfg.MIN_LR
+            optimizer,
+            factor=plateau.FACTOR,
+            patience=plateau.PATIENCE,
+            min_lr=[scheduler_cfg.MIN_LR * factor for factor in _factors(optimizer)],
         )
     )
 
@@ -72,9 +76,10 @@ def build_reduce_on_plateau(
 def build_one_cycle(scheduler_cfg: CfgNode, optimizer: Optimizer, epochs: int, steps_per_epoch: int) -> Schedule:
     """The rate rises to its peak and falls to almost nothing (Smith and Topin 2018)."""
     cycle = scheduler_cfg.ONE_CYCLE
+    base = optimizer.param_groups[0]["lr"]
     scheduler = lr_scheduler.OneCycleLR(
         optimizer,
-        max_lr=scheduler_cfg.MAX_LR or [group["lr"] for group in optimizer.param_groups],
+        max_lr=[(scheduler_cfg.MAX_LR or base) * factor for factor in _factors(optimizer)],
         total_steps=epochs * steps_per_epoch + 1,  # torch counts the start as a step
         pct_start=cycle.PCT_START,
         div_factor=cycle.DIV_FACTOR,
@@ -86,9 +91,23 @@ def build_one_cycle(scheduler_cfg: CfgNode, optimizer: Optimizer, epochs: int, s
 
 @SCHEDULE_REGISTRY.register("cosine")
 def build_cosine(scheduler_cfg: CfgNode, optimizer: Optimizer, epochs: int, steps_per_epoch: int) -> Schedule:
-    """The rate falls to MIN_LR along half a cosine (Loshchilov and Hutter 2017)."""
-    scheduler = lr_scheduler.CosineAnnealingLR(optimizer, epochs * steps_per_epoch, eta_min=scheduler_cfg.MIN_LR)
-    return Schedule(scheduler, each="update")
+    """The rate rises for WARMUP_EPOCHS, then falls to MIN_LR along half a cosine (Loshchilov and Hutter 2017)."""
+    total = epochs * steps_per_epoch
+    warmup = round(scheduler_cfg.WARMUP_EPOCHS * steps_per_epoch)
+    lowest = scheduler_cfg.MIN_LR / optimizer.param_groups[0]["lr"]
+
+    def factor(update: int) -> float:
+        if update < warmup:
+            return (update + 1) / (warmup + 1)
+        progress = min((update - warmup) / (total - warmup), 1.0)
+        return lowest + (1 - lowest) * (1 + math.cos(math.pi * progress)) / 2
+
+    return Schedule(lr_scheduler.LambdaLR(optimizer, factor), each="update")
+
+
+def _factors(optimizer: Optimizer) -> list[float]:
+    """How the rate of each group of parameters relates to that of the first."""
+    return [group["lr"] / optimizer.param_groups[0]["lr"] for group in optimizer.param_groups]
 
 
 def build_schedule(scheduler_cfg: CfgNode, optimizer: Optimizer, epochs: int, steps_per_epoch: int) -> Schedule:

@@ -34,7 +34,7 @@ def test_forms_of_files(form, caplog):
         backbone = backbone_with(form)
     assert torch.equal(backbone.model.conv1[0].weight, weights["conv1.0.weight"])
     count = len(backbone.state_dict())
-    assert f"{count} of the backbone's {count} tensors" in caplog.text
+    assert f"{count} of the model's {count} tensors are from" in caplog.text
 
 
 def test_files_that_do_not_help():

@@ -1,0 +1,99 @@
+"""What is wrong between config keys, each of which is legal by itself."""
+
+from collections.abc import Callable
+
+from yacs.config import CfgNode
+
+from configs.defaults import KEYS, Key
+from configs.errors import did_you_mean
+from configs.legal import Part
+from configs.tree import get_value
+
+Where = Callable[..., str]  # of some keys, returns the place where the first of them was given, or nothing
+
+
+def inconsistencies(cfg: CfgNode, sources: dict[str, str]) -> list[str]:
+    """Returns what is wrong between keys, a sentence each.
+
+    Args:
+        cfg: the config.
+        sources: where each key was given that is not at its default.
+    """
+
+    def where(*keys: str) -> str:
+        return next((f"{sources[key]}: " for key in keys if key in sources), "")
+
+    return [*_unknown_parts(cfg, where), *_of_dataset(cfg, where), *_of_solver(cfg, where)]
+
+
+def _unknown_parts(cfg: CfgNode, where: Where) -> list[str]:
+    if cfg.USER_MODULES:
+        return []
+    parts = [key for key in KEYS.values() if isinstance(key.rule, Part)]
+    unknown = {key.name: unknown_part(key, get_value(cfg, key.name)) for key in parts}
+    return [where(name) + problem for name, problem in unknown.items() if problem]
+
+
+def _of_dataset(cfg: CfgNode, where: Where) -> list[str]:
+    dataset = cfg.DATASET
+    problems = []
+    if dataset.TO_RGB != cfg.MODEL.BACKBONE.RGB:
+        problems.append(
+            f"{where('MODEL.BACKBONE.RGB', 'DATASET.TO_RGB')}DATASET.TO_RGB is {dataset.TO_RGB} and "
+            f"MODEL.BACKBONE.RGB is {cfg.MODEL.BACKBONE.RGB}: images and backbone need the same number of channels; "
+            "set both alike"
+        )
+    for name in ("NORMALIZE_MEAN", "NORMALIZE_STD"):
+        if not dataset.TO_RGB and len(dataset[name]) == 3:
+            problems.append(
+                f"{where(f'DATASET.{name}')}DATASET.{name} has 3 values, but with DATASET.TO_RGB false images have one "
+                "channel; give one value"
+            )
+    if dataset.FOLDS is not None and dataset.VALIDATION_FOLD >= dataset.FOLDS:
+        problems.append(
+            f"{where('DATASET.VALIDATION_FOLD', 'DATASET.FOLDS')}DATASET.VALIDATION_FOLD is {dataset.VALIDATION_FOLD}, "
+            f"but of DATASET.FOLDS {dataset.FOLDS} the last is number {dataset.FOLDS - 1}"
+        )
+    return problems
+
+
+def _of_solver(cfg: CfgNode, where: Where) -> list[str]:
+    problems = []
+    solver, augmentation = cfg.MODEL.SOLVER, cfg.DATASET.AUGMENTATION
+    if solver.OPTIMIZER.NAME == "sgd" and solver.OPTIMIZER.SGD.NESTEROV and solver.OPTIMIZER.SGD.MOMENTUM == 0:
+        problems.append(
+            f"{where('MODEL.SOLVER.OPTIMIZER.SGD.NESTEROV')}MODEL.SOLVER.OPTIMIZER.SGD.NESTEROV needs "
+            "MODEL.SOLVER.OPTIMIZER.SGD.MOMENTUM above 0"
+        )
+    if solver.SCHEDULER.NAME == "cosine" and solver.SCHEDULER.WARMUP_EPOCHS >= solver.TOTAL_EPOCHS:
+        problems.append(
+            f"{where('MODEL.SOLVER.SCHEDULER.WARMUP_EPOCHS', 'MODEL.SOLVER.TOTAL_EPOCHS')}"
+            f"MODEL.SOLVER.SCHEDULER.WARMUP_EPOCHS is {solver.SCHEDULER.WARMUP_EPOCHS:g}, but there are only "
+            f"{solver.TOTAL_EPOCHS} epochs (MODEL.SOLVER.TOTAL_EPOCHS)"
+        )
+    jsd = "MODEL.SOLVER.LOSS.JSD_WEIGHT"
+    if solver.LOSS.JSD_WEIGHT > 0 and augmentation.AUGMIX.PROB == 0:
+        problems.append(f"{where(jsd)}{jsd} compares AugMix versions of an image; set {_AUGMIX_PROB} above 0, as to 1")
+    for name in ("MIXUP_ALPHA", "CUTMIX_ALPHA"):
+        if solver.LOSS.JSD_WEIGHT > 0 and augmentation[name] > 0:
+            key = f"DATASET.AUGMENTATION.{name}"
+            problems.append(f"{where(jsd, key)}{jsd} and {key} do not go together; set one of them to 0")
+    for key in ("MODEL.SOLVER.LOSS.TASK_WEIGHTS", "EVALUATION.TASK_WEIGHTS"):
+        weights = get_value(cfg, key)
+        if weights and not any(weights):
+            problems.append(f"{where(key)}{key}: all weights are 0; at least one must be above 0")
+    return problems
+
+
+_AUGMIX_PROB = "DATASET.AUGMENTATION.AUGMIX.PROB"
+
+
+def unknown_part(key: Key, name: str) -> str | None:
+    """Returns what is wrong with the name of a part, as far as that can be told without importing torch."""
+    rule = key.rule
+    if not isinstance(rule, Part) or rule.is_open or name in rule.names:
+        return None
+    return (
+        f"{key.name}: unknown {rule.kind} {name!r}.{did_you_mean(name, rule.names)} Known: {', '.join(rule.names)}. "
+        "A part of yours is found through USER_MODULES"
+    )

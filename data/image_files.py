@@ -1,0 +1,62 @@
+"""Encoded images in files or in memory, decoded when indexed."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from configs.errors import ConfigError
+
+SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+
+
+class UnreadableImageError(ConfigError):
+    """An image is missing, damaged, or of a format that OpenCV does not read."""
+
+
+def read_image(source: str | os.PathLike[str] | bytes, name: str) -> np.ndarray:
+    """Returns an image as uint8 of shape (height, width, 3) in RGB.
+
+    Args:
+        source: a file, or the bytes of one.
+        name: of the image, for messages.
+
+    Raises:
+        UnreadableImageError: it cannot be read.
+    """
+    try:
+        content = source if isinstance(source, bytes) else Path(source).read_bytes()
+    except OSError as error:
+        raise UnreadableImageError(f"{name}: cannot be read: {error.strerror}") from None
+    image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR) if content else None
+    if image is None:
+        raise UnreadableImageError(f"{name}: cannot be read as an image; remove or replace it")
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+
+
+class ImageFiles(Sequence[np.ndarray]):
+    """Images that are decoded when indexed, each uint8 of shape (height, width, 3) in RGB.
+
+    Args:
+        sources: files, or the bytes of files.
+        names: of the images, for messages; without them, the files'.
+    """
+
+    def __init__(self, sources: Sequence[str | Path | bytes], names: Sequence[str] | None = None):
+        self._sources = sources
+        self._names = names
+
+    def __len__(self) -> int:
+        return len(self._sources)
+
+    def __getitem__(self, index: Any) -> Any:
+        source = self._sources[index]
+        return read_image(source, self._names[index] if self._names else str(source))
+
+
+def images_in(folder: Path) -> list[Path]:
+    """Returns the image files below a folder, sorted; hidden ones are left out."""
+    return sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))

@@ -1,0 +1,74 @@
+"""Turns raw images into processed ones, once: crops, pads and resizes them as DATASET says.
+
+python -m data.make_dataset --cfg configs/experiments/bengali_mobilenet_v2.yaml
+python -m data.make_dataset --cfg configs/experiments/bengali_mobilenet_v2.yaml DATASET.RESIZE_SHAPE "[128, 128]"
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from configs.errors import exit_status
+from configs.files import shown_path
+from configs.loader import load_cfg
+from configs.registry import import_user_modules
+from data.build import processed_data
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command line of this module."""
+    parser = argparse.ArgumentParser(
+        prog="python -m data.make_dataset",
+        description="Turns raw images into processed ones, once.",
+        epilog=__doc__.split("\n", 1)[1],
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--cfg", metavar="YAML", help="the experiment whose DATASET is made")
+    parser.add_argument("--force", action="store_true", help="make it again, though it is up to date")
+    parser.add_argument("pairs", nargs="*", metavar="KEY VALUE", help="config keys and their values")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command and returns its exit status."""
+    args = build_parser().parse_intermixed_args(argv)
+    return exit_status(lambda: make_dataset(args))
+
+
+def make_dataset(args: argparse.Namespace) -> int:
+    """Makes the processed data of a config, unless it is there and up to date."""
+    cfg = load_cfg(args.cfg, args.pairs)
+    import_user_modules(cfg.USER_MODULES)
+    processed = processed_data(cfg.DATASET)
+    where = shown_path(processed.path)
+    if processed.exists() and not args.force:
+        stale = processed.staleness()
+        if not stale:
+            print(f"{where} is up to date; --force makes it again")
+            return 0
+        print(f"{where} is stale: {stale}; making it again")
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, transient=True) as progress:
+        bar = progress.add_task("reading ...", total=None)
+
+        def on_image(done: int, of: int) -> None:
+            progress.update(bar, description="images", completed=done, total=of)
+
+        left_out = processed.make(on_image)
+    data = processed.load()
+    if left_out:
+        shown = ", ".join(left_out[:5]) + (" ..." if len(left_out) > 5 else "")
+        print(f"left out {len(left_out)} images that cannot be read: {shown}")
+    height, width, channels = data.images.shape[1:]  # type: ignore[attr-defined]
+    print(
+        f"{where}: {len(data.labels)} images of {height}x{width}x{channels}, "
+        f"{len(data.train_indices)} to train and {len(data.val_indices)} to validate on"
+    )
+    print("classes: " + ", ".join(f"{task} {len(names)}" for task, names in data.classes.items()))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,165 @@
+"""Splits images into training and validation, so that every class of every task has its share of both."""
+
+import logging
+from collections.abc import Sequence
+
+import numpy as np
+from yacs.config import CfgNode
+
+from configs.errors import ConfigError, did_you_mean
+
+logger = logging.getLogger(__name__)
+
+Classes = dict[str, tuple[str, ...]]
+
+
+def split(labels: np.ndarray, classes: Classes, dataset_cfg: CfgNode) -> tuple[np.ndarray, np.ndarray]:
+    """Splits images as DATASET says: by VALIDATION_FRACTION or FOLDS, SPLIT_SEED and FOCUS_CLASS.
+
+    Args:
+        labels: int64 of shape (N, tasks).
+        classes: for each task, by name, the names of its classes.
+        dataset_cfg: the DATASET node.
+
+    Returns:
+        Sorted indices of the training and of the validation images.
+
+    Raises:
+        ConfigError: a task has one class only, or nothing is left to train or to validate on.
+    """
+    for task, label in zip(classes, labels.T, strict=True):
+        if len(np.unique(label)) < 2:
+            found = f"only the class {classes[task][label[0]]}" if len(label) else "no images"
+            raise ConfigError(f"DATASET: {task}: there is {found}; learning to tell classes apart takes two or more")
+    parts = fold_numbers(labels, dataset_cfg)
+    validation = 1 if dataset_cfg.FOLDS is None else dataset_cfg.VALIDATION_FOLD
+    train, val = np.flatnonzero(parts != validation), np.flatnonzero(parts == validation)
+    train = train[_in_focus(labels[train], classes, dataset_cfg.FOCUS_CLASS)]
+    name = "FOLDS" if dataset_cfg.FOLDS else "VALIDATION_FRACTION"
+    for use, indices in (("train", train), ("validate", val)):
+        if not len(indices):
+            raise ConfigError(
+                f"DATASET.{name}: {dataset_cfg[name]} of {len(labels)} images leaves none to {use} on; choose another "
+                "or add images"
+            )
+    _note_missing(labels[val], labels, classes)
+    return train, val
+
+
+def fold_numbers(labels: np.ndarray, dataset_cfg: CfgNode) -> np.ndarray:
+    """Returns for each image the number of its fold; without FOLDS, 0 for training and 1 for validation.
+
+    Args:
+        labels: int64 of shape (N, tasks).
+        dataset_cfg: the DATASET node.
+    """
+    fraction = dataset_cfg.VALIDATION_FRACTION
+    shares = [1 / dataset_cfg.FOLDS] * dataset_cfg.FOLDS if dataset_cfg.FOLDS else [1 - fraction, fraction]
+    return stratify(labels, shares, dataset_cfg.SPLIT_SEED)
+
+
+def stratify(labels: np.ndarray, shares: Sequence[float], seed: int) -> np.ndarray:
+    """Deals images into parts so that each class of each task is spread over them by their shares.
+
+    Classes are dealt with one after the other, the rarest first, as in the iterative stratification of Sechidis et
+    al. (2011), but how many images of a class each part gets is decided for all of them at once; which ones, by what
+    the parts lack of the images' other classes.
+
+    Args:
+        labels: int64 of shape (N, tasks).
+        shares: of each part; their sum is 1.
+        seed: of the random choices.
+
+    Returns:
+        int64 of shape (N,), the number of each image's part.
+    """
+    rng = np.random.default_rng(seed)
+    share = np.asarray(shares)
+    first_of_task = np.cumsum([0, *(labels.max(axis=0)[:-1] + 1)])
+    label_ids = labels + first_of_task  # numbered through over all tasks
+    counts = np.bincount(label_ids.ravel())
+    lacking = np.outer(counts, share)  # of each label, by part
+    lacking_overall = len(labels) * share
+    parts = np.full(len(labels), -1)
+    order = rng.permutation(len(labels))
+    for label_id in np.lexsort((np.arange(len(counts)), counts)):
+        open_ones = order[(label_ids[order] == label_id).any(axis=1) & (parts[order] < 0)]
+        if not len(open_ones):
+            continue
+        sizes = _whole(lacking[label_id], len(open_ones), lacking_overall)
+        parts[open_ones] = _deal(label_ids[open_ones], sizes, lacking, np.outer(counts, share))
+        for image_part in range(len(share)):
+            dealt = label_ids[open_ones[parts[open_ones] == image_part]]
+            lacking[:, image_part] -= np.bincount(dealt.ravel(), minlength=len(counts))
+        lacking_overall -= np.bincount(parts[open_ones], minlength=len(share))
+    return parts
+
+
+def _whole(wanted: np.ndarray, count: int, lacking: np.ndarray) -> np.ndarray:
+    """Returns how many of `count` images each part gets: in proportion to `wanted`, as near as whole numbers allow.
+
+    What is left over by rounding goes to the parts nearest to one more, of equals to those that lack most in all.
+    """
+    wanted = np.maximum(wanted, 0)
+    wanted = wanted * count / wanted.sum()
+    sizes = np.floor(wanted + 1e-9).astype(int)
+    nearest = np.lexsort((-lacking, -np.round(wanted - sizes, 9)))
+    sizes[nearest[: count - sizes.sum()]] += 1
+    return sizes
+
+
+def _deal(label_ids: np.ndarray, sizes: np.ndarray, lacking: np.ndarray, wanted: np.ndarray) -> list[int]:
+    """Returns the part of each image.
+
+    Args:
+        label_ids: of shape (images, tasks).
+        sizes: how many images each part gets.
+        lacking: of shape (labels, parts), how many images of a label each part lacks.
+        wanted: of shape (labels, parts), how many it is to have in the end: lacking one of few weighs more.
+    """
+    if label_ids.shape[1] == 1:  # nothing else to balance
+        return np.repeat(np.arange(len(sizes)), sizes).tolist()
+    # lists, since numpy takes longer for a few numbers
+    room, parts = sizes.tolist(), []
+    steps = (1 / np.maximum(wanted, 1e-9)).tolist()
+    scores = (lacking / np.maximum(wanted, 1e-9)).tolist()
+    for own in label_ids.tolist():
+        lacks = [sum(column) for column in zip(*(scores[label_id] for label_id in own), strict=True)]
+        part = max((part for part, left in enumerate(room) if left), key=lacks.__getitem__)
+        parts.append(part)
+        room[part] -= 1
+        for label_id in own:
+            scores[label_id][part] -= steps[label_id][part]
+    return parts
+
+
+def _in_focus(labels: np.ndarray, classes: Classes, focus: Sequence[str]) -> np.ndarray:
+    """Returns which images are of one of the classes in focus, as a mask; all, if there are none."""
+    if not focus:
+        return np.ones(len(labels), dtype=bool)
+    mask = np.zeros(len(labels), dtype=bool)
+    for text in focus:
+        task_name, found, name = text.rpartition(":")
+        if not found and len(classes) > 1:
+            raise ConfigError(
+                f"DATASET.FOCUS_CLASS: {text!r}: which task's? Write task:class, as in {next(iter(classes))}:{text}; "
+                f"tasks: {', '.join(classes)}"
+            )
+        task_name = task_name or next(iter(classes))
+        if task_name not in classes:
+            nearest = did_you_mean(task_name, classes)
+            raise ConfigError(f"DATASET.FOCUS_CLASS: unknown task {task_name!r}.{nearest} Tasks: {', '.join(classes)}")
+        if name not in classes[task_name]:
+            nearest = did_you_mean(name, classes[task_name])
+            known = ", ".join(classes[task_name][:20]) + (" ..." if len(classes[task_name]) > 20 else "")
+            raise ConfigError(f"DATASET.FOCUS_CLASS: {task_name}: unknown class {name!r}.{nearest} Classes: {known}")
+        mask |= labels[:, list(classes).index(task_name)] == classes[task_name].index(name)
+    return mask
+
+
+def _note_missing(val_labels: np.ndarray, labels: np.ndarray, classes: Classes) -> None:
+    for task, (name, names) in enumerate(classes.items()):
+        missing = sorted(set(labels[:, task].tolist()) - set(val_labels[:, task].tolist()))
+        if missing:
+            some = ", ".join(names[label] for label in missing[:5]) + (" ..." if len(missing) > 5 else "")
+            logger.info("%s: %d classes are too rare to be validated on: %s", name, len(missing), some)

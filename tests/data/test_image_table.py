@@ -1,0 +1,164 @@
+"""Tables of images: files or bytes, any number of tasks, and what is said about bad rows."""
+
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+
+from configs.errors import ConfigError
+from configs.loader import load_cfg
+from data import make_dataset
+from data.build import build_dataset, processed_data
+
+
+@pytest.fixture
+def table() -> pd.DataFrame:
+    """Twenty pictures of different sizes, with a text and a number as labels."""
+    rng = np.random.default_rng(0)
+    Path("pictures").mkdir()
+    rows = []
+    for number in range(20):
+        height, width = rng.integers(10, 40, 2)
+        cv2.imwrite(f"pictures/{number}.png", rng.integers(0, 256, (height, width, 3), dtype=np.uint8))
+        rows.append({"file": f"{number}.png", "animal": ["dog", "cat"][number % 2], "count": [10, 9, 2][number % 3]})
+    return pd.DataFrame(rows)
+
+
+def pairs_for(table: pd.DataFrame, *pairs: str, name: str = "table.csv") -> list[str]:
+    table.to_csv(name, index=False) if name.endswith(".csv") else table.to_parquet(name)
+    given = {
+        "DATASET.NAME": "image_table",
+        "DATASET.TABLE.PATH": name,
+        "DATASET.TABLE.IMAGE_COLUMN": "file",
+        "DATASET.TABLE.LABEL_COLUMNS": "[animal, count]",
+        "DATASET.PATH_DATA_RAW": "pictures",
+        "DATASET.PATH_DATA_PROCESSED": "done",
+        "DATASET.RESIZE_SHAPE": "[8, 12]",
+        **dict(zip(pairs[::2], pairs[1::2], strict=True)),
+    }
+    return [text for pair in given.items() for text in pair]
+
+
+def make(pairs: list[str]):
+    cfg = load_cfg(None, pairs).DATASET
+    processed_data(cfg).make()
+    return build_dataset(cfg)
+
+
+def test_files_and_labels_of_several_tasks(table):
+    data = make(pairs_for(table))
+    assert data.classes == {"animal": ("cat", "dog"), "count": ("2", "9", "10")}  # numbers in their order
+    assert data.labels[:3].tolist() == [[1, 2], [0, 1], [1, 0]]
+    assert data.images.shape == (20, 8, 12, 3)
+    picture = cv2.imread("pictures/7.png")[:, :, ::-1]
+    assert np.array_equal(data.images[7], cv2.resize(picture, (12, 8), interpolation=cv2.INTER_AREA))
+    assert sorted([*data.train_indices, *data.val_indices]) == list(range(20))
+
+
+def test_bytes_in_a_parquet_give_the_same(table):
+    from_files = make(pairs_for(table)).images.copy()
+    table["file"] = [Path("pictures", name).read_bytes() for name in table["file"]]
+    from_bytes = make(pairs_for(table, "DATASET.PATH_DATA_PROCESSED", "other", name="table.parquet"))
+    assert np.array_equal(from_files, from_bytes.images)
+
+
+def test_grey_images(table):
+    data = make(pairs_for(table, "DATASET.TO_RGB", "false", "MODEL.BACKBONE.RGB", "false"))
+    assert data.images.shape == (20, 8, 12, 1)
+    assert Path("done/image_table-8x12-grey/images.npy").exists()
+
+
+def test_other_label_columns_make_it_stale(table):
+    make(pairs_for(table))
+    cfg = load_cfg(None, pairs_for(table, "DATASET.TABLE.LABEL_COLUMNS", "[animal]")).DATASET
+    with pytest.raises(ConfigError, match=r"was made with DATASET.TABLE.LABEL_COLUMNS \['animal', 'count'\]"):
+        build_dataset(cfg)
+
+
+def test_an_unreadable_image_stops_with_its_row_or_is_left_out(table, capsys):
+    Path("pictures/4.png").write_text("no image")
+    Path("pictures/9.png").unlink()
+    pairs = pairs_for(table)
+    assert make_dataset.main(pairs) == 2
+    error = capsys.readouterr().err
+    assert "table.csv, row 5: " in error and "pictures/4.png: cannot be read as an image" in error
+    assert "or leave out all that cannot be read: DATASET.TABLE.ON_UNREADABLE skip" in error
+    assert not Path("done/image_table-8x12").exists()
+
+    pairs = pairs_for(table, "DATASET.TABLE.ON_UNREADABLE", "skip")
+    assert make_dataset.main(pairs) == 0
+    assert "left out 2 images that cannot be read: 4.png, 9.png" in capsys.readouterr().out
+    data = build_dataset(load_cfg(None, pairs).DATASET)
+    assert sorted([*data.train_indices, *data.val_indices]) == [n for n in range(20) if n not in (4, 9)]
+
+
+BAD_TABLES = {
+    "row 3: animal is empty, as in 1 rows in all": lambda t: t.assign(animal=t["animal"].where(t.index != 2)),
+    "rows 1 and 5 name the same image, 0.png": lambda t: t.assign(file=t["file"].replace("4.png", "0.png")),
+    "has no column 'file'": lambda t: t.rename(columns={"file": "path"}),
+    "has no column 'animal'. Did you mean 'animals'?": lambda t: t.rename(columns={"animal": "animals"}),
+    "count holds numbers with fractions": lambda t: t.assign(count=t["count"] + 0.5),
+    "animal: there is only the class dog": lambda t: t.assign(animal="dog"),
+    "table.csv: holds no rows": lambda t: t.iloc[:0],
+}
+
+
+@pytest.mark.parametrize("message", BAD_TABLES)
+def test_tables_that_cannot_be_used(table, message, capsys):
+    assert make_dataset.main(pairs_for(BAD_TABLES[message](table))) == 2
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("pairs", "message"),
+    [
+        (["DATASET.TABLE.PATH", ""], "DATASET.TABLE.PATH: is empty; give the .csv or .parquet file"),
+        (["DATASET.TABLE.PATH", "none.csv"], "DATASET.TABLE.PATH: there is no file"),
+        (["DATASET.TABLE.LABEL_COLUMNS", "[]"], "LABEL_COLUMNS: is empty; name the columns"),
+        (["DATASET.TABLE.PATH", "pictures/0.png"], "0.png: is no .csv and no .parquet file"),
+        (
+            ["DATASET.NAME", "digits"],
+            "digits needs no processing, it is read as it is. Processed are: bengali, image_t",
+        ),
+    ],
+)
+def test_mistakes(table, pairs, message, capsys):
+    assert make_dataset.main(pairs_for(table, *pairs)) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_full_disk_leaves_nothing_half_done(table):
+    """A limit on the size of files stands for the disk: writing fails at the same place in the same way."""
+    pairs = pairs_for(table, "DATASET.RESIZE_SHAPE", "[64, 64]")
+    done = subprocess.run(
+        [sys.executable, "-m", "data.make_dataset", *pairs],
+        capture_output=True,
+        text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000)),
+    )
+    assert done.returncode == 2, done.stderr
+    assert "image_table-64x64 cannot be written: File too large; what was begun is removed" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert [name for name in os.listdir("done") if not name.endswith(".lock")] == []
+
+
+def test_too_little_room_is_told_before_anything_is_read(table, monkeypatch):
+    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=0))
+    with pytest.raises(ConfigError, match=r"has 0 MB free, but the images take 2 MB"):
+        make(pairs_for(table, "DATASET.RESIZE_SHAPE", "[200, 200]"))
+
+
+def test_damaged_processed_data(table):
+    pairs = pairs_for(table)
+    make(pairs)
+    images = Path("done/image_table-8x12/images.npy")
+    images.write_bytes(images.read_bytes()[:-500])
+    with pytest.raises(ConfigError, match=r"done/image_table-8x12 is damaged .* --force"):
+        build_dataset(load_cfg(None, pairs).DATASET)

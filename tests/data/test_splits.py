@@ -1,0 +1,117 @@
+"""Splits: stratified over all tasks, by seed, without leak."""
+
+import numpy as np
+import pytest
+
+from configs.errors import ConfigError
+from configs.loader import load_cfg
+from data.build import build_dataset
+from data.splits import split, stratify
+from data.synthetic import unbalanced_labels
+
+CLASSES = {"animal": ("cat", "dog", "eel"), "place": ("house", "water")}
+
+
+def dataset_cfg(*pairs: str):
+    return load_cfg(None, list(pairs)).DATASET
+
+
+def two_tasks(images: int = 120) -> np.ndarray:
+    rng = np.random.default_rng(0)
+    return np.stack([rng.choice(3, images, p=[0.7, 0.2, 0.1]), rng.choice(2, images)], axis=1)
+
+
+@pytest.mark.parametrize("shares", [[0.8, 0.2], [0.2] * 5, [0.5, 0.5]])
+def test_every_class_of_every_task_has_its_share_of_each_part(shares):
+    labels = unbalanced_labels(4000, np.random.default_rng(0))
+    parts = stratify(labels, shares, seed=0)
+    assert set(parts) == set(range(len(shares)))
+    for task in range(3):
+        counts = np.array([np.bincount(labels[parts == part, task], minlength=168) for part in range(len(shares))])
+        expected = np.outer(shares, counts.sum(axis=0))
+        assert (np.abs(counts - expected) <= 1 + 0.05 * expected).all()
+
+
+def test_the_rarest_classes_are_spread_exactly():
+    labels = np.stack([np.repeat([0, 1, 2], [200, 10, 5]), np.arange(215) % 2], axis=1)
+    parts = stratify(labels, [0.2] * 5, seed=3)
+    assert [np.sum(parts[labels[:, 0] == 1] == part) for part in range(5)] == [2] * 5
+    assert [np.sum(parts[labels[:, 0] == 2] == part) for part in range(5)] == [1] * 5
+
+
+def test_a_class_of_one_image_is_trained_on():
+    labels = np.array([0] * 50 + [1] * 50 + [2])[:, None]
+    assert all(stratify(labels, [0.8, 0.2], seed)[-1] == 0 for seed in range(10))
+
+
+def test_a_split_repeats_by_its_seed_and_has_no_leak():
+    def parts(*pairs: str):
+        return split(two_tasks(), CLASSES, dataset_cfg("DATASET.VALIDATION_FRACTION", "0.25", *pairs))
+
+    (train, val), (train_again, val_again) = parts(), parts()
+    assert sorted([*train, *val]) == list(range(120)) and len(val) in (29, 30, 31)
+    assert np.array_equal(train, train_again) and np.array_equal(val, val_again)
+    assert not np.array_equal(val, parts("DATASET.SPLIT_SEED", "1")[1])
+
+
+def test_each_image_is_validated_on_in_one_fold():
+    seen = []
+    for fold in range(4):
+        train, val = split(
+            two_tasks(), CLASSES, dataset_cfg("DATASET.FOLDS", "4", "DATASET.VALIDATION_FOLD", str(fold))
+        )
+        assert sorted([*train, *val]) == list(range(120))
+        seen += val.tolist()
+    assert sorted(seen) == list(range(120))
+
+
+def test_a_fold_that_is_not_there():
+    with pytest.raises(ConfigError, match=r"VALIDATION_FOLD is 4, but of DATASET.FOLDS 4 the last is number 3"):
+        dataset_cfg("DATASET.FOLDS", "4", "DATASET.VALIDATION_FOLD", "4")
+
+
+def test_focus_trains_on_some_classes_and_validates_on_all():
+    labels = two_tasks()
+    everything = split(labels, CLASSES, dataset_cfg())
+    train, val = split(labels, CLASSES, dataset_cfg("DATASET.FOCUS_CLASS", "[animal:dog, place:water]"))
+    assert np.array_equal(val, everything[1])
+    assert ((labels[train, 0] == 1) | (labels[train, 1] == 1)).all()
+    assert set(train) < set(everything[0])
+
+
+def test_focus_on_digits_written_as_numbers():
+    data = build_dataset(dataset_cfg("DATASET.FOCUS_CLASS", "[3, 8]"))
+    assert set(data.labels[data.train_indices, 0]) == {3, 8}
+    assert set(data.labels[data.val_indices, 0]) == set(range(10))
+
+
+@pytest.mark.parametrize(
+    ("focus", "message"),
+    [
+        ("[dog]", r"'dog': which task's\? Write task:class, as in animal:dog; tasks: animal, place"),
+        ("[animals:dog]", r"unknown task 'animals'\. Did you mean 'animal'\?"),
+        ("[animal:dgo]", r"animal: unknown class 'dgo'\. Did you mean 'dog'\? Classes: cat, dog, eel"),
+    ],
+)
+def test_focus_on_what_is_not_there(focus, message):
+    with pytest.raises(ConfigError, match=message):
+        split(two_tasks(), CLASSES, dataset_cfg("DATASET.FOCUS_CLASS", focus))
+
+
+def test_one_class_only():
+    labels = np.stack([np.zeros(20, np.int64), np.arange(20) % 2], axis=1)
+    with pytest.raises(ConfigError, match=r"animal: there is only the class cat; learning .* takes two or more"):
+        split(labels, CLASSES, dataset_cfg())
+
+
+def test_an_empty_part():
+    labels = np.array([[0], [1]])
+    with pytest.raises(ConfigError, match=r"VALIDATION_FRACTION: 0.1 of 2 images leaves none to validate on"):
+        split(labels, {"animal": ("cat", "dog")}, dataset_cfg("DATASET.VALIDATION_FRACTION", "0.1"))
+
+
+def test_classes_too_rare_to_be_validated_on_are_told(caplog):
+    labels = np.array([0] * 50 + [1] * 50 + [2])[:, None]
+    with caplog.at_level("INFO"):
+        split(labels, {"animal": CLASSES["animal"]}, dataset_cfg())
+    assert "animal: 1 classes are too rare to be validated on: eel" in caplog.text

@@ -1,0 +1,108 @@
+"""Starts a model, or its backbone, from weights in a file."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from timm.models import adapt_input_conv
+from torch import nn
+
+from configs.errors import ConfigError
+
+logger = logging.getLogger(__name__)
+
+_CONTAINERS = ("ema", "model", "state_dict")  # keys under which checkpoints keep the weights, the best first
+BACKBONE_PREFIXES = ("", "module.", "backbone.", "backbone.model.")
+MODEL_PREFIXES = ("", "module.")
+
+
+def load_weights(module: nn.Module, path: str, key: str, prefixes: Sequence[str]) -> None:
+    """Copies the weights that fit by name and shape, and logs how many did.
+
+    The weights of a first layer for colour images are adapted to grey ones and the reverse.
+
+    Args:
+        module: changed in place.
+        path: a state dict (.pt, .pth, .safetensors), or a checkpoint that holds one, ours included.
+        key: of the config that names the path, for messages.
+        prefixes: which a file may have before the module's own names.
+
+    Raises:
+        ConfigError: the file is missing or unreadable, or nothing in it fits.
+    """
+    weights = read_weights(Path(path), key)
+    own = module.state_dict()
+    candidates = [_renamed(weights, prefix, own) for prefix in prefixes]
+    found = max(candidates, key=lambda named: sum(name in own for name in named))
+    fitting = {}
+    for name, value in found.items():
+        if name in own:
+            value = _with_channels_of(own[name], value)
+            if value.shape == own[name].shape:
+                fitting[name] = value
+    if not fitting:
+        raise ConfigError(
+            f"{key}: none of the {len(weights)} tensors in {path} fits by name and shape; it holds "
+            f"{', '.join(list(weights)[:3])} ..., the model has {', '.join(list(own)[:3])} ..."
+        )
+    module.load_state_dict(fitting, strict=False)
+    other_shape = [f"{n} {tuple(v.shape)}" for n, v in found.items() if n in own and n not in fitting]
+    absent = [name for name in own if name not in found]
+    unused = [name for name in found if name not in own]
+    left = ((other_shape, "of another shape there"), (absent, "not there"), (unused, "there have no use here"))
+    rest = "".join(f"; {len(names)} {what}: {_some(names)}" for names, what in left if names)
+    level = logging.WARNING if other_shape or absent else logging.INFO
+    logger.log(level, "%s: %d of the model's %d tensors are from %s%s", key, len(fitting), len(own), path, rest)
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:5]) + (" ..." if len(names) > 5 else "")
+
+
+def read_weights(path: Path, key: str) -> dict[str, torch.Tensor]:
+    """Reads the state dict of a file.
+
+    Raises:
+        ConfigError: the file is missing or unreadable, or holds no state dict.
+    """
+    if not path.is_file():
+        raise ConfigError(f"{key}: {path}: no such file")
+    content: Any
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            content = load_file(path)
+        else:
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch's reader raises whatever the damage happens to trip over
+        raise ConfigError(f"{key}: {path}: cannot be read as weights ({type(error).__name__})") from None
+    for container in _CONTAINERS:
+        if isinstance(content, Mapping) and isinstance(content.get(container), Mapping) and content[container]:
+            content = content[container]
+            break
+    weights = {n: v for n, v in content.items() if torch.is_tensor(v)} if isinstance(content, Mapping) else {}
+    if not weights:
+        raise ConfigError(f"{key}: {path}: holds no state dict")
+    return weights
+
+
+def _renamed(weights: Mapping[str, torch.Tensor], prefix: str, own: Mapping[str, Any]) -> dict[str, torch.Tensor]:
+    """Returns the weights under the module's names.
+
+    timm models sit one level down, in `model`; files made by timm itself know nothing of that.
+    """
+    bare = {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
+    return {(f"model.{name}" if name not in own and f"model.{name}" in own else name): v for name, v in bare.items()}
+
+
+def _with_channels_of(own: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+    """Returns the weights of a first convolution for the number of input channels that `own` has."""
+    is_stem = own.ndim == value.ndim == 4 and {own.shape[1], value.shape[1]} == {1, 3}
+    if not is_stem or own.shape[0] != value.shape[0]:
+        return value
+    if own.shape[1] == 1:
+        return adapt_input_conv(1, value)
+    return value.repeat(1, 3, 1, 1) / 3
