@@ -15,8 +15,8 @@ _STROKES = 14  # from which roots are made
 _ALPHABET_SEED = 137  # the alphabet is the same in every data set; what differs is who writes
 
 # Where a diacritic stands: the box around it as (left, top, right, bottom), with the root in 0..1.
-_VOWEL_PLACES = [(-0.45, 0.1, -0.1, 1.0), (1.1, 0.1, 1.45, 1.0), (0.1, -0.5, 0.9, -0.08), (0.1, 1.1, 0.9, 1.45)]
-_CONSONANT_PLACES = [(0.35, 1.15, 1.15, 1.5), (0.45, -0.55, 1.2, -0.12), (-0.35, 0.75, 0.1, 1.3)]
+_VOWEL_PLACES = [(-0.5, 0.1, -0.12, 0.9), (1.12, 0.1, 1.5, 0.9), (0.0, -0.45, 0.6, -0.1), (0.0, 1.1, 0.6, 1.45)]
+_CONSONANT_PLACES = [(0.75, 1.05, 1.4, 1.45), (0.75, -0.45, 1.4, -0.1), (-0.6, 0.95, -0.1, 1.45)]
 
 Points = np.ndarray  # float of shape (points, 2), x to the right and y down
 
@@ -83,7 +83,7 @@ def _place(stroke: Points, box: tuple[float, float, float, float]) -> Points:
 
 
 def _ink(strokes: list[Points], rng: np.random.Generator) -> np.ndarray:
-    size = rng.uniform(0.38, 0.56) * HEIGHT
+    size = rng.uniform(0.36, 0.5) * HEIGHT
     angle, slant = rng.normal(0, 0.12), rng.normal(0, 0.15)
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     linear = turn @ np.array([[rng.uniform(0.85, 1.5), slant], [0, rng.uniform(0.85, 1.15)]]) * size

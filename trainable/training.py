@@ -15,17 +15,17 @@ from data.mixing import Mixing
 from trainable.backbone.freezing import set_training
 from trainable.evaluation.metrics import ClassificationMetrics
 from trainable.meta_arch.build import build_model
+from trainable.precision import autocast
 from trainable.process_state import rng_state, set_rng_state
 from trainable.solver.loss import build_loss
 from trainable.solver.optimizer import build_optimizer, parameter_groups
 from trainable.solver.schedule import build_schedule
 from trainable.update import WeightUpdate
 
-AMP_TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
-
 Metrics = dict[str, Any]  # names as in configs/metric_names.py
 OnStep = Callable[[int, int, int], None]  # gets epoch, step and steps of the epoch
-Results = list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]  # predictions, labels and loss of each batch
+Result = tuple[torch.Tensor, torch.Tensor, torch.Tensor]  # predictions, labels and loss of a batch
+Results = list[Result]
 
 
 class Training:
@@ -55,11 +55,10 @@ class Training:
         self.loader = Loader(data, cfg.DATASET, cfg.SEED, with_views=solver.LOSS.JSD_WEIGHT > 0)
         self.mixing = Mixing(cfg.DATASET.AUGMENTATION, cfg.SEED)
         self.loss = build_loss(solver.LOSS, data.classes, data.labels[data.train_indices]).to(device)
-        optimizer = build_optimizer(solver.OPTIMIZER, parameter_groups(self.model, solver.OPTIMIZER))
+        self.optimizer = build_optimizer(solver.OPTIMIZER, parameter_groups(self.model, solver.OPTIMIZER))
         updates_per_epoch = -(-self.loader.steps_per_epoch // solver.ACCUMULATION_STEPS)
-        schedule = build_schedule(solver.SCHEDULER, optimizer, solver.TOTAL_EPOCHS, updates_per_epoch)
-        self.schedule = schedule
-        self.update = WeightUpdate(solver, self.model, optimizer, schedule, device)
+        self.schedule = build_schedule(solver.SCHEDULER, self.optimizer, solver.TOTAL_EPOCHS, updates_per_epoch)
+        self.update = WeightUpdate(solver, self.model, self.optimizer, self.schedule, device)
         if solver.COMPILE:
             self.model.compile()
 
@@ -85,29 +84,48 @@ class Training:
 
     def try_step(self) -> None:
         """Runs one small augmented batch forth and back; the weights stay as they are."""
-        self._set_training()
+        self.start_epoch()
         images, labels = self.loader.sample(size=min(2, self.cfg.DATASET.BATCH_SIZE))
         inputs, partners, own_weight = self.mixing(self.to_input(images), 1, 0)
-        with self._autocast():
+        with autocast(self.cfg.MODEL.SOLVER.AMP, self.device):
             logits = self.model(inputs)
         _check_outputs(logits, (len(images), self.data.class_counts), self.cfg.MODEL.HEAD.NAME)
         self.loss(logits, labels.to(self.device), partners, own_weight).backward()
 
     def _train(self, on_step: OnStep) -> ClassificationMetrics:
-        self._set_training()
-        self.update.start_epoch()
-        results: Results = []
+        self.start_epoch()
         steps = self.loader.steps_per_epoch
+        results: Results = []
         for step, (images, labels) in enumerate(self.loader.train_batches(self.epoch)):
-            labels = labels.to(self.device)
-            inputs, partners, own_weight = self.mixing(self.to_input(images), self.epoch, step)
-            with self._autocast():
-                logits = self.model(inputs)
-            loss = self.loss(logits, labels, partners, own_weight)
-            self.update.add(loss, step, steps)
-            results.append((_predictions(logits, len(labels)), labels, loss.detach()))
+            results.append(self.train_batch(images, labels, step, steps))
             on_step(self.epoch, step + 1, steps)
         return self._collected(results, only_finite=True)
+
+    def start_epoch(self) -> None:
+        """Puts model and loss into training mode; to be called before `train_batch`."""
+        set_training(self.model)
+        self.loss.train()
+        self.update.start_epoch()
+
+    def train_batch(self, images: torch.Tensor, labels: torch.Tensor, step: int, steps: int) -> Result:
+        """Trains on a batch of the loader.
+
+        Args:
+            images: as the loader gives them.
+            labels: of shape (batch, tasks).
+            step: of the epoch, counted from 0.
+            steps: of the epoch.
+
+        Returns:
+            Predictions, labels and loss, on the device.
+        """
+        labels = labels.to(self.device)
+        inputs, partners, own_weight = self.mixing(self.to_input(images), self.epoch, step)
+        with autocast(self.cfg.MODEL.SOLVER.AMP, self.device):
+            logits = self.model(inputs)
+        loss = self.loss(logits, labels, partners, own_weight)
+        self.update.add(loss, step, steps)
+        return _predictions(logits, len(labels)), labels, loss.detach()
 
     @torch.no_grad()
     def _evaluate(self) -> ClassificationMetrics:
@@ -117,23 +135,15 @@ class Training:
         results: Results = []
         for images, labels in self.loader.val_batches():
             labels = labels.to(self.device)
-            with self._autocast():
+            with autocast(self.cfg.MODEL.SOLVER.AMP, self.device):
                 logits = model(self.to_input(images))
             results.append((_predictions(logits, len(labels)), labels, self.loss(logits, labels)))
         return self._collected(results)
-
-    def _set_training(self) -> None:
-        set_training(self.model)
-        self.loss.train()
 
     def to_input(self, images: torch.Tensor) -> torch.Tensor:
         """Returns what the model takes for a batch of the loader."""
         inputs = to_model_input(images, self.cfg.DATASET, self.device)
         return inputs.contiguous(memory_format=self._memory_format)
-
-    def _autocast(self) -> torch.autocast:
-        amp = self.cfg.MODEL.SOLVER.AMP
-        return torch.autocast(self.device.type, AMP_TYPES.get(amp, torch.bfloat16), enabled=amp != "none")
 
     def _collected(self, results: Results, only_finite: bool = False) -> ClassificationMetrics:
         # Results stay on the device until here: a copy in every step would make the GPU wait.

@@ -1,0 +1,156 @@
+"""Suggests a learning rate: trains a few batches at rates from small to large and looks where the loss is lowest.
+
+python -m trainable.find_lr --cfg configs/experiments/digits.yaml
+python -m trainable.find_lr --cfg configs/experiments/digits.yaml -o experiments/lr --steps 200
+"""
+
+import argparse
+import math
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from configs.errors import ConfigError, exit_status
+from configs.files import shown_path, write_atomically
+from configs.loader import load_cfg
+from data.build import build_dataset, check_data
+
+if TYPE_CHECKING:
+    from trainable.training import Training
+
+LOWEST, HIGHEST = 1e-7, 10.0  # rates that are tried
+SMOOTHING = 0.9  # of the moving average of the losses
+DIVERGED = 4.0  # the test ends when the smoothed loss is so many times its lowest
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command line of this module."""
+    parser = argparse.ArgumentParser(
+        prog="python -m trainable.find_lr",
+        description="Suggests a learning rate by the range test of Smith (2017).",
+        epilog=__doc__.split("\n", 1)[1],
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "-o", "--output", metavar="DIR", default="experiments/find_lr", help="for lr_range.png and .csv"
+    )
+    parser.add_argument("--cfg", metavar="YAML", help="the experiment; without it, the defaults")
+    parser.add_argument("--steps", metavar="N", type=int, default=100, help="rates to try (default: 100)")
+    parser.add_argument("pairs", nargs="*", metavar="KEY VALUE", help="config keys and their values")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command and returns its exit status."""
+    args = build_parser().parse_intermixed_args(argv)
+    return exit_status(lambda: find_lr(args))
+
+
+def find_lr(args: argparse.Namespace) -> int:
+    """Runs the test, writes curve and picture, and prints the suggestion."""
+    if args.steps < 20:
+        raise ConfigError(f"--steps: found {args.steps}, allowed is at least 20")
+    cfg = load_cfg(args.cfg, args.pairs)
+    check_data(cfg)
+    print("importing torch ...", flush=True)
+    from configs.loader import with_values
+    from configs.registry import import_user_modules
+    from trainable.process_state import configure_process
+    from trainable.rehearsal import rehearse
+    from trainable.training import Training
+
+    cfg = with_values(
+        cfg,
+        {
+            "MODEL.SOLVER.SCHEDULER.NAME": "unchange",
+            "MODEL.SOLVER.ACCUMULATION_STEPS": 1,  # each step is an update at a rate of its own
+            "MODEL.SOLVER.MAX_SKIPPED_STEPS": args.steps,  # losses that are not finite are part of the test
+        },
+    )
+    rehearse(cfg)
+    import_user_modules(cfg.USER_MODULES)
+    device = configure_process(cfg)
+    training = Training(cfg, build_dataset(cfg.DATASET), device)
+    rates, losses = range_test(training, args.steps)
+    best = suggested_rate(rates, losses)
+
+    folder = Path(args.output)
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = "".join(f"{rate!r},{loss!r}\n" for rate, loss in zip(rates, losses, strict=True))
+    write_atomically(folder / "lr_range.csv", f"lr,loss\n{rows}")
+    _draw(folder / "lr_range.png", rates, losses, best)
+    print(f"tried {len(rates)} rates from {rates[0]:.0e} to {rates[-1]:.1e}: {shown_path(folder / 'lr_range.png')}")
+    print(f"suggested: MODEL.SOLVER.OPTIMIZER.BASE_LR {best:.2e}")
+    return 0
+
+
+def range_test(training: "Training", steps: int) -> tuple[list[float], list[float]]:
+    """Trains a batch at each rate and returns rates and smoothed losses, until the loss explodes.
+
+    Args:
+        training: in its first state.
+        steps: rates from LOWEST to HIGHEST, evenly spaced in their logarithm.
+    """
+    factors = [group["lr"] / training.optimizer.param_groups[0]["lr"] for group in training.optimizer.param_groups]
+    rates: list[float] = []
+    losses: list[float] = []
+    mean = 0.0
+    training.start_epoch()
+    for step, (images, labels) in enumerate(_batches(training, steps)):
+        rate = LOWEST * (HIGHEST / LOWEST) ** (step / (steps - 1))
+        for group, factor in zip(training.optimizer.param_groups, factors, strict=True):
+            group["lr"] = rate * factor
+        loss = training.train_batch(images, labels, step, steps)[2].item()
+        if not math.isfinite(loss):
+            break
+        mean = SMOOTHING * mean + (1 - SMOOTHING) * loss
+        rates.append(rate)
+        losses.append(mean / (1 - SMOOTHING ** (step + 1)))  # without the weight of the start at 0
+        if losses[-1] > DIVERGED * min(losses):
+            break
+    return rates, losses
+
+
+def suggested_rate(rates: Sequence[float], losses: Sequence[float]) -> float:
+    """Returns a tenth of the rate at which the smoothed loss is lowest: large, with room before training explodes.
+
+    Raises:
+        ConfigError: the loss never falls.
+    """
+    lowest = losses.index(min(losses))
+    if lowest == 0:
+        raise ConfigError("the loss falls at none of the rates; look at the data and at MODEL.SOLVER.OPTIMIZER")
+    return rates[lowest] / 10
+
+
+def _batches(training: "Training", count: int) -> Iterator[tuple]:
+    epoch = 0
+    while True:
+        epoch += 1
+        for batch in training.loader.train_batches(epoch):
+            yield batch
+            count -= 1
+            if count == 0:
+                return
+
+
+def _draw(path: Path, rates: Sequence[float], losses: Sequence[float], best: float) -> None:
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        print("no picture: matplotlib is not installed (pip install 'yacstune[plots]')", file=sys.stderr)
+        return
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axes = figure.subplots()
+    axes.semilogx(rates, losses)
+    axes.axvline(best, linestyle="--", color="tab:red", label=f"suggested: {best:.2e}")
+    axes.set(
+        xlabel="learning rate", ylabel="smoothed training loss", ylim=(None, losses[0] + (losses[0] - min(losses)) / 2)
+    )
+    axes.legend()
+    figure.savefig(path, dpi=100)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
