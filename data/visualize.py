@@ -81,7 +81,7 @@ def _raw_samples(dataset_cfg: CfgNode, count: int) -> tuple[list[np.ndarray], np
 
 
 def draw_samples(path: Path, images: Sequence[np.ndarray], cfg: CfgNode) -> None:
-    """Draws a row an image: raw, prepared, and augmented in several ways
+    """Draws a row an image: raw, prepared, and augmented in several ways.
 
     Args:
         path: of the picture.

@@ -9,8 +9,10 @@ import torch
 from safetensors.torch import save_file
 
 from configs.errors import ConfigError
-from configs.loader import load_cfg
+from configs.loader import load_cfg, with_values
 from trainable.backbone.build import build_backbone
+from trainable.checkpoint import save_checkpoint
+from trainable.meta_arch.build import build_model
 
 
 def backbone_with(path: str):
@@ -49,3 +51,39 @@ def test_files_that_do_not_help():
     torch.save([1, 2], "list.pt")
     with pytest.raises(ConfigError, match="holds no state dict"):
         backbone_with("list.pt")
+
+
+def test_a_colour_stem_is_adapted_to_grey_images_and_back():
+    colour = timm.create_model("test_resnet", num_classes=0)
+    torch.save(colour.state_dict(), "colour.pt")
+    cfg = load_cfg(None, ["MODEL.BACKBONE", "test_resnet", "MODEL.BACKBONE.RGB", "false", "DATASET.TO_RGB", "false"])
+    cfg = with_values(cfg, {"MODEL.BACKBONE.PRETRAINED_PATH": "colour.pt"})
+    grey = build_backbone(cfg.MODEL.BACKBONE).eval()
+    image = torch.rand(2, 1, 32, 32)
+    assert torch.allclose(grey(image), colour.eval()(image.expand(-1, 3, -1, -1)), atol=1e-5)
+
+    torch.save(grey.state_dict(), "grey.pt")
+    back = backbone_with("grey.pt").eval()
+    assert torch.allclose(back(image.expand(-1, 3, -1, -1)), grey(image), atol=1e-5)
+
+
+def test_a_warm_start_takes_what_fits_and_says_what_does_not(caplog):
+    pairs = ["MODEL.BACKBONE", "test_resnet", "MODEL.HEAD.HIDDEN_DIMS", "[16]"]
+    first, _ = build_model(load_cfg(None, pairs), (5, 3))
+    save_checkpoint("first.pt", {"model": first.state_dict(), "ema": {}})
+    with caplog.at_level(logging.INFO):
+        second, _ = build_model(load_cfg(None, [*pairs, "MODEL.WARM_START_PATH", "first.pt"]), (5, 7))
+    assert torch.equal(second.backbone.model.conv1[0].weight, first.backbone.model.conv1[0].weight)
+    assert torch.equal(second.head.outputs[0].weight, first.head.outputs[0].weight)
+    assert second.head.outputs[1].weight.shape == (7, 16)
+    count = len(second.state_dict())
+    assert f"WARM_START_PATH: {count - 2} of the model's {count} tensors are from" in caplog.text
+    assert "2 of another shape there: head.outputs.1.weight (3, 16), head.outputs.1.bias (3,)" in caplog.text
+
+
+def test_the_average_of_a_checkpoint_is_preferred():
+    model, _ = build_model(load_cfg(None, ["MODEL.BACKBONE", "test_resnet"]), (5,))
+    average = {name: value + 1 for name, value in model.state_dict().items()}
+    save_checkpoint("first.pt", {"model": model.state_dict(), "ema": average})
+    warm, _ = build_model(load_cfg(None, ["MODEL.BACKBONE", "test_resnet", "MODEL.WARM_START_PATH", "first.pt"]), (5,))
+    assert torch.equal(warm.head.outputs[0].bias, model.head.outputs[0].bias + 1)
