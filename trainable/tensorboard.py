@@ -43,7 +43,7 @@ class Tensorboard:
         try:
             with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
                 warnings.simplefilter("ignore")  # the tracer's remarks on models of others
-                self._writer.add_graph(training_model, training.to_input(image))
+                self._writer.add_graph(training_model, training.to_input(image), use_strict_trace=False)
         except Exception as error:  # a model that cannot be traced can be trained all the same
             logger.info("no graph for TensorBoard: %s", error)
         finally:

@@ -4,6 +4,7 @@ import contextlib
 import csv
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import torch
 
@@ -165,3 +166,83 @@ def test_reduced_precision_trains():
 def test_deterministic_on_a_gpu(amp):
     pairs = ("DETERMINISTIC", "true", "MODEL.SOLVER.AMP", amp)
     assert train("a", *pairs) == train("b", *pairs)
+
+
+SOLVER_OPTIONS = {
+    "accumulation": ("MODEL.SOLVER.ACCUMULATION_STEPS", "3"),
+    "average": ("MODEL.SOLVER.EMA_DECAY", "0.9"),
+    "clipping": ("MODEL.SOLVER.CLIP_GRAD_NORM", "0.1"),
+    "channels last": ("MODEL.SOLVER.CHANNELS_LAST", "true"),
+    "fp16": ("MODEL.SOLVER.AMP", "fp16"),
+    "ohem": ("MODEL.SOLVER.LOSS.OHEM_RATE", "0.5"),
+    "class balance": ("MODEL.SOLVER.LOSS.CLASS_BALANCED_BETA", "0.9"),
+    "consistency": ("MODEL.SOLVER.LOSS.JSD_WEIGHT", "12", "DATASET.AUGMENTATION.AUGMIX.PROB", "1"),
+    "cutmix": ("DATASET.AUGMENTATION.CUTMIX_ALPHA", "1", "DATASET.AUGMENTATION.MIXUP_ALPHA", "0.4"),
+    "augmix": ("DATASET.AUGMENTATION.AUGMIX.PROB", "0.5"),
+    "timm's optimizer": ("MODEL.SOLVER.OPTIMIZER.NAME", "lamb"),
+    "backbone's rate": ("MODEL.SOLVER.OPTIMIZER.BACKBONE_LR_FACTOR", "0.1", "MODEL.SOLVER.SCHEDULER.NAME", "cosine"),
+    "a head each": ("MODEL.META_ARCHITECTURE", "one_head_per_task"),
+}
+
+
+@pytest.mark.parametrize("option", SOLVER_OPTIONS)
+def test_every_option_trains_differently_and_resumes_exactly(option):
+    pairs = SOLVER_OPTIONS[option]
+    whole = train("whole", *pairs)
+    train("resumed", *pairs, stop_after=1)
+    assert train("resumed", *pairs, resume=True) == whole[1:]
+    assert all(row["train_loss"] < 4 or option == "consistency" for row in whole)
+    if option not in ("channels last", "a head each"):  # the same numbers, differently arranged
+        assert whole != train("plain")
+
+
+def test_the_average_is_what_is_evaluated():
+    with_average, without = train("average", "MODEL.SOLVER.EMA_DECAY", "0.99"), train("plain")
+    for ours, theirs in zip(with_average, without, strict=True):
+        assert ours["train_loss"] == theirs["train_loss"]  # it does not touch the training
+        assert ours["val_loss"] != theirs["val_loss"]
+
+
+def test_tables_of_tasks_and_classes_and_the_picture_of_confusions():
+    rows = train("run")
+    tasks = pd.read_csv("run/results/tasks.csv")
+    assert tasks.columns.tolist() == ["epoch", "task", "acc", "recall"]
+    assert tasks["acc"].tolist() == [row["val_acc"] for row in rows]
+    for epoch in (1, 2, 3):
+        table = pd.read_parquet(f"run/results/classes/epoch_{epoch:04d}.parquet")
+        assert table["recall"].mean() == pytest.approx(rows[epoch - 1]["val_score"])
+        assert table["class"].tolist() == [str(digit) for digit in range(10)]
+    assert Path("run/results/confusion.png").stat().st_size > 5000
+
+
+def test_a_resumed_run_has_the_tables_of_an_uninterrupted_one():
+    train("whole")
+    train("resumed", stop_after=2)
+    train("resumed", resume=True)
+    for name in ("results/tasks.csv", "results/classes/epoch_0003.parquet"):
+        assert Path("whole", name).read_bytes() == Path("resumed", name).read_bytes()
+
+
+def test_tensorboard_shows_inputs_graph_scalars_and_hyperparameters():
+    train("run", "TENSORBOARD", "true")
+    written = b"".join(path.read_bytes() for path in Path("run/tensorboard").rglob("events.*"))
+    for what in (b"inputs", b"aten::_convolution", b"val_score", b"digit/recall", b"MODEL.HEAD.DROPOUT", b"lr"):
+        assert what in written, what
+
+
+def test_a_trial_leaves_out_what_takes_long():
+    fit(tiny_cfg("TENSORBOARD", "true"), lambda row, checkpoint: None, RunFolder("trial", is_trial=True))
+    written = b"".join(path.read_bytes() for path in Path("trial/tensorboard").rglob("events.*"))
+    assert b"val_score" in written and b"aten::_convolution" not in written
+    assert not Path("trial/results/confusion.png").exists() and not Path("trial/model_backups").exists()
+
+
+def test_weights_of_tasks_that_do_not_fit():
+    with pytest.raises(ConfigError, match=r"EVALUATION.TASK_WEIGHTS: found 2, expected one for each of 1 tasks"):
+        train("run", "EVALUATION.TASK_WEIGHTS", "[1, 2]")
+
+
+def test_a_warm_start_begins_better_than_nothing():
+    first = train("first")
+    again = train("again", "MODEL.WARM_START_PATH", "first/best.pt", "DATASET.RESIZE_SHAPE", "[10, 10]")
+    assert again[0]["val_loss"] < first[0]["val_loss"]
