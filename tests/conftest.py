@@ -54,6 +54,7 @@ def ray_address() -> Iterator[str]:
     """The address of a Ray with 2 CPUs that all tests share."""
     from ray.cluster_utils import Cluster
 
+    os.makedirs("/tmp/ray", exist_ok=True)  # where Ray notes the address, whatever its temp_dir
     folder = tempfile.mkdtemp(prefix="yt-", dir="/tmp")  # short: Ray's socket paths may have 107 characters
     cluster = Cluster(
         initialize_head=True,
