@@ -183,5 +183,6 @@ def to_model_input(images: torch.Tensor, dataset_cfg: CfgNode, device: torch.dev
     """
     mean = torch.tensor(dataset_cfg.NORMALIZE_MEAN, device=device).view(1, -1, 1, 1)
     std = torch.tensor(dataset_cfg.NORMALIZE_STD, device=device).view(1, -1, 1, 1)
-    pixels = images.to(device).contiguous().float() / 255
-    return ((pixels - mean) / std).expand(-1, 3 if dataset_cfg.TO_RGB else 1, -1, -1).contiguous()
+    pixels = images.to(device).contiguous().float().div_(255)
+    pixels = pixels.expand(-1, 3, -1, -1).contiguous() if dataset_cfg.TO_RGB else pixels
+    return pixels.sub_(mean).div_(std)

@@ -12,7 +12,7 @@ class Mixing:
         self._cfg = augmentation_cfg
         self._seed = seed
 
-    def __call__(self, images: torch.Tensor, epoch: int, step: int) -> tuple[torch.Tensor, torch.Tensor, float]:
+    def __call__(self, images: torch.Tensor, epoch: int, step: int) -> tuple[torch.Tensor, torch.Tensor | None, float]:
         """Mixes each image with a partner from the same batch.
 
         Args:
@@ -22,8 +22,10 @@ class Mixing:
 
         Returns:
             The mixed images, the partner of each image as an index into the batch, and the weight of each image's own
-            labels; its partner's labels have the rest.
+            labels; its partner's labels have the rest. Without mixing, the images, None and 1.
         """
+        if self._cfg.CUTMIX_ALPHA == 0 and self._cfg.MIXUP_ALPHA == 0:
+            return images, None, 1.0
         rng = np.random.default_rng([self._seed, epoch, step])
         partners = torch.from_numpy(rng.permutation(len(images))).to(images.device)
         if self._cfg.CUTMIX_ALPHA > 0 and rng.random() < self._cfg.CUTMIX_PROB:
@@ -31,7 +33,7 @@ class Mixing:
         if self._cfg.MIXUP_ALPHA > 0:
             own = float(rng.beta(self._cfg.MIXUP_ALPHA, self._cfg.MIXUP_ALPHA))
             return own * images + (1 - own) * images[partners], partners, own
-        return images, partners, 1.0
+        return images, None, 1.0
 
     def _cutmix(
         self, images: torch.Tensor, partners: torch.Tensor, rng: np.random.Generator

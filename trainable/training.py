@@ -70,7 +70,7 @@ class Training:
         """
         start = time.perf_counter()
         self.epoch += 1
-        train = self._train(on_step).summary()
+        train = self.train_epoch(on_step).summary()
         self.evaluation = self._evaluate()
         val = self.evaluation.summary()
         self.schedule.after_epoch(val["loss"])
@@ -92,7 +92,8 @@ class Training:
         _check_outputs(logits, (len(images), self.data.class_counts), self.cfg.MODEL.HEAD.NAME)
         self.loss(logits, labels.to(self.device), partners, own_weight).backward()
 
-    def _train(self, on_step: OnStep) -> ClassificationMetrics:
+    def train_epoch(self, on_step: OnStep) -> ClassificationMetrics:
+        """Trains on every batch of the epoch and returns how the model did on them, as they were trained."""
         self.start_epoch()
         steps = self.loader.steps_per_epoch
         results: Results = []
