@@ -28,7 +28,7 @@ SCHEDULERS: dict[str, dict[str, Rule]] = {
 # Words that this version does not know yet, so that they are not taken for typing errors.
 NOT_YET = ("objectives", "stop", "start", "confirm")
 
-CPUS, GPUS = Float(0.1, 1024), Float(0, 64)  # of one trial
+CPUS, GPUS = Float(0.1, 1024), Float(0, 1)  # of one trial; a training uses one GPU at most
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 

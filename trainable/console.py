@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from yacs.config import CfgNode
@@ -45,6 +46,12 @@ def train_on_console(cfg: CfgNode, folder: RunFolder, resume: bool, recorded: di
         different = differences(recorded, describe_environment(pick_device()))
         if different:
             logging.getLogger(__name__).warning("numbers may differ in their last digits: %s", different)
+
+        if torch.cuda.device_count() > 1:
+            logging.getLogger(__name__).warning(
+                "%d GPUs are visible and the first is used; CUDA_VISIBLE_DEVICES chooses another",
+                torch.cuda.device_count(),
+            )
 
         def show(row: Metrics, checkpoint: Path) -> None:
             console.print(

@@ -93,7 +93,7 @@ def configure_process(cfg: CfgNode) -> torch.device:
 
 
 def pick_device() -> torch.device:
-    """Returns the device to train on: cuda, mps or cpu."""
+    """Returns the device to train on: the first GPU of those visible, mps or cpu."""
     if torch.cuda.is_available():
         return torch.device("cuda")
     if torch.backends.mps.is_available():

@@ -6,6 +6,7 @@ python -m trainable.train -o experiments/digits --resume
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -51,6 +52,7 @@ def train(args: argparse.Namespace) -> int:
         cfg = with_values(cfg, {"OUTPUT_PATH": str(Path(args.output).absolute())})
     if not cfg.OUTPUT_PATH:
         raise ConfigError("where should the run go? Give a folder with -o, as in: -o experiments/my-run")
+    _refuse_several_processes()
     folder = RunFolder(cfg.OUTPUT_PATH)
     _check_folder(folder, cfg, args)
 
@@ -62,6 +64,16 @@ def train(args: argparse.Namespace) -> int:
 
     recorded: dict[str, Any] = recorded_environment(cfg_path) if cfg_path else {}
     return train_on_console(cfg, folder, args.resume, recorded)
+
+
+def _refuse_several_processes() -> None:
+    """Refuses to train in each process of torchrun: they would write into one folder."""
+    processes = os.environ.get("WORLD_SIZE", "1")
+    if processes != "1":
+        raise ConfigError(
+            f"environment variable WORLD_SIZE is {processes}: a training uses one process and one GPU at most; start it "
+            "with python instead of torchrun. A search uses all GPUs, with one or several trials on each"
+        )
 
 
 def _check_folder(folder: RunFolder, cfg: CfgNode, args: argparse.Namespace) -> None:

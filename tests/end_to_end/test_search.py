@@ -5,6 +5,7 @@ import io
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import nbclient
+import nbformat
 import pandas as pd
 import pytest
 
@@ -304,3 +307,14 @@ def test_a_dry_run_shows_samples_and_writes_nothing(tmp_path, capsys):
 
 def test_the_parts_of_users_are_where_the_tests_say():
     assert Path(TINY).is_relative_to(ROOT)
+
+
+def test_the_notebook_reads_data_and_results(searched, tmp_path):
+    shutil.copytree(searched[0], tmp_path / "experiments" / "head")
+    notebook = nbformat.read(ROOT / "notebooks" / "explore.ipynb", as_version=4)
+    assert not any(cell.get("outputs") for cell in notebook.cells), "is kept without outputs"
+    nbclient.NotebookClient(notebook, timeout=120, resources={"metadata": {"path": tmp_path}}).execute()
+    shown = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    assert "1797 images, " in shown[0]["text"]
+    assert sum("image/png" in output.get("data", {}) for output in shown) == 2
+    assert "MODEL.HEAD.DROPOUT" in str(shown) and "confused_with" in str(shown)

@@ -98,3 +98,13 @@ def test_a_different_cpu_is_told(capsys):
     Path("moved.yaml").write_text(text.replace('"cpu_capability": "', '"cpu_capability": "Z80 and '))
     assert main(["-o", "b", "--cfg", "moved.yaml"]) == 0
     assert "numbers may differ in their last digits: cpu_capability Z80 and" in capsys.readouterr().err
+
+
+def test_several_processes_are_refused(monkeypatch, capsys):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert main(["-o", "run", *TINY_PAIRS]) == 2
+    assert (
+        "WORLD_SIZE is 2: a training uses one process and one GPU at most; start it with python"
+        in capsys.readouterr().err
+    )
+    assert not Path("run").exists()
