@@ -10,11 +10,15 @@ import torch
 
 from configs.files import write_atomically
 
-FORMAT = 1
+FORMAT = 2
 
 
 class CheckpointError(RuntimeError):
     """A checkpoint is missing, damaged or of another format."""
+
+
+class CheckpointFormatError(CheckpointError):
+    """A checkpoint was written by a version of this project whose checkpoints this one does not read."""
 
 
 def save_checkpoint(path: str | Path, content: Mapping[str, Any]) -> None:
@@ -45,7 +49,9 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
     if not isinstance(content, dict) or "sha256" not in content or "format" not in content:
         raise CheckpointError(f"{path}: no checkpoint of yacstune")
     if content["format"] != FORMAT:
-        raise CheckpointError(f"{path}: has format {content['format']}, this version reads format {FORMAT}")
+        raise CheckpointFormatError(
+            f"{path}: has format {content['format']}, this version reads format {FORMAT}; use the version that wrote it"
+        )
     if content.pop("sha256") != _digest(content):
         raise CheckpointError(f"{path}: damaged: its content does not match its checksum")
     return content

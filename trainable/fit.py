@@ -14,7 +14,7 @@ from configs.loader import FREE_ON_RESUME, cfg_from_text, differences
 from configs.metric_names import best_row
 from configs.registry import import_user_modules
 from data.build import build_dataset
-from trainable.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
+from trainable.checkpoint import CheckpointError, CheckpointFormatError, load_checkpoint, save_checkpoint
 from trainable.environment import describe_environment
 from trainable.evaluation.class_table import write_class_table
 from trainable.evaluation.confusion_picture import draw_confusion
@@ -134,6 +134,8 @@ def _resume(training: Training, folder: RunFolder) -> bool:
     for path in (folder.latest, *reversed(folder.backup_files()), folder.best):
         try:
             state = load_checkpoint(path)
+        except CheckpointFormatError as error:  # not damaged: the run must not begin anew over it
+            raise ConfigError(str(error)) from None
         except CheckpointError as error:
             if path.exists():
                 logger.warning("%s; the checkpoint before it is used", error)

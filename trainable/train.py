@@ -71,8 +71,8 @@ def _refuse_several_processes() -> None:
     processes = os.environ.get("WORLD_SIZE", "1")
     if processes != "1":
         raise ConfigError(
-            f"environment variable WORLD_SIZE is {processes}: a training uses one process and one GPU at most; start it "
-            "with python instead of torchrun. A search uses all GPUs, with one or several trials on each"
+            f"environment variable WORLD_SIZE is {processes}: a training uses one process and one GPU at most; start "
+            "it with python instead of torchrun. A search uses all GPUs, with one or several trials on each"
         )
 
 

@@ -1,6 +1,7 @@
 """Kaggle's layout: joined by image_id, read in blocks of columns, and what is said when files do not fit together."""
 
 import shutil
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -84,6 +85,24 @@ def test_several_row_groups_are_read_as_one(raw):
     after = dict(read_images(part))
     assert list(before) == list(after) == read_ids(part)
     assert all(np.array_equal(before[image_id], after[image_id]) for image_id in before)
+
+
+def test_one_row_group_is_in_memory_at_a_time_and_once(raw):
+    rows = 20_000
+    for part in range(2):
+        pixels = pa.array(np.zeros(rows, np.uint8))
+        columns = {"image_id": [f"{part}_{row}" for row in range(rows)]} | {str(n): pixels for n in range(14 * 24)}
+        pq.write_table(pa.table(columns), raw / f"train_image_data_{part}.parquet")
+    tracemalloc.start()
+    kept = None
+    for part in range(2):
+        for _, image in read_images(raw / f"train_image_data_{part}.parquet"):
+            kept = image
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert kept is not None
+    ids = 100 * rows  # a Python string each
+    assert peak < 1.25 * rows * 14 * 24 + ids
 
 
 def test_ink_is_bright_on_black(kaggle_folder):

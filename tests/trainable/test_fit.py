@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -246,3 +247,22 @@ def test_a_warm_start_begins_better_than_nothing():
     first = train("first")
     again = train("again", "MODEL.WARM_START_PATH", "first/best.pt", "DATASET.RESIZE_SHAPE", "[10, 10]")
     assert again[0]["val_loss"] < first[0]["val_loss"]
+
+
+def test_checkpoints_of_another_version_are_not_begun_anew_over():
+    train("run", stop_after=2)
+    state = load_checkpoint("run/latest.pt")
+    torch.save({**state, "format": 1, "sha256": ""}, "run/latest.pt")
+    before = Path("run/latest.pt").read_bytes()
+    with pytest.raises(
+        ConfigError, match=r"latest.pt: has format 1, this version reads format 2; use the version that"
+    ):
+        train("run", resume=True)
+    assert Path("run/latest.pt").read_bytes() == before
+
+
+@pytest.mark.skipif(not any(map(shutil.which, ("g++", "clang++"))), reason="torch.compile needs a C++ compiler")
+def test_a_compiled_model_trains_to_about_the_same_numbers():
+    plain, compiled = train("plain"), train("compiled", "MODEL.SOLVER.COMPILE", "true")
+    assert compiled[-1]["train_loss"] == pytest.approx(plain[-1]["train_loss"], rel=0.05)
+    assert set(load_checkpoint("compiled/latest.pt")["model"]) == set(load_checkpoint("plain/latest.pt")["model"])

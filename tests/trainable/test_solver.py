@@ -17,6 +17,7 @@ from trainable.solver.schedule import build_schedule
 
 LOGITS = torch.tensor([[2.0, 0.0], [0.0, 0.0]])
 LABELS = torch.tensor([[0], [1]])
+LOSS_NAMES = ("softmax_cross_entropy", "label_smoothing_cross_entropy", "weighted_focal_loss")
 F_CROSS_ENTROPY = partial(torch.nn.functional.cross_entropy, reduction="none")
 P = math.exp(2) / (math.exp(2) + 1)  # probability of the first image's label; the second's is 1/2
 
@@ -231,3 +232,14 @@ def test_an_unknown_optimizer_is_answered_with_the_nearest():
     cfg = load_cfg(None, ["MODEL.SOLVER.OPTIMIZER.NAME", "typo_adamw"])
     with pytest.raises(ConfigError, match=r"unknown optimizer 'typo_adamw'\. Did you mean '\w*adamw'\? Known: adam, "):
         build_optimizer(cfg.MODEL.SOLVER.OPTIMIZER, torch.nn.Linear(1, 1).parameters())
+
+
+@pytest.mark.parametrize("name", LOSS_NAMES)
+def test_every_loss_weighs_mixed_labels(name):
+    """Of images that are mixed half and half, each half counts alike, whichever image is called the partner."""
+    labels = LABELS.repeat(1, 2)
+    loss = build_loss(load_cfg(None, ["MODEL.SOLVER.LOSS.NAME", name]).MODEL.SOLVER.LOSS)
+    own, others = (loss([LOGITS, LOGITS], one).item() for one in (labels, labels.flip(0)))
+    mixed = loss([LOGITS, LOGITS], labels, partners=torch.tensor([1, 0]), own_weight=0.3).item()
+    assert own != others
+    assert mixed == pytest.approx(0.3 * own + 0.7 * others)
