@@ -49,6 +49,11 @@ def _of_dataset(cfg: CfgNode, where: Where) -> list[str]:
                 f"{where(f'DATASET.{name}')}DATASET.{name} has 3 values, but with DATASET.TO_RGB false images have one "
                 "channel; give one value"
             )
+    if dataset.FOLDS is None and dataset.VALIDATION_FOLD > 0:
+        problems.append(
+            f"{where('DATASET.VALIDATION_FOLD')}DATASET.VALIDATION_FOLD is {dataset.VALIDATION_FOLD}, but there are no "
+            "folds: DATASET.FOLDS is null; give both or none"
+        )
     if dataset.FOLDS is not None and dataset.VALIDATION_FOLD >= dataset.FOLDS:
         problems.append(
             f"{where('DATASET.VALIDATION_FOLD', 'DATASET.FOLDS')}DATASET.VALIDATION_FOLD is {dataset.VALIDATION_FOLD}, "

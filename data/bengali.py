@@ -166,15 +166,15 @@ def _read_labels(path: Path) -> tuple[list[str], np.ndarray]:
     import pandas as pd
 
     try:
-        table = pd.read_csv(path, dtype={"image_id": str})
+        table = pd.read_csv(path, dtype={"image_id": str}, keep_default_na=False, na_values=[""])
     except (ValueError, OSError) as error:  # pandas' own errors are ValueErrors
         raise ConfigError(f"{path}: cannot be read as a table: {error}") from None
     missing = [name for name in ("image_id", *CLASS_COUNTS) if name not in table]
     if missing:
         raise ConfigError(f"{path}: has no column {', '.join(missing)}; found {', '.join(table.columns)}")
-    problems = []
-    if table["image_id"].duplicated().any():
-        twice = table["image_id"][table["image_id"].duplicated()].tolist()
+    problems = [f"{path}, line {row + 2}: image_id is empty" for row in np.flatnonzero(table["image_id"].isna())[:5]]
+    if table["image_id"].dropna().duplicated().any():
+        twice = table["image_id"][table["image_id"].duplicated()].dropna().tolist()
         problems.append(f"{path}: {_some(twice)} more than once; each image_id may occur once")
     for task, count in CLASS_COUNTS.items():
         numbers = pd.to_numeric(table[task], errors="coerce")

@@ -1,5 +1,7 @@
 """What a data set is to the rest of the project, and the registry of data sets."""
 
+import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -32,6 +34,13 @@ class ImageData:
     val_indices: np.ndarray
     task_weights: tuple[float, ...] = field(default=())
     is_prepared: bool = False
+
+    def digest(self) -> str:
+        """Returns a checksum of labels, classes and split: what a training must find again when it goes on."""
+        digest = hashlib.sha256(json.dumps(self.classes).encode())
+        for array in (self.labels, self.train_indices, self.val_indices):
+            digest.update(np.ascontiguousarray(array, np.int64).tobytes())
+        return digest.hexdigest()
 
     @property
     def class_counts(self) -> tuple[int, ...]:

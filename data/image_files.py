@@ -31,7 +31,10 @@ def read_image(source: str | os.PathLike[str] | bytes, name: str) -> np.ndarray:
         content = source if isinstance(source, bytes) else Path(source).read_bytes()
     except OSError as error:
         raise UnreadableImageError(f"{name}: cannot be read: {error.strerror}") from None
-    image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR) if content else None
+    try:
+        image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR) if content else None
+    except cv2.error:  # as for a picture larger than OpenCV allows
+        image = None
     if image is None:
         raise UnreadableImageError(f"{name}: cannot be read as an image; remove or replace it")
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)

@@ -1,5 +1,7 @@
 """Anybody's images and labels: a CSV or parquet table with a row an image."""
 
+import hashlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -36,8 +38,12 @@ class TableRaw:
         if not self._table.LABEL_COLUMNS:
             raise ConfigError("DATASET.TABLE.LABEL_COLUMNS: is empty; name the columns of labels, one a task")
         self.files = [Path(self._table.PATH)] if self._table.PATH else []
+        repeated = [name for name in self._table.LABEL_COLUMNS if list(self._table.LABEL_COLUMNS).count(name) > 1]
+        if repeated:
+            raise ConfigError(f"DATASET.TABLE.LABEL_COLUMNS: {repeated[0]} is there more than once; name it once")
         self.options: dict[str, Any] = {
-            f"DATASET.TABLE.{name}": self._table[name] for name in ("IMAGE_COLUMN", "LABEL_COLUMNS", "ON_UNREADABLE")
+            "DATASET.PATH_DATA_RAW": dataset_cfg.PATH_DATA_RAW,
+            **{f"DATASET.TABLE.{name}": self._table[name] for name in self._table},
         }
 
     def check(self) -> None:
@@ -91,7 +97,9 @@ def read_table(path: Path) -> Any:
     if not path.is_file():
         raise ConfigError(f"{path}: no such file")
     try:
-        table = pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
+        # only what is empty is missing: None and NA are names of classes too
+        is_csv = path.suffix == ".csv"
+        table = pd.read_csv(path, keep_default_na=False, na_values=[""]) if is_csv else pd.read_parquet(path)
     except (ValueError, OSError, pa.ArrowException) as error:
         raise ConfigError(f"{path}: cannot be read as a table: {error}") from None
     if table.empty:
@@ -99,7 +107,9 @@ def read_table(path: Path) -> Any:
     return table
 
 
-def table_images(table: Any, path: Path, column: str, root: Path) -> tuple[ImageFiles, list[str]]:
+def table_images(
+    table: Any, path: Path, column: str, root: Path, may_repeat: bool = False
+) -> tuple[ImageFiles, list[str]]:
     """Returns the images of a table, and a different name for each.
 
     Args:
@@ -107,25 +117,30 @@ def table_images(table: Any, path: Path, column: str, root: Path) -> tuple[Image
         path: of the table, for messages.
         column: of image files, or of encoded images as bytes.
         root: where relative paths start.
+        may_repeat: whether an image may be there twice, which in training could be trained and validated on.
 
     Raises:
-        ConfigError: the column is missing, has empty rows, or names an image twice.
+        ConfigError: the column is missing, has empty rows, or holds an image twice.
     """
     _check_column(table, path, column, "DATASET.TABLE.IMAGE_COLUMN")
     values = table[column].tolist()
     rows = [f"{path}, row {number + 1}" for number in range(len(values))]
     if all(isinstance(value, bytes) for value in values):
-        return ImageFiles(values, rows), [str(number) for number in range(len(values))]
-    names = [str(value) for value in values]
-    if len(set(names)) < len(names):
+        names = [str(number) for number in range(len(values))]
+        images, identities = ImageFiles(values, rows), [hashlib.sha256(value).hexdigest() for value in values]
+    else:
+        names = [str(value) for value in values]
+        files = [root / name for name in names]
+        identities = [os.path.normpath(file) for file in files]
+        images = ImageFiles(files, [f"{row}: {file}" for row, file in zip(rows, files, strict=True)])
+    if not may_repeat and len(set(identities)) < len(identities):
         first: dict[str, int] = {}
-        number, name = next((n, v) for n, v in enumerate(names) if first.setdefault(v, n) != n)
+        number, same = next((n, i) for n, i in enumerate(identities) if first.setdefault(i, n) != n)
         raise ConfigError(
-            f"{path}: rows {first[name] + 1} and {number + 1} name the same image, {name}; it could be trained and "
-            "validated on: keep one of them"
+            f"{path}: rows {first[same] + 1} and {number + 1} hold the same image, {names[number]}; it could be "
+            "trained and validated on: keep one of them"
         )
-    files = [root / name for name in names]
-    return ImageFiles(files, [f"{row}: {file}" for row, file in zip(rows, files, strict=True)]), names
+    return images, names
 
 
 def _check_column(table: Any, path: Path, column: str, key: str) -> None:

@@ -4,6 +4,7 @@ What an image looks like depends on (SEED, epoch, index) alone: the number of wo
 the process change nothing.
 """
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -141,6 +142,18 @@ class _Images(Dataset[Batch]):
         self._changes = changes
         self._seed = seed
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Worker processes that are not forked open a memory map anew, instead of getting a copy of all images."""
+        if isinstance(self._images, np.memmap):
+            return {**self.__dict__, "_images": None, "_map": str(self._images.filename)}
+        return self.__dict__
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        path = state.pop("_map", None)
+        self.__dict__.update(state)
+        if path is not None:
+            self._images = np.load(path, mmap_mode="r")
+
     def __getitems__(self, items: Sequence[_Item]) -> Batch:
         """Returns a whole batch at once; DataLoader prefers this to __getitem__."""
         indices = [index for _, index in items]
@@ -163,7 +176,7 @@ def _batches(loader: DataLoader) -> Iterator[Batch]:
     try:
         yield from loader
     except ConfigError as error:  # torch wraps those of a worker process in the worker's traceback
-        raise ConfigError(str(error).strip().splitlines()[-1].split("ConfigError: ")[-1]) from None
+        raise ConfigError(re.sub(r"^[\w.]*Error: ", "", str(error).strip().splitlines()[-1])) from None
 
 
 def _as_is(batch: Any) -> Any:

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from configs.errors import exit_status
 from configs.files import shown_path
-from configs.loader import load_cfg
+from configs.loader import export_secrets, load_cfg
 from configs.registry import import_user_modules
 from data.build import processed_data
 
@@ -40,6 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def make_dataset(args: argparse.Namespace) -> int:
     """Makes the processed data of a config, unless it is there and up to date."""
     cfg = load_cfg(args.cfg, args.pairs)
+    export_secrets(cfg)
     import_user_modules(cfg.USER_MODULES)
     processed = processed_data(cfg.DATASET)
     where = shown_path(processed.path)

@@ -35,7 +35,7 @@ class RawData(Protocol):
 
     Attributes:
         files: what the processed data is made from; it is stale when their sizes or dates change.
-        options: settings, by key, that decide about images or labels beside the preparation.
+        options: settings, by key, that decide about images or labels beside the preparation; a change makes stale.
         is_grey: whether all images have one channel.
         task_weights: of the tasks in the score; equal if empty.
     """
@@ -109,8 +109,9 @@ class ProcessedData:
             if before != json.loads(json.dumps(value)):
                 return f"it was made with {key} {before}, which is {value} now"
         now = self._fingerprint()
-        if not now:
-            return ""  # the raw files are gone, which is fine: what was made from them is here
+        if not now:  # the raw files are gone, which is fine: what was made from them is here
+            before, here = made_from["raw"], self._cfg.PATH_DATA_RAW
+            return "" if before == here else f"it was made from {before}, and in {here} there are no raw files"
         for file in sorted(now.keys() | made_from["files"].keys()):
             if file not in now or file not in made_from["files"]:
                 return f"the raw file {file} is {'gone' if file not in now else 'new'}"
@@ -160,16 +161,24 @@ class ProcessedData:
             ConfigError: the raw data cannot be used, the disk is full, or another process is making the same.
         """
         raw_images = self._raw.read()
+        split(raw_images.labels, raw_images.classes, self._cfg)  # labels that are of no use are told before the work
         fingerprint = self._fingerprint()  # of what is read now
         shape = (len(raw_images.ids), *self._cfg.RESIZE_SHAPE, self.channels)
         with self._workshop(int(np.prod(shape))) as folder:
             prepared = _prepared(raw_images, Preparation.of(self._cfg), on_image)
             left_out = _write_images(folder / "images.npy", shape, prepared)
+            if len(left_out) == len(raw_images.ids):
+                raise ConfigError(
+                    f"DATASET.PATH_DATA_RAW: none of the {len(left_out)} images can be read, {raw_images.ids[0]} "
+                    f"first; look at {self._cfg.PATH_DATA_RAW}"
+                )
             np.save(folder / "labels.npy", raw_images.labels)
             self._write_index(folder / "index.parquet", raw_images, left_out)
             made_from = {
                 "format": FORMAT,
+                "raw": self._cfg.PATH_DATA_RAW,
                 "options": self._raw.options,
+                "fold": {key: self._cfg[key] for key in ("FOLDS", "VALIDATION_FRACTION", "SPLIT_SEED")},
                 "files": fingerprint,
                 "classes": raw_images.classes,
                 "left_out": left_out,
@@ -257,6 +266,11 @@ def _write_images(path: Path, shape: tuple[int, ...], images: Iterable[tuple[int
             if image is None:
                 left_out.append(position)
                 continue
+            if image.shape != shape[1:]:
+                raise ConfigError(
+                    f"image {position} has the shape {image.shape} after preparation, expected {shape[1:]}: raw data "
+                    "with is_grey = False must give images of shape (height, width, 3)"
+                )
             file.seek(start + position * size)
             file.write(image.tobytes())
         file.flush()

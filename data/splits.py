@@ -33,8 +33,12 @@ def split(labels: np.ndarray, classes: Classes, dataset_cfg: CfgNode) -> tuple[n
             raise ConfigError(f"DATASET: {task}: there is {found}; learning to tell classes apart takes two or more")
     parts = fold_numbers(labels, dataset_cfg)
     validation = 1 if dataset_cfg.FOLDS is None else dataset_cfg.VALIDATION_FOLD
-    train, val = np.flatnonzero(parts != validation), np.flatnonzero(parts == validation)
-    train = train[_in_focus(labels[train], classes, dataset_cfg.FOCUS_CLASS)]
+    is_validated = (parts == validation) & ~_is_alone(labels)
+    train, val = np.flatnonzero(~is_validated), np.flatnonzero(is_validated)
+    focused = train[_in_focus(labels[train], classes, dataset_cfg.FOCUS_CLASS)]
+    if len(train) and not len(focused):
+        raise ConfigError(f"DATASET.FOCUS_CLASS: no training image is of {', '.join(dataset_cfg.FOCUS_CLASS)}")
+    train = focused
     name = "FOLDS" if dataset_cfg.FOLDS else "VALIDATION_FRACTION"
     for use, indices in (("train", train), ("validate", val)):
         if not len(indices):
@@ -44,6 +48,12 @@ def split(labels: np.ndarray, classes: Classes, dataset_cfg: CfgNode) -> tuple[n
             )
     _note_missing(labels[val], labels, classes)
     return train, val
+
+
+def _is_alone(labels: np.ndarray) -> np.ndarray:
+    """Returns which images are the only ones of a class, as a mask: without them it could not be learnt."""
+    alone = [np.bincount(column)[column] == 1 for column in labels.T]
+    return np.any(alone, axis=0)
 
 
 def fold_numbers(labels: np.ndarray, dataset_cfg: CfgNode) -> np.ndarray:
@@ -139,7 +149,7 @@ def _in_focus(labels: np.ndarray, classes: Classes, focus: Sequence[str]) -> np.
         return np.ones(len(labels), dtype=bool)
     mask = np.zeros(len(labels), dtype=bool)
     for text in focus:
-        task_name, found, name = text.rpartition(":")
+        task_name, found, name = text.rpartition(":") if len(classes) > 1 else ("", "", text)
         if not found and len(classes) > 1:
             raise ConfigError(
                 f"DATASET.FOCUS_CLASS: {text!r}: which task's? Write task:class, as in {next(iter(classes))}:{text}; "

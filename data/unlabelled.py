@@ -48,16 +48,22 @@ class UnlabelledImages:
         self._parts: list[Path] = []
         self._files = ImageFiles([])
         self._skips = dataset_cfg.TABLE.ON_UNREADABLE == "skip"
+        self._inverts = dataset_cfg.NAME == "bengali"  # as its own reader does: the model knows bright ink on black
         self.submission: Submission | None = None
         self.left_out: list[str] = []
         if path.is_file():
             # images lie where the table lies, wherever those of the training were
             self._files, self.names = table_images(
-                read_table(path), path, dataset_cfg.TABLE.IMAGE_COLUMN, path.absolute().parent
+                read_table(path), path, dataset_cfg.TABLE.IMAGE_COLUMN, path.absolute().parent, may_repeat=True
             )
         elif not path.is_dir():
             raise ConfigError(f"--data: there is no {path}; give a folder or a .csv or .parquet table")
         elif (path / "test.csv").is_file() or part_files(path, "test"):
+            if dataset_cfg.NAME != "bengali":
+                raise ConfigError(
+                    f"--data: {path} holds Kaggle's graphemes, but the model was trained on {dataset_cfg.NAME}; give a "
+                    "folder of images or a table"
+                )
             self._parts = part_files(path, "test")
             self.names = [name for part in self._parts for name in read_ids(part)]
             self.submission = _read_submission(path, set(self.names))
@@ -83,7 +89,8 @@ class UnlabelledImages:
             yield from read_images(part)
         for position, name in enumerate(self.names if not self._parts else ()):
             try:
-                yield name, self._files[position]
+                image = self._files[position]
+                yield name, 255 - image if self._inverts else image
             except UnreadableImageError:
                 if not self._skips:
                     raise
@@ -100,11 +107,15 @@ def _read_submission(folder: Path, names: set[str]) -> Submission:
     if missing:
         raise ConfigError(f"{test}: has no column {', '.join(missing)}; found {', '.join(wanted.columns)}")
     rows = {row.row_id: (str(row.image_id), row.component) for row in wanted.itertuples()}
-    row_ids = read_table(sample)["row_id"].tolist()
+    listed = read_table(sample)
+    if "row_id" not in listed:
+        raise ConfigError(f"{sample}: has no column row_id; found {', '.join(listed.columns)}")
+    row_ids = listed["row_id"].tolist()
+    known = set(row_ids)
     problems = []
     for ids, what in (
         ([i for i in row_ids if i not in rows], f"of {sample.name} are not in {test.name}"),
-        ([i for i in rows if i not in set(row_ids)], f"of {test.name} are not in {sample.name}"),
+        ([i for i in rows if i not in known], f"of {test.name} are not in {sample.name}"),
         ([i for i, (image, _) in rows.items() if image not in names], "have no image in test_image_data_*.parquet"),
     ):
         if ids:

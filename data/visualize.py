@@ -15,7 +15,7 @@ from yacs.config import CfgNode
 
 from configs.errors import ConfigError, exit_status
 from configs.files import shown_path
-from configs.loader import load_cfg
+from configs.loader import export_secrets, load_cfg
 from configs.registry import import_user_modules
 from data.augmentation import Augmentation
 from data.build import build_dataset
@@ -55,6 +55,7 @@ def visualize(args: argparse.Namespace) -> int:
     if args.samples < 1:
         raise ConfigError(f"--samples: found {args.samples}, allowed is at least 1")
     cfg = load_cfg(args.cfg, args.pairs)
+    export_secrets(cfg)
     try:
         import matplotlib.figure  # noqa: F401
     except ImportError:

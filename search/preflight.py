@@ -10,9 +10,12 @@ from search.distributions import Choice
 from search.plan import SearchPlan
 from trainable.rehearsal import rehearse
 
+# They decide which processed data is needed, and what the model has to take.
+FORM_OF_IMAGES = (*("DATASET.RESIZE_SHAPE", "DATASET.CROP_TO_CONTENT", "DATASET.PAD_TO_SQUARE", "DATASET.TO_RGB"),)
+
 
 def check_parts(plan: SearchPlan) -> None:
-    """Builds and tries each part that the plan names, and each data set, once.
+    """Builds and tries each part and each form of images that the plan names, once.
 
     Raises:
         ConfigError: with every mistake: unknown parts, missing data, derived values that contradict, a user's part that
@@ -38,10 +41,11 @@ def check_parts(plan: SearchPlan) -> None:
 
 
 def _samples_naming_each_part(plan: SearchPlan) -> Iterator[dict[str, Any]]:
-    """A sample of all first values, then one more for each further name of a part."""
+    """A sample of all first values, then one more for each further name of a part or form of images."""
     first = {key: parameter.distribution.probes()[0] for key, parameter in plan.parameters.items()}
     yield first
     for key, parameter in plan.parameters.items():
-        if isinstance(KEYS[key].rule, Part) and isinstance(parameter.distribution, Choice):
+        decides = isinstance(KEYS[key].rule, Part) or key in FORM_OF_IMAGES
+        if decides and isinstance(parameter.distribution, Choice):
             for name in parameter.distribution.values[1:]:
                 yield first | {key: name}

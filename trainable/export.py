@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from configs.errors import ConfigError, exit_status
 from configs.files import shown_path, write_atomically
+from data.preparation import CONTENT_CONTRAST, MARGIN
 
 if TYPE_CHECKING:
     from trainable.predictor import TrainedModel
@@ -101,7 +102,7 @@ def _exported(trained: "TrainedModel") -> bytes:
     others = torch.rand(5, *images.shape[1:])
     with torch.no_grad():
         for ours, theirs in zip(wrapped(others), again(others), strict=True):
-            if not torch.allclose(ours, theirs, atol=TOLERANCE, rtol=0):
+            if not torch.allclose(ours, theirs, atol=TOLERANCE, rtol=TOLERANCE):
                 raise ConfigError(
                     "--checkpoint: the exported model gives other logits than the model; nothing is written"
                 )
@@ -117,6 +118,12 @@ def _description(trained: "TrainedModel") -> dict[str, Any]:
         "channels": 3 if dataset.TO_RGB else 1,
         "crop_to_content": dataset.CROP_TO_CONTENT,
         "pad_to_square": dataset.PAD_TO_SQUARE,
+        "crop": {
+            "margin_share_of_side": MARGIN,
+            "grey_levels_from_background": CONTENT_CONTRAST,
+            "background": "median of the outermost pixels",
+        },
+        "resize": "OpenCV, INTER_AREA where the area shrinks, else INTER_LINEAR",
         "pixels": "divided by 255, less mean, divided by std",
         "mean": list(dataset.NORMALIZE_MEAN),
         "std": list(dataset.NORMALIZE_STD),

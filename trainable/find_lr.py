@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from configs.errors import ConfigError, exit_status
 from configs.files import shown_path, write_atomically
-from configs.loader import load_cfg
+from configs.loader import export_secrets, load_cfg
 from data.build import build_dataset, check_data
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ def find_lr(args: argparse.Namespace) -> int:
     if args.steps < 20:
         raise ConfigError(f"--steps: found {args.steps}, allowed is at least 20")
     cfg = load_cfg(args.cfg, args.pairs)
+    export_secrets(cfg)
     check_data(cfg)
     print("importing torch ...", flush=True)
     from configs.loader import with_values
@@ -118,7 +119,7 @@ def suggested_rate(rates: Sequence[float], losses: Sequence[float]) -> float:
     Raises:
         ConfigError: the loss never falls.
     """
-    lowest = losses.index(min(losses))
+    lowest = losses.index(min(losses)) if losses else 0
     if lowest == 0:
         raise ConfigError("the loss falls at none of the rates; look at the data and at MODEL.SOLVER.OPTIMIZER")
     return rates[lowest] / 10

@@ -106,20 +106,20 @@ def _keep(training: Training, row: Metrics, folder: RunFolder) -> None:
             f"epoch {row['epoch']}: {', '.join(f'{name} is {row[name]}' for name in unusable)}; "
             "a lower MODEL.SOLVER.OPTIMIZER.BASE_LR usually helps"
         )
+    assert training.evaluation is not None  # an epoch has been trained
+    write_class_table(folder.class_table(row["epoch"]), training.evaluation.class_table())  # the checkpoint lacks it
     save_checkpoint(folder.latest, training.state_dict())
     _keep_best(training, folder)
     folder.keep_backup(row["epoch"], training.cfg.MODEL_BACKUPS)
-    assert training.evaluation is not None  # an epoch has been trained
-    write_class_table(folder.class_table(row["epoch"]), training.evaluation.class_table())
     folder.write_task_metrics(training.task_metrics)
     folder.append_metrics(row)
 
 
 def _draw_confusion(training: Training, folder: RunFolder) -> None:
-    if training.evaluation is None:  # nothing was left to train
+    if training.evaluation is None and folder.confusion.exists():  # nothing was left to train
         return
     try:
-        draw_confusion(folder.confusion, training.evaluation, training.data.classes)
+        draw_confusion(folder.confusion, training.evaluation or training.evaluate(), training.data.classes)
     except ImportError:
         logger.info("no picture of confused classes: matplotlib is not installed (pip install 'yacstune[plots]')")
 

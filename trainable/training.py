@@ -71,7 +71,7 @@ class Training:
         start = time.perf_counter()
         self.epoch += 1
         train = self.train_epoch(on_step).summary()
-        self.evaluation = self._evaluate()
+        self.evaluation = self.evaluate()
         val = self.evaluation.summary()
         self.schedule.after_epoch(val["loss"])
         row: Metrics = {"epoch": self.epoch, "lr": self.update.rate}
@@ -83,7 +83,7 @@ class Training:
         return row
 
     def try_step(self) -> None:
-        """Runs one small augmented batch forth and back; the weights stay as they are."""
+        """Trains on one small augmented batch, to see whether everything works; the training is of no use then."""
         self.start_epoch()
         images, labels = self.loader.sample(size=min(2, self.cfg.DATASET.BATCH_SIZE))
         inputs, partners, own_weight = self.mixing(self.to_input(images), 1, 0)
@@ -91,6 +91,7 @@ class Training:
             logits = self.model(inputs)
         _check_outputs(logits, (len(images), self.data.class_counts), self.cfg.MODEL.HEAD.NAME)
         self.loss(logits, labels.to(self.device), partners, own_weight).backward()
+        self.optimizer.step()
 
     def train_epoch(self, on_step: OnStep) -> ClassificationMetrics:
         """Trains on every batch of the epoch and returns how the model did on them, as they were trained."""
@@ -129,7 +130,8 @@ class Training:
         return _predictions(logits, len(labels)), labels, loss.detach()
 
     @torch.no_grad()
-    def _evaluate(self) -> ClassificationMetrics:
+    def evaluate(self) -> ClassificationMetrics:
+        """Returns how the model, or its average, does on the validation images."""
         model = self.update.averaged or self.model
         model.eval()
         self.loss.eval()
@@ -163,12 +165,23 @@ class Training:
             "model": self.model.state_dict(),
             **self.update.state_dict(),
             "rng": rng_state(),
+            "data": self.data.digest(),
             "config": dump_cfg(self.cfg, self.resolved_cfg),
             "classes": {task: list(names) for task, names in self.data.classes.items()},
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Goes on from what `state_dict` returned."""
+        """Goes on from what `state_dict` returned.
+
+        Raises:
+            ConfigError: the images, their labels or their split are not those that were trained on before.
+        """
+        if state["data"] != self.data.digest():
+            raise ConfigError(
+                f"DATASET: the images of {self.cfg.DATASET.NAME}, their labels or their split are not those that this "
+                "training began with: going on could validate on what was trained on; train in another folder, with "
+                "MODEL.WARM_START_PATH to start from these weights"
+            )
         self.model.load_state_dict(state["model"])
         self.update.load_state_dict(state)
         self.epoch = state["epoch"]

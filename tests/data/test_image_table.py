@@ -1,6 +1,7 @@
 """Tables of images: files or bytes, any number of tasks, and what is said about bad rows."""
 
 import os
+import pickle
 import resource
 import subprocess
 import sys
@@ -11,11 +12,13 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from configs.errors import ConfigError
 from configs.loader import load_cfg
 from data import make_dataset
 from data.build import build_dataset, processed_data
+from data.loader import Loader
 
 
 @pytest.fixture
@@ -101,7 +104,7 @@ def test_an_unreadable_image_stops_with_its_row_or_is_left_out(table, capsys):
 
 BAD_TABLES = {
     "row 3: animal is empty, as in 1 rows in all": lambda t: t.assign(animal=t["animal"].where(t.index != 2)),
-    "rows 1 and 5 name the same image, 0.png": lambda t: t.assign(file=t["file"].replace("4.png", "0.png")),
+    "rows 1 and 5 hold the same image, ./0.png": lambda t: t.assign(file=t["file"].replace("4.png", "./0.png")),
     "has no column 'file'": lambda t: t.rename(columns={"file": "path"}),
     "has no column 'animal'. Did you mean 'animals'?": lambda t: t.rename(columns={"animal": "animals"}),
     "count holds numbers with fractions": lambda t: t.assign(count=t["count"] + 0.5),
@@ -162,3 +165,49 @@ def test_damaged_processed_data(table):
     images.write_bytes(images.read_bytes()[:-500])
     with pytest.raises(ConfigError, match=r"done/image_table-8x12 is damaged .* --force"):
         build_dataset(load_cfg(None, pairs).DATASET)
+
+
+def test_the_same_bytes_twice_are_refused(table, capsys):
+    content = [Path("pictures", name).read_bytes() for name in table["file"]]
+    table["file"] = [*content[:-1], content[3]]
+    assert make_dataset.main(pairs_for(table, name="table.parquet")) == 2
+    assert "rows 4 and 20 hold the same image" in capsys.readouterr().err
+
+
+def test_another_folder_of_images_makes_it_stale(table):
+    pairs = pairs_for(table)
+    make(pairs)
+    Path("pictures").rename("moved")
+    with pytest.raises(ConfigError, match=r"was made with DATASET.PATH_DATA_RAW .*pictures, which is .*elsewhere now"):
+        build_dataset(load_cfg(None, [*pairs[:8], "DATASET.PATH_DATA_RAW", "elsewhere", *pairs[10:]]).DATASET)
+
+
+def test_none_and_na_are_names_of_classes(table):
+    table["animal"] = ["None", "NA"] * 10
+    assert make(pairs_for(table)).classes["animal"] == ("NA", "None")
+
+
+def test_images_of_which_none_can_be_read(table, capsys):
+    pairs = pairs_for(table, "DATASET.TABLE.ON_UNREADABLE", "skip", "DATASET.PATH_DATA_RAW", "nowhere")
+    assert make_dataset.main(pairs) == 2
+    assert "none of the 20 images can be read, 0.png first; look at" in capsys.readouterr().err
+    assert [name for name in os.listdir("done") if not name.endswith(".lock")] == []
+
+
+def test_a_column_of_labels_named_twice(table, capsys):
+    assert make_dataset.main(pairs_for(table, "DATASET.TABLE.LABEL_COLUMNS", "[animal, animal]")) == 2
+    assert "LABEL_COLUMNS: animal is there more than once" in capsys.readouterr().err
+
+
+def test_worker_processes_open_the_map_instead_of_copying_it(table):
+    cfg = load_cfg(None, pairs_for(table, "DATASET.RESIZE_SHAPE", "[256, 256]")).DATASET
+    processed_data(cfg).make()
+    loader = Loader(build_dataset(cfg), cfg, seed=0)
+    pickled = pickle.dumps(loader._train_images)
+    assert len(pickled) < 20_000 < 256 * 256 * 3 * 20
+    items = [(1, 3), (1, 5)]
+    again = pickle.loads(pickled)
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip(loader._train_images.__getitems__(items), again.__getitems__(items), strict=True)
+    )

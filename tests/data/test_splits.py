@@ -115,3 +115,22 @@ def test_classes_too_rare_to_be_validated_on_are_told(caplog):
     with caplog.at_level("INFO"):
         split(labels, {"animal": CLASSES["animal"]}, dataset_cfg())
     assert "animal: 1 classes are too rare to be validated on: eel" in caplog.text
+
+
+@pytest.mark.parametrize("pairs", [("DATASET.VALIDATION_FRACTION", "0.6"), ("DATASET.FOLDS", "5")])
+def test_a_class_of_one_image_is_never_in_the_validation(pairs):
+    labels = np.array([0] * 50 + [1] * 50 + [2])[:, None]
+    for seed in range(8):
+        train, val = split(labels, {"animal": CLASSES["animal"]}, dataset_cfg(*pairs, "DATASET.SPLIT_SEED", str(seed)))
+        assert 100 in train and 100 not in val
+
+
+def test_a_class_whose_name_has_a_colon():
+    labels = np.array([0] * 10 + [1] * 10)[:, None]
+    train, _ = split(labels, {"ratio": ("1:1", "2:1")}, dataset_cfg("DATASET.FOCUS_CLASS", "['2:1']"))
+    assert (labels[train] == 1).all()
+
+
+def test_a_fold_without_folds():
+    with pytest.raises(ConfigError, match=r"VALIDATION_FOLD is 2, but there are no folds: DATASET.FOLDS is null"):
+        dataset_cfg("DATASET.VALIDATION_FOLD", "2")

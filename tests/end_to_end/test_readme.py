@@ -26,7 +26,7 @@ SHORTER = {
     "python -m trainable.train -o experiments/digits --cfg configs/experiments/digits.yaml": (
         "MODEL.SOLVER.TOTAL_EPOCHS 1"
     ),
-    "python -m data.make_synthetic --out data/raw/synthetic --images 4000": "--images 168 --test-images 4",
+    "python -m data.make_synthetic --out data/raw/synthetic --images 4000": "--images 400 --test-images 4",
     "python -m trainable.train -o experiments/graphemes --cfg configs/experiments/bengali_synthetic.yaml": (
         "MODEL.SOLVER.TOTAL_EPOCHS 1 MODEL.BACKBONE.NAME test_resnet TENSORBOARD false"
     ),

@@ -5,6 +5,8 @@ import csv
 import shutil
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -266,3 +268,24 @@ def test_a_compiled_model_trains_to_about_the_same_numbers():
     plain, compiled = train("plain"), train("compiled", "MODEL.SOLVER.COMPILE", "true")
     assert compiled[-1]["train_loss"] == pytest.approx(plain[-1]["train_loss"], rel=0.05)
     assert set(load_checkpoint("compiled/latest.pt")["model"]) == set(load_checkpoint("plain/latest.pt")["model"])
+
+
+def test_a_run_does_not_go_on_with_other_images():
+    rng = np.random.default_rng(0)
+    for name in ("cat", "dog"):
+        Path("birds", name).mkdir(parents=True)
+        for number in range(20):
+            cv2.imwrite(f"birds/{name}/{number}.png", rng.integers(0, 256, (12, 10, 3), dtype=np.uint8))
+    pairs = ("DATASET.NAME", "image_folder", "DATASET.PATH_DATA_RAW", "birds")
+    train("run", *pairs, stop_after=1)
+    Path("birds/cat/0.png").unlink()
+    with pytest.raises(ConfigError, match="are not those that this training began with: going on could validate"):
+        train("run", *pairs, resume=True)
+    assert load_checkpoint("run/latest.pt")["epoch"] == 1
+
+
+def test_a_picture_that_a_kill_left_out_is_drawn_when_the_run_is_resumed():
+    train("run")
+    Path("run/results/confusion.png").unlink()
+    train("run", resume=True)
+    assert Path("run/results/confusion.png").exists()

@@ -10,7 +10,9 @@ import pytest
 import torch
 
 from configs.loader import load_cfg
+from data.bengali import read_images
 from data.build import build_dataset, processed_data
+from data.unlabelled import UnlabelledImages
 from tests.conftest import TINY
 from trainable import export, predict
 from trainable.checkpoint import load_checkpoint, save_checkpoint
@@ -242,3 +244,17 @@ def test_mistakes_of_an_export(picture_run, capsys):
     ):
         assert export.main(arguments) == 2
         assert message in capsys.readouterr().err
+
+
+def test_pictures_of_graphemes_are_inverted_as_the_training_images_were(grapheme_run, kaggle_folder):
+    cfg = TrainedModel(grapheme_run / "best.pt").cfg.DATASET
+    name, inverted = next(read_images(kaggle_folder / "test_image_data_0.parquet"))
+    Path("scans").mkdir()
+    cv2.imwrite(f"scans/{name}.png", 255 - inverted)  # as it is in the parquet: dark ink on light paper
+    (_, image), *_ = UnlabelledImages(Path("scans"), cfg)
+    assert np.array_equal(image[:, :, 0], inverted)
+
+
+def test_kaggle_files_need_a_model_of_graphemes(picture_run, kaggle_folder, capsys):
+    assert run("--checkpoint", picture_run[1] / "best.pt", "--data", kaggle_folder, "-o", "out.csv") == 2
+    assert "holds Kaggle's graphemes, but the model was trained on image_table" in capsys.readouterr().err

@@ -243,3 +243,11 @@ def test_every_loss_weighs_mixed_labels(name):
     mixed = loss([LOGITS, LOGITS], labels, partners=torch.tensor([1, 0]), own_weight=0.3).item()
     assert own != others
     assert mixed == pytest.approx(0.3 * own + 0.7 * others)
+
+
+@pytest.mark.parametrize("gamma", ["0.5", "1", "2"])
+def test_focal_loss_has_finite_gradients_for_certain_predictions(gamma):
+    pairs = ["MODEL.SOLVER.LOSS.NAME", "weighted_focal_loss", "MODEL.SOLVER.LOSS.FOCAL_LOSS.GAMMA", gamma]
+    logits = torch.tensor([[40.0, 0.0, 0.0], [0.0, 1.0, 0.0]], requires_grad=True)
+    build_loss(load_cfg(None, pairs).MODEL.SOLVER.LOSS)([logits], torch.tensor([[0], [1]])).backward()
+    assert logits.grad is not None and logits.grad.isfinite().all()

@@ -36,7 +36,9 @@ def build_weighted_focal_loss(loss_cfg: CfgNode) -> ImageLoss:
 
     def focal_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         log_p = F.log_softmax(logits, dim=1).gather(1, labels[:, None]).squeeze(1)
-        return -((1 - log_p.exp()) ** gamma) * log_p
+        doubt = -torch.expm1(log_p)  # 1 - p
+        # the slope of its power is infinite at 0 for gamma below 1
+        return -(doubt.clamp_min(1e-8) ** gamma) * log_p
 
     return focal_loss
 

@@ -99,7 +99,7 @@ def build_cosine(scheduler_cfg: CfgNode, optimizer: Optimizer, epochs: int, step
     def factor(update: int) -> float:
         if update < warmup:
             return (update + 1) / (warmup + 1)
-        progress = min((update - warmup) / (total - warmup), 1.0)
+        progress = min((update - warmup) / max(total - warmup, 1), 1.0)
         return lowest + (1 - lowest) * (1 + math.cos(math.pi * progress)) / 2
 
     return Schedule(lr_scheduler.LambdaLR(optimizer, factor), each="update")
