@@ -2,7 +2,7 @@
 
     python docs/plot_search.py experiments/head docs/head_search.png
 
-Needs matplotlib, which is no dependency of the project: pip install matplotlib
+Needs matplotlib: pip install 'yacstune[plots]'
 """
 
 import sys
