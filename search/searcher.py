@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import optuna
 from optuna.trial import TrialState
-from ray.tune.search import Searcher
+from ray.tune.search.optuna import OptunaSearch
 
 from search.history import DONE, FAILED, FINISHED, INTERRUPTED, RUNNING, STOPPED, History, TrialRecord
 from search.options import SearchOptions
@@ -30,7 +30,7 @@ def has_finished(result: dict[str, Any]) -> bool:
     return TOTAL_EPOCHS in result and result["epoch"] >= result[TOTAL_EPOCHS]
 
 
-class TruthfulOptunaSearch(Searcher):
+class TruthfulOptunaSearch(OptunaSearch):
     """Samples configs with Optuna.
 
     The study lives in memory and is made anew from the history when a search is resumed; nothing is pickled. Each
@@ -46,17 +46,19 @@ class TruthfulOptunaSearch(Searcher):
     """
 
     def __init__(self, parameters: dict[str, Parameter], options: SearchOptions, history: History, slots: int):
-        super().__init__(metric=options.metric, mode=options.mode)
         optuna.logging.set_verbosity(optuna.logging.ERROR)
+        distributions = {key: parameter.distribution.to_optuna() for key, parameter in parameters.items()}
+        super().__init__(
+            space=distributions,
+            metric=options.metric,
+            mode=options.mode,
+            sampler=build_sampler(options.sampler, options.seed),
+        )
+        self.study: optuna.Study = self._ot_study
         self._parameters = parameters
         self._options = options
         self._slots = slots
-        self._space = {key: parameter.distribution.to_optuna() for key, parameter in parameters.items()}
-        self.study = optuna.create_study(
-            direction="maximize" if options.mode == "max" else "minimize",
-            sampler=build_sampler(options.sampler, options.seed),
-            pruner=optuna.pruners.NopPruner(),
-        )
+        self._distributions = distributions
         self._open: dict[str, optuna.Trial] = {}  # by Ray's id
         self._values: dict[str, dict[int, float]] = {}  # of open trials, by epoch
         self._next_number = max(history.trials, default=-1) + 1
@@ -102,7 +104,7 @@ class TruthfulOptunaSearch(Searcher):
             self.study.tell(trial, state=TrialState.PRUNED)
 
     def _begin(self, trial_id: str) -> optuna.Trial:
-        self._open[trial_id] = self.study.ask(fixed_distributions=self._space)
+        self._open[trial_id] = self.study.ask(fixed_distributions=self._distributions)
         self._values[trial_id] = {}
         return self._open[trial_id]
 
@@ -124,7 +126,7 @@ class TruthfulOptunaSearch(Searcher):
                 state=states[record.state],
                 value=best[self._options.metric] if best and record.state == DONE else None,
                 params=self._encoded(record.params),
-                distributions=self._space,
+                distributions=self._distributions,
                 intermediate_values=values,
             )
         )
