@@ -1,0 +1,38 @@
+"""What is built and tried before a search starts."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from configs.errors import ConfigError
+from data import make_dataset
+from search.plan import make_plan
+from search.preflight import check_parts
+from search.space import read_space
+from tests.conftest import TINY
+
+
+def test_every_form_of_images_is_tried():
+    Path("pictures").mkdir()
+    rows = ["image,label"]
+    for number in range(12):
+        cv2.imwrite(f"pictures/{number}.png", np.full((20, 20, 3), 20 * number, np.uint8))
+        rows.append(f"{number}.png,{number % 2}")
+    Path("table.csv").write_text("\n".join(rows))
+    Path("base.yaml").write_text(
+        "DATASET: {NAME: image_table, TABLE.PATH: table.csv, PATH_DATA_RAW: pictures, PATH_DATA_PROCESSED: done}\n"
+        f"MODEL: {{BACKBONE: tiny}}\nUSER_MODULES: [{TINY}]\n"
+    )
+    Path("space.yaml").write_text(
+        "base: base.yaml\nsearch: {num_samples: 2}\nspace: {DATASET.RESIZE_SHAPE: {choice: [[16, 16], [24, 24]]}}\n"
+    )
+    assert make_dataset.main(["--cfg", "base.yaml", "DATASET.RESIZE_SHAPE", "[16, 16]"]) == 0
+    plan = make_plan(read_space("space.yaml"))
+    with pytest.raises(
+        ConfigError, match=r"there is no done/image_table-24x24; make it with: .* \(with DATASET.RESIZE"
+    ):
+        check_parts(plan)
+    assert make_dataset.main(["--cfg", "base.yaml", "DATASET.RESIZE_SHAPE", "[24, 24]"]) == 0
+    check_parts(plan)
