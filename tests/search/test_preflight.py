@@ -30,9 +30,7 @@ def test_every_form_of_images_is_tried():
     )
     assert make_dataset.main(["--cfg", "base.yaml", "DATASET.RESIZE_SHAPE", "[16, 16]"]) == 0
     plan = make_plan(read_space("space.yaml"))
-    with pytest.raises(
-        ConfigError, match=r"there is no done/image_table-24x24; make it with: .* \(with DATASET"
-    ):
+    with pytest.raises(ConfigError, match=r"there is no done/image_table-24x24; make it with: .* \(with DATASET"):
         check_parts(plan)
     assert make_dataset.main(["--cfg", "base.yaml", "DATASET.RESIZE_SHAPE", "[24, 24]"]) == 0
     check_parts(plan)
