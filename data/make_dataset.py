@@ -64,7 +64,7 @@ def make_dataset(args: argparse.Namespace) -> int:
         print(f"left out {len(left_out)} images that cannot be read: {shown}")
     height, width, channels = data.images.shape[1:]  # type: ignore[attr-defined]
     print(
-        f"{where}: {len(data.labels)} images of {height}x{width}x{channels}, "
+        f"{where}: {len(data.labels) - len(left_out)} images of {height}x{width}x{channels}, "
         f"{len(data.train_indices)} to train and {len(data.val_indices)} to validate on"
     )
     print("classes: " + ", ".join(f"{task} {len(names)}" for task, names in data.classes.items()))

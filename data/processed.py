@@ -134,7 +134,9 @@ class ProcessedData:
             )
         stale = self.staleness()
         if stale:
-            raise ConfigError(f"DATASET.PATH_DATA_PROCESSED: {where} is stale: {stale}; make it again with: {COMMAND}")
+            raise ConfigError(
+                f"DATASET.PATH_DATA_PROCESSED: {where} is stale: {stale}; make it again with: {COMMAND} and its --cfg"
+            )
         made_from = self._made_from()
         try:
             images = np.load(self.path / "images.npy", mmap_mode="r")
