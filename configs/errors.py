@@ -3,6 +3,7 @@
 import difflib
 import sys
 from collections.abc import Callable, Iterable
+from pathlib import Path
 
 
 class ConfigError(ValueError):
@@ -40,8 +41,18 @@ def exit_status(command: Callable[[], int]) -> int:
             print(f"error: {problem}", file=sys.stderr)
         return 2
     except OSError as error:  # no permission, disk full, a file where a folder should be
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {_explained(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
+
+
+def _explained(error: OSError) -> str:
+    if error.filename is None or not error.strerror:
+        return str(error)
+    if isinstance(error, (FileExistsError, NotADirectoryError)):
+        path = Path(error.filename)
+        in_the_way = next((place for place in (path, *path.parents) if place.is_file()), path)
+        return f"{in_the_way}: is a file, where a folder is needed; give another name"
+    return f"{error.filename}: {error.strerror[0].lower()}{error.strerror[1:]}"

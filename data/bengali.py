@@ -35,6 +35,7 @@ def build_bengali(dataset_cfg: CfgNode) -> ImageData:
 class BengaliRaw:
     """train.csv and train_image_data_*.parquet in DATASET.PATH_DATA_RAW."""
 
+    name = "bengali"
     is_grey = True
     task_weights: tuple[float, ...] = TASK_WEIGHTS
 

@@ -7,6 +7,7 @@ from configs.settings import settings_from_environment
 from data import bengali, digits, image_folder, image_table  # noqa: F401  registers them
 from data.image_data import DATASET_REGISTRY, ImageData
 from data.processed import RAW_DATA_REGISTRY, ProcessedData
+from data.task_fit import check_task_fit
 
 
 def build_dataset(dataset_cfg: CfgNode) -> ImageData:
@@ -34,17 +35,17 @@ def processed_data(dataset_cfg: CfgNode) -> ProcessedData:
 
 
 def check_data(cfg: CfgNode) -> None:
-    """Builds the data set if its name is one of ours, to notice missing data before torch is imported.
+    """Builds the data set if its name is one of ours, to notice what is missing or misfits before torch is imported.
 
     A data set of the user's is left to later: importing the user's modules may import torch.
 
     Raises:
-        ConfigError: data that is missing or cannot be used.
+        ConfigError: data that is missing or cannot be used, or weights that do not fit its tasks.
     """
     if cfg.USER_MODULES:
         return
     try:
-        build_dataset(cfg.DATASET)
+        check_task_fit(cfg, build_dataset(cfg.DATASET))
     except ConfigError as error:
         from_environment = [s for s in settings_from_environment([]) if s.key == "DATASET.PATH_DATA_RAW"]
         raise ConfigError(error.problems + [f"{s.key} is set by {s.source}" for s in from_environment]) from None

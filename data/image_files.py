@@ -10,6 +10,9 @@ import numpy as np
 
 from configs.errors import ConfigError
 
+# OpenCV says on its own what it cannot read; our messages name the row
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
 

@@ -37,6 +37,7 @@ class TableRaw:
         self._root = Path(dataset_cfg.PATH_DATA_RAW)
         if not self._table.LABEL_COLUMNS:
             raise ConfigError("DATASET.TABLE.LABEL_COLUMNS: is empty; name the columns of labels, one a task")
+        self.name = f"image_table-{Path(self._table.PATH).stem}"
         self.files = [Path(self._table.PATH)] if self._table.PATH else []
         repeated = [name for name in self._table.LABEL_COLUMNS if list(self._table.LABEL_COLUMNS).count(name) > 1]
         if repeated:
@@ -47,11 +48,19 @@ class TableRaw:
         }
 
     def check(self) -> None:
-        """Raises ConfigError if the raw data is missing."""
+        """Raises ConfigError if the table or a column is missing."""
         if not self._table.PATH:
             raise ConfigError("DATASET.TABLE.PATH: is empty; give the .csv or .parquet file with a row an image")
         if not Path(self._table.PATH).is_file():
             raise ConfigError(f"DATASET.TABLE.PATH: there is no file {self._table.PATH}")
+        self._read_table()
+
+    def _read_table(self) -> Any:
+        path = Path(self._table.PATH)
+        table = read_table(path)
+        for column in self._table.LABEL_COLUMNS:
+            _check_column(table, path, column, "DATASET.TABLE.LABEL_COLUMNS")
+        return table
 
     def read(self) -> RawImages:
         """Reads the table.
@@ -60,12 +69,10 @@ class TableRaw:
             ConfigError: columns or labels are missing, or an image is named twice.
         """
         self.check()
-        path = Path(self._table.PATH)
-        table = read_table(path)
+        path, table = Path(self._table.PATH), self._read_table()
         files, names = table_images(table, path, self._table.IMAGE_COLUMN, self._root)
         classes, labels = {}, []
         for column in self._table.LABEL_COLUMNS:
-            _check_column(table, path, column, "DATASET.TABLE.LABEL_COLUMNS")
             classes[column], numbers = _read_classes(table[column], path)
             labels.append(numbers)
 
@@ -76,7 +83,8 @@ class TableRaw:
                 except UnreadableImageError as error:
                     if self._table.ON_UNREADABLE == "stop":
                         raise ConfigError(
-                            f"{error}; or leave out all that cannot be read: DATASET.TABLE.ON_UNREADABLE skip"
+                            f"{error} (paths start at DATASET.PATH_DATA_RAW {self._root}), or leave out all that "
+                            "cannot be read: DATASET.TABLE.ON_UNREADABLE skip"
                         ) from None
                     yield position, None
 

@@ -32,7 +32,7 @@ class Loader:
         data: what is served.
         dataset_cfg: how: the DATASET node.
         seed: of order and augmentation.
-        with_views: serve VIEWS versions of each training image, those of Augmentation.views, all first ones before all
+        with_views: serve the versions of each training image that Augmentation.views gives, all first ones before all
             second ones.
     """
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from configs.command_line import add_config_arguments, command_parser
 from configs.errors import exit_status
 from configs.files import shown_path
 from configs.loader import export_secrets, load_cfg
@@ -19,15 +20,9 @@ from data.build import processed_data
 
 def build_parser() -> argparse.ArgumentParser:
     """The command line of this module."""
-    parser = argparse.ArgumentParser(
-        prog="python -m data.make_dataset",
-        description="Turns raw images into processed ones, once.",
-        epilog=__doc__.split("\n", 1)[1],
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--cfg", metavar="YAML", help="the experiment whose DATASET is made")
+    parser = command_parser("data.make_dataset", __doc__, "Turns raw images into processed ones, once.")
     parser.add_argument("--force", action="store_true", help="make it again, though it is up to date")
-    parser.add_argument("pairs", nargs="*", metavar="KEY VALUE", help="config keys and their values")
+    add_config_arguments(parser, "the experiment whose DATASET is made")
     return parser
 
 
@@ -45,11 +40,11 @@ def make_dataset(args: argparse.Namespace) -> int:
     processed = processed_data(cfg.DATASET)
     where = shown_path(processed.path)
     if processed.exists() and not args.force:
-        stale = processed.staleness()
-        if not stale:
+        stale, damage = processed.staleness(), processed.damage()
+        if not stale and not damage:
             print(f"{where} is up to date; --force makes it again")
             return 0
-        print(f"{where} is stale: {stale}; making it again")
+        print(f"{where} is {f'stale: {stale}' if stale else f'damaged: {damage}'}; making it again")
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, transient=True) as progress:
         bar = progress.add_task("reading ...", total=None)

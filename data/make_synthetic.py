@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from configs.command_line import command_parser
 from configs.errors import ConfigError, exit_status
 from configs.files import shown_path
 from data.bengali import CLASS_COUNTS, HEIGHT, WIDTH
@@ -20,11 +21,8 @@ PARTS = 4
 
 def build_parser() -> argparse.ArgumentParser:
     """The command line of this module."""
-    parser = argparse.ArgumentParser(
-        prog="python -m data.make_synthetic",
-        description="Makes images in the layout of Kaggle's bengaliai-cv19, to try things with.",
-        epilog=__doc__.split("\n", 1)[1],
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = command_parser(
+        "data.make_synthetic", __doc__, "Makes images in the layout of Kaggle's bengaliai-cv19, to try things with."
     )
     parser.add_argument("--out", metavar="DIR", required=True, help="folder for the files")
     parser.add_argument("--images", type=int, default=4000, help="training images (default: 4000)")

@@ -28,18 +28,21 @@ from data.splits import Classes, fold_numbers, split
 FORMAT = 1
 
 COMMAND = "python -m data.make_dataset"
+SAME = "with the same --cfg and KEY VALUE pairs"
 
 
 class RawData(Protocol):
     """A data set as it came, which `make_dataset` can process.
 
     Attributes:
+        name: what the processed data is named by.
         files: what the processed data is made from; it is stale when their sizes or dates change.
         options: settings, by key, that decide about images or labels beside the preparation; a change makes stale.
         is_grey: whether all images have one channel.
         task_weights: of the tasks in the score; equal if empty.
     """
 
+    name: str
     files: list[Path]
     options: dict[str, Any]
     is_grey: bool
@@ -91,7 +94,7 @@ class ProcessedData:
             "square": dataset_cfg.PAD_TO_SQUARE,
             "grey": not dataset_cfg.TO_RGB and not raw.is_grey,
         }
-        name = "-".join([dataset_cfg.NAME, f"{height}x{width}", *(flag for flag, is_on in flags.items() if is_on)])
+        name = "-".join([raw.name, f"{height}x{width}", *(flag for flag, is_on in flags.items() if is_on)])
         self.channels = 1 if raw.is_grey or not dataset_cfg.TO_RGB else 3
         self.path = Path(dataset_cfg.PATH_DATA_PROCESSED) / name
 
@@ -107,7 +110,7 @@ class ProcessedData:
         for key, value in self._raw.options.items():
             before = made_from["options"].get(key)
             if before != json.loads(json.dumps(value)):
-                return f"it was made with {key} {before}, which is {value} now"
+                return f"it was made with {key} {_shown(before)}, which is {_shown(value)} now"
         now = self._fingerprint()
         if not now:  # the raw files are gone, which is fine: what was made from them is here
             before, here = made_from["raw"], self._cfg.PATH_DATA_RAW
@@ -119,6 +122,17 @@ class ProcessedData:
                 return f"the raw file {file} has changed since"
         return ""
 
+    def damage(self) -> str:
+        """Returns why the arrays cannot be opened, or an empty text if they can."""
+        try:
+            self._arrays()
+        except (OSError, ValueError, EOFError) as error:
+            return str(error)
+        return ""
+
+    def _arrays(self) -> tuple[Any, np.ndarray]:
+        return np.load(self.path / "images.npy", mmap_mode="r"), np.load(self.path / "labels.npy")
+
     def load(self) -> ImageData:
         """Opens the images memory-mapped and splits them as the config says.
 
@@ -128,23 +142,20 @@ class ProcessedData:
         where = shown_path(self.path)
         if not self.exists():
             self._raw.check()
-            raise ConfigError(
-                f"DATASET.PATH_DATA_PROCESSED: there is no {where}; make it with: {COMMAND}, with the same --cfg and "
-                "KEY VALUE pairs"
-            )
+            raise ConfigError(f"DATASET.PATH_DATA_PROCESSED: there is no {where}; make it with: {COMMAND}, {SAME}")
         stale = self.staleness()
         if stale:
+            self._raw.check()  # a mistake in what it is now is the better answer
             raise ConfigError(
-                f"DATASET.PATH_DATA_PROCESSED: {where} is stale: {stale}; make it again with: {COMMAND} and its --cfg"
+                f"DATASET.PATH_DATA_PROCESSED: {where} is stale: {stale}; make it again with: {COMMAND}, {SAME}"
+            )
+        damage = self.damage()
+        if damage:
+            raise ConfigError(
+                f"DATASET.PATH_DATA_PROCESSED: {where} is damaged ({damage}); make it again with: {COMMAND}, {SAME}"
             )
         made_from = self._made_from()
-        try:
-            images = np.load(self.path / "images.npy", mmap_mode="r")
-            labels = np.load(self.path / "labels.npy")
-        except (OSError, ValueError, EOFError) as error:
-            raise ConfigError(
-                f"DATASET.PATH_DATA_PROCESSED: {where} is damaged ({error}); make it again with: {COMMAND} --force"
-            ) from None
+        images, labels = self._arrays()
         classes = {task: tuple(names) for task, names in made_from["classes"].items()}
         kept = np.setdiff1d(np.arange(len(labels)), made_from["left_out"])
         train, val = split(labels[kept], classes, self._cfg)
@@ -242,6 +253,10 @@ class ProcessedData:
     def _fingerprint(self) -> dict[str, list[int]]:
         found = {file.name: file.stat() for file in self._raw.files if file.exists()}
         return {name: [stat.st_size, stat.st_mtime_ns] for name, stat in found.items()}
+
+
+def _shown(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
 
 
 def _prepared(

@@ -31,9 +31,19 @@ def split(labels: np.ndarray, classes: Classes, dataset_cfg: CfgNode) -> tuple[n
         if len(np.unique(label)) < 2:
             found = f"only the class {classes[task][label[0]]}" if len(label) else "no images"
             raise ConfigError(f"DATASET: {task}: there is {found}; learning to tell classes apart takes two or more")
+    folds = dataset_cfg.FOLDS or 1
+    if folds > len(labels):
+        raise ConfigError(f"DATASET.FOLDS: found {folds}, but there are only {len(labels)} images; choose fewer")
+    alone = _is_alone(labels)
+    if alone.all():
+        sizes = ", ".join(f"{task} has {len(np.unique(label))}" for task, label in zip(classes, labels.T, strict=True))
+        raise ConfigError(
+            f"DATASET: each of the {len(labels)} images is the only one of a class ({sizes}), so that none can be "
+            "validated on; is a column of names or ids taken for labels?"
+        )
     parts = fold_numbers(labels, dataset_cfg)
     validation = 1 if dataset_cfg.FOLDS is None else dataset_cfg.VALIDATION_FOLD
-    is_validated = (parts == validation) & ~_is_alone(labels)
+    is_validated = (parts == validation) & ~alone
     train, val = np.flatnonzero(~is_validated), np.flatnonzero(is_validated)
     focused = train[_in_focus(labels[train], classes, dataset_cfg.FOCUS_CLASS)]
     if len(train) and not len(focused):

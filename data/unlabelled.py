@@ -28,11 +28,29 @@ class Submission:
     tasks: list[str]
 
 
+def check_source(path: Path) -> None:
+    """Tells what can be told without a model.
+
+    Raises:
+        ConfigError: there is nothing to predict at this path.
+    """
+    if path.is_file():
+        read_table(path)
+    elif not path.is_dir():
+        raise ConfigError(f"--data: there is no {path}; give a folder or a .csv or .parquet table")
+    elif (path / "test.csv").is_file() or part_files(path, "test"):
+        _read_wanted(path)
+    elif not images_in(path):
+        raise ConfigError(
+            f"--data: {path} holds no images ({', '.join(SUFFIXES)}) and no test.csv with test_image_data_*.parquet"
+        )
+
+
 class UnlabelledImages:
     """Images with names and without labels.
 
     Args:
-        path: a folder with Kaggle's test files, a .csv or .parquet table, or a folder of images.
+        path: a folder with Kaggle's test files, a .csv or .parquet table, or a folder of images; see `check_source`.
         dataset_cfg: of the model: TABLE.IMAGE_COLUMN, and TABLE.ON_UNREADABLE.
 
     Attributes:
@@ -41,7 +59,7 @@ class UnlabelledImages:
         left_out: names of images that could not be read, filled while they are read.
 
     Raises:
-        ConfigError: there is nothing to predict, or files are missing or do not fit together.
+        ConfigError: files are missing or do not fit together.
     """
 
     def __init__(self, path: Path, dataset_cfg: CfgNode):
@@ -49,15 +67,15 @@ class UnlabelledImages:
         self._files = ImageFiles([])
         self._skips = dataset_cfg.TABLE.ON_UNREADABLE == "skip"
         self._inverts = dataset_cfg.NAME == "bengali"  # as its own reader does: the model knows bright ink on black
+        self._where_paths_start = ""
         self.submission: Submission | None = None
         self.left_out: list[str] = []
         if path.is_file():
             # images lie where the table lies, wherever those of the training were
+            self._where_paths_start = f" (paths in the table start at its own folder, {path.absolute().parent})"
             self._files, self.names = table_images(
                 read_table(path), path, dataset_cfg.TABLE.IMAGE_COLUMN, path.absolute().parent, may_repeat=True
             )
-        elif not path.is_dir():
-            raise ConfigError(f"--data: there is no {path}; give a folder or a .csv or .parquet table")
         elif (path / "test.csv").is_file() or part_files(path, "test"):
             if dataset_cfg.NAME != "bengali":
                 raise ConfigError(
@@ -69,11 +87,6 @@ class UnlabelledImages:
             self.submission = _read_submission(path, set(self.names))
         else:
             files = images_in(path)
-            if not files:
-                raise ConfigError(
-                    f"--data: {path} holds no images ({', '.join(SUFFIXES)}) and no test.csv with "
-                    "test_image_data_*.parquet"
-                )
             self._files, self.names = ImageFiles(files), [str(file.relative_to(path)) for file in files]
 
     def __len__(self) -> int:
@@ -91,13 +104,14 @@ class UnlabelledImages:
             try:
                 image = self._files[position]
                 yield name, 255 - image if self._inverts else image
-            except UnreadableImageError:
+            except UnreadableImageError as error:
                 if not self._skips:
-                    raise
+                    raise ConfigError(f"--data: {error}{self._where_paths_start}") from None
                 self.left_out.append(name)
 
 
-def _read_submission(folder: Path, names: set[str]) -> Submission:
+def _read_wanted(folder: Path) -> tuple[dict[str, tuple[str, str]], list[str]]:
+    """Returns image and component of each row of test.csv, and the order of rows in sample_submission.csv."""
     test, sample = folder / "test.csv", folder / "sample_submission.csv"
     for file in (test, sample):
         if not file.is_file():
@@ -110,12 +124,16 @@ def _read_submission(folder: Path, names: set[str]) -> Submission:
     listed = read_table(sample)
     if "row_id" not in listed:
         raise ConfigError(f"{sample}: has no column row_id; found {', '.join(listed.columns)}")
-    row_ids = listed["row_id"].tolist()
+    return rows, listed["row_id"].tolist()
+
+
+def _read_submission(folder: Path, names: set[str]) -> Submission:
+    rows, row_ids = _read_wanted(folder)
     known = set(row_ids)
     problems = []
     for ids, what in (
-        ([i for i in row_ids if i not in rows], f"of {sample.name} are not in {test.name}"),
-        ([i for i in rows if i not in known], f"of {test.name} are not in {sample.name}"),
+        ([i for i in row_ids if i not in rows], "of sample_submission.csv are not in test.csv"),
+        ([i for i in rows if i not in known], "of test.csv are not in sample_submission.csv"),
         ([i for i, (image, _) in rows.items() if image not in names], "have no image in test_image_data_*.parquet"),
     ):
         if ids:

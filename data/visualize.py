@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 from yacs.config import CfgNode
 
+from configs.command_line import add_config_arguments, command_parser
 from configs.errors import ConfigError, exit_status
 from configs.files import shown_path
 from configs.loader import export_secrets, load_cfg
 from configs.registry import import_user_modules
-from data.augmentation import Augmentation
 from data.build import build_dataset
 from data.preparation import Preparation
 from data.processed import RAW_DATA_REGISTRY
@@ -29,18 +29,20 @@ AUGMENTED = 4  # versions of each sample
 
 def build_parser() -> argparse.ArgumentParser:
     """The command line of this module."""
-    parser = argparse.ArgumentParser(
-        prog="python -m data.visualize",
-        description="Draws raw, prepared and augmented samples (samples.png), and images a class (classes.png).",
-        epilog=__doc__.split("\n", 1)[1],
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = command_parser(
+        "data.visualize",
+        __doc__,
+        "Draws raw, prepared and augmented samples (samples.png), and images a class (classes.png).",
     )
     parser.add_argument(
-        "-o", "--output", metavar="DIR", default=str(PROJECT_ROOT / "data/interim"), help="for pictures"
+        "-o",
+        "--output",
+        metavar="DIR",
+        default=str(PROJECT_ROOT / "data/interim"),
+        help="for the pictures, which are replaced",
     )
-    parser.add_argument("--cfg", metavar="YAML", help="the experiment; without it, the defaults")
     parser.add_argument("--samples", metavar="N", type=int, default=8, help="images to show (default: 8)")
-    parser.add_argument("pairs", nargs="*", metavar="KEY VALUE", help="config keys and their values")
+    add_config_arguments(parser)
     return parser
 
 
@@ -54,6 +56,8 @@ def visualize(args: argparse.Namespace) -> int:
     """Writes samples.png and classes.png."""
     if args.samples < 1:
         raise ConfigError(f"--samples: found {args.samples}, allowed is at least 1")
+    if Path(args.output).is_file():
+        raise ConfigError(f"-o: {args.output} is a file; give a folder")
     cfg = load_cfg(args.cfg, args.pairs)
     export_secrets(cfg)
     try:
@@ -90,6 +94,8 @@ def draw_samples(path: Path, images: Sequence[np.ndarray], cfg: CfgNode) -> None
         cfg: the config.
     """
     from matplotlib.figure import Figure
+
+    from data.augmentation import Augmentation  # here: albumentations takes seconds
 
     preparation, augmentation = Preparation.of(cfg.DATASET), Augmentation(cfg.DATASET.AUGMENTATION)
     figure = Figure(figsize=(1.5 * (2 + AUGMENTED), 1.5 * len(images) + 0.3), layout="constrained")

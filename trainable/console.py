@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from yacs.config import CfgNode
 
+from configs.errors import ConfigError
 from configs.files import shown_path
 from configs.metric_names import best_row
 from trainable.environment import describe_environment, differences
@@ -63,6 +64,10 @@ def train_on_console(cfg: CfgNode, folder: RunFolder, resume: bool, recorded: di
 
         try:
             rows = fit(cfg, show, folder, resume, on_step=on_step)
+        except ConfigError as error:
+            for problem in error.problems:
+                logging.getLogger(__name__).info("%s", problem)
+            raise
         except TrainingDivergedError as error:
             print(f"error: {error}", file=sys.stderr)
             return NOT_FINISHED

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from configs.command_line import command_parser, output_file_problems
 from configs.errors import ConfigError, exit_status
 from configs.files import shown_path, write_atomically
 from data.preparation import CONTENT_CONTRAST, MARGIN
@@ -22,11 +23,10 @@ TOLERANCE = 1e-4  # between logits of the model and of what was exported
 
 def build_parser() -> argparse.ArgumentParser:
     """The command line of this module."""
-    parser = argparse.ArgumentParser(
-        prog="python -m trainable.export",
-        description="Exports the model of a checkpoint with torch.export, and a .json with its preprocessing.",
-        epilog=__doc__.split("\n", 1)[1],
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = command_parser(
+        "trainable.export",
+        __doc__,
+        "Exports the model of a checkpoint with torch.export, and a .json with its preprocessing.",
     )
     parser.add_argument("--checkpoint", metavar="PT", required=True, help="of a training or a trial")
     parser.add_argument("-o", "--output", metavar="FILE", required=True, help="ends in .pt2; must not exist yet")
@@ -49,15 +49,9 @@ def export(checkpoint: Path, output: Path) -> int:
         ConfigError: the checkpoint cannot be used, the model cannot be exported, or files are in the way.
     """
     description = output.with_suffix(".json")
-    problems = [
-        f"-o: {path} is there already; choose another name or remove it"
-        for path in (output, description)
-        if path.exists()
-    ]
-    if output.suffix != ".pt2":
-        problems.append(f"-o: found {output}, allowed is a name that ends in .pt2")
-    if not output.absolute().parent.is_dir():
-        problems.append(f"-o: there is no folder {output.absolute().parent}")
+    problems = output_file_problems(output, (".pt2",))
+    if description.exists():
+        problems.append(f"-o: {description} is there already; choose another name or remove it")
     if not checkpoint.is_file():
         problems.append(f"--checkpoint: {checkpoint}: no such file")
     if problems:

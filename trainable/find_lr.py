@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from configs.command_line import add_config_arguments, command_parser
 from configs.errors import ConfigError, exit_status
 from configs.files import shown_path, write_atomically
 from configs.loader import export_secrets, load_cfg
@@ -26,18 +27,16 @@ DIVERGED = 4.0  # the test ends when the smoothed loss is so many times its lowe
 
 def build_parser() -> argparse.ArgumentParser:
     """The command line of this module."""
-    parser = argparse.ArgumentParser(
-        prog="python -m trainable.find_lr",
-        description="Suggests a learning rate by the range test of Smith (2017).",
-        epilog=__doc__.split("\n", 1)[1],
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command_parser("trainable.find_lr", __doc__, "Suggests a learning rate by the range test of Smith (2017).")
     parser.add_argument(
-        "-o", "--output", metavar="DIR", default="experiments/find_lr", help="for lr_range.png and .csv"
+        "-o",
+        "--output",
+        metavar="DIR",
+        default="experiments/find_lr",
+        help="for lr_range.png and .csv, which are replaced",
     )
-    parser.add_argument("--cfg", metavar="YAML", help="the experiment; without it, the defaults")
     parser.add_argument("--steps", metavar="N", type=int, default=100, help="rates to try (default: 100)")
-    parser.add_argument("pairs", nargs="*", metavar="KEY VALUE", help="config keys and their values")
+    add_config_arguments(parser)
     return parser
 
 
@@ -51,6 +50,8 @@ def find_lr(args: argparse.Namespace) -> int:
     """Runs the test, writes curve and picture, and prints the suggestion."""
     if args.steps < 20:
         raise ConfigError(f"--steps: found {args.steps}, allowed is at least 20")
+    if Path(args.output).is_file():
+        raise ConfigError(f"-o: {args.output} is a file; give a folder")
     cfg = load_cfg(args.cfg, args.pairs)
     export_secrets(cfg)
     check_data(cfg)
@@ -93,7 +94,9 @@ def range_test(training: "Training", steps: int) -> tuple[list[float], list[floa
         training: in its first state.
         steps: rates from LOWEST to HIGHEST, evenly spaced in their logarithm.
     """
-    factors = [group["lr"] / training.optimizer.param_groups[0]["lr"] for group in training.optimizer.param_groups]
+    from trainable.solver.schedule import rate_factors
+
+    factors = rate_factors(training.optimizer)
     rates: list[float] = []
     losses: list[float] = []
     mean = 0.0

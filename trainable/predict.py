@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from configs.command_line import command_parser, output_file_problems
 from configs.errors import ConfigError, exit_status
 from configs.files import shown_path, write_atomically
 
@@ -24,18 +25,16 @@ if TYPE_CHECKING:
 
 def build_parser() -> argparse.ArgumentParser:
     """The command line of this module."""
-    parser = argparse.ArgumentParser(
-        prog="python -m trainable.predict",
-        description="Predicts classes of images with the models of one or several checkpoints.",
-        epilog=__doc__.split("\n", 1)[1],
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = command_parser(
+        "trainable.predict", __doc__, "Predicts classes of images with the models of one or several checkpoints."
     )
     parser.add_argument("--checkpoint", metavar="PT", nargs="+", required=True, help="several are averaged")
     parser.add_argument(
         "--data",
         metavar="PATH",
         required=True,
-        help="folder with Kaggle's test files, folder of images, or .csv or .parquet table",
+        help="folder with Kaggle's test files, folder of images, or .csv or .parquet table of images, whose paths "
+        "start at the table's folder",
     )
     parser.add_argument("-o", "--output", metavar="FILE", required=True, help=".csv or .parquet; must not exist yet")
     parser.add_argument(
@@ -54,9 +53,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 def predict(args: argparse.Namespace) -> int:
     """Checks what can be checked without torch, then predicts."""
     output = Path(args.output)
+    from data.unlabelled import UnlabelledImages, check_source
+
     _check(args, output)
+    check_source(Path(args.data))
     print("importing torch ...", flush=True)
-    from data.unlabelled import UnlabelledImages
     from trainable.predictor import load_models
 
     models = load_models(args.checkpoint)
@@ -79,14 +80,7 @@ def predict(args: argparse.Namespace) -> int:
 
 def _check(args: argparse.Namespace, output: Path) -> None:
     problems = [f"--checkpoint: {path}: no such file" for path in args.checkpoint if not Path(path).is_file()]
-    if not Path(args.data).exists():
-        problems.append(f"--data: there is no {args.data}; give a folder or a .csv or .parquet table")
-    if output.suffix not in (".csv", ".parquet"):
-        problems.append(f"-o: found {args.output}, allowed is a name that ends in .csv or .parquet")
-    if output.exists():
-        problems.append(f"-o: {args.output} is there already; choose another name or remove it")
-    if not output.absolute().parent.is_dir():
-        problems.append(f"-o: there is no folder {output.absolute().parent}")
+    problems += output_file_problems(output, (".csv", ".parquet"))
     for flag, value, lowest in (("--tta", args.tta, 0), ("--batch-size", args.batch_size, 1)):
         if value < lowest:
             problems.append(f"{flag}: found {value}, allowed is at least {lowest}")
@@ -119,7 +113,7 @@ def _predict_all(
         pictures = [image for _, image in batch]
         batches.append(average([model.probabilities(pictures, seed=number, augmented=tta) for model in models]))
     if not batches:
-        raise ConfigError("--data: none of the images can be read")
+        raise ConfigError(f"--data: none of the {len(images.left_out)} images can be read, {images.left_out[0]} first")
     return names, [np.concatenate(of_task) for of_task in zip(*batches, strict=True)]
 
 

@@ -5,8 +5,6 @@ import fcntl
 import io
 import os
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +12,54 @@ from configs.errors import ConfigError
 from configs.files import write_atomically
 from configs.metric_names import METRICS
 
-LOCK = ".lock"
+LOCK, LOG = ".lock", "train.log"
 TASK_METRICS = ("epoch", "task", "acc", "recall")
+
+
+class FolderLock:
+    """Keeps other processes from training in a folder while the `with` block runs.
+
+    A process that dies gives up its lock.
+
+    Args:
+        folder: is made if it is not there.
+        wait: seconds to wait for another process to leave.
+
+    Raises:
+        ConfigError: another process trains here.
+    """
+
+    def __init__(self, folder: Path, wait: float):
+        self._folder = folder
+        self._wait = wait
+
+    def __enter__(self) -> "FolderLock":
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._file = open(self._folder / LOCK, "w")
+        self.acquire()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._file.close()
+
+    def acquire(self) -> None:
+        """Takes the lock (again)."""
+        deadline = time.monotonic() + self._wait
+        while True:
+            try:
+                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            except BlockingIOError:
+                if time.monotonic() >= deadline:
+                    self._file.close()
+                    raise ConfigError(
+                        f"{self._folder}: another process is training in this folder; wait for it or stop it"
+                    ) from None
+                time.sleep(0.2)
+
+    def release(self) -> None:
+        """Lets others in, until `acquire`."""
+        fcntl.flock(self._file, fcntl.LOCK_UN)
 
 
 class RunFolder:
@@ -37,36 +81,17 @@ class RunFolder:
         self.best = self.path / "best.pt"
         self.backups = self.path / "model_backups"
         self.tensorboard = self.path / "tensorboard"
-        self.log = self.path / "train.log"
+        self.log = self.path / LOG
 
     def is_used(self) -> bool:
-        """Whether the folder holds anything but the lock of a process that came before."""
-        return self.path.exists() and (not self.path.is_dir() or any(p.name != LOCK for p in self.path.iterdir()))
+        """Whether the folder holds anything but lock and log of a process that ended before it trained."""
+        if not self.path.is_dir():
+            return self.path.exists()
+        return any(file.name not in (LOCK, LOG) for file in self.path.iterdir())
 
-    @contextmanager
-    def locked(self, wait: float = 0.0) -> Iterator[None]:
-        """Keeps other processes from training in this folder; a process that dies gives up its lock.
-
-        Args:
-            wait: seconds to wait for another process to leave.
-
-        Raises:
-            ConfigError: another process trains here.
-        """
-        self.path.mkdir(parents=True, exist_ok=True)
-        with open(self.path / LOCK, "w") as lock:
-            deadline = time.monotonic() + wait
-            while True:
-                try:
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    if time.monotonic() >= deadline:
-                        raise ConfigError(
-                            f"{self.path}: another process is training in this folder; wait for it or stop it"
-                        ) from None
-                    time.sleep(0.2)
-            yield
+    def locked(self, wait: float = 0.0) -> "FolderLock":
+        """Returns the lock of the folder, for `with`; see FolderLock."""
+        return FolderLock(self.path, wait)
 
     def read_metrics(self) -> list[dict[str, Any]]:
         """Returns the rows of metrics.csv, one an epoch; a last line that was cut off is left out."""

@@ -14,6 +14,7 @@ from typing import Any
 
 from yacs.config import CfgNode
 
+from configs.command_line import add_config_arguments, command_parser
 from configs.dump import recorded_environment
 from configs.errors import ConfigError, exit_status
 from configs.loader import FREE_ON_RESUME, differences, export_secrets, load_cfg, with_values
@@ -23,16 +24,12 @@ from trainable.run_folder import RunFolder
 
 def build_parser() -> argparse.ArgumentParser:
     """The command line of this module."""
-    parser = argparse.ArgumentParser(
-        prog="python -m trainable.train",
-        description="Trains one config and leaves checkpoints, metrics and config in a folder.",
-        epilog=__doc__.split("\n", 1)[1],
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = command_parser(
+        "trainable.train", __doc__, "Trains one config and leaves checkpoints, metrics and config in a folder."
     )
     parser.add_argument("-o", "--output", metavar="DIR", help="folder of the run; wins over OUTPUT_PATH")
-    parser.add_argument("--cfg", metavar="YAML", help="the experiment; without it, the defaults")
     parser.add_argument("--resume", action="store_true", help="go on in a folder that a run has left")
-    parser.add_argument("pairs", nargs="*", metavar="KEY VALUE", help="config keys and their values")
+    add_config_arguments(parser)
     return parser
 
 
@@ -80,7 +77,10 @@ def _check_folder(folder: RunFolder, cfg: CfgNode, args: argparse.Namespace) -> 
     shown = args.output or cfg.OUTPUT_PATH
     if not args.resume:
         if folder.is_used():
-            raise ConfigError(f"{shown}: the folder is in use; give another one with -o, or go on in it with --resume")
+            if not folder.path.is_dir():
+                raise ConfigError(f"{shown}: is a file; give a folder with -o")
+            go_on = ", or go on in it with --resume" if folder.config.exists() else ""
+            raise ConfigError(f"{shown}: the folder is not empty; give another one with -o{go_on}")
         return
     if not folder.config.exists():
         raise ConfigError(f"{shown}: nothing to resume: there is no {folder.config}; run without --resume")

@@ -12,6 +12,7 @@ from configs.errors import ConfigError
 from data.image_data import ImageData
 from data.loader import Loader, to_model_input
 from data.mixing import Mixing
+from data.task_fit import check_task_fit
 from trainable.backbone.freezing import set_training
 from trainable.evaluation.metrics import ClassificationMetrics
 from trainable.meta_arch.build import build_model
@@ -47,7 +48,8 @@ class Training:
         self.metrics: list[Metrics] = []
         self.task_metrics: list[dict[str, Any]] = []
         self.evaluation: ClassificationMetrics | None = None
-        self._task_weights = score_weights(cfg, data)
+        self._task_weights = tuple(cfg.EVALUATION.TASK_WEIGHTS or data.task_weights)
+        check_task_fit(cfg, data)
         solver = cfg.MODEL.SOLVER
         model, self.resolved_cfg = build_model(cfg, data.class_counts)
         self._memory_format = torch.channels_last if solver.CHANNELS_LAST else torch.contiguous_format
@@ -188,21 +190,6 @@ class Training:
         self.metrics = state["metrics"]
         self.task_metrics = state["task_metrics"]
         set_rng_state(state["rng"])
-
-
-def score_weights(cfg: CfgNode, data: ImageData) -> tuple[float, ...]:
-    """Returns the weight of each task in the score; empty for equal ones.
-
-    Raises:
-        ConfigError: EVALUATION.TASK_WEIGHTS does not fit the tasks.
-    """
-    weights = cfg.EVALUATION.TASK_WEIGHTS or data.task_weights
-    if weights and len(weights) != len(data.classes):
-        raise ConfigError(
-            f"EVALUATION.TASK_WEIGHTS: found {len(weights)}, expected one for each of {len(data.classes)} tasks "
-            f"({', '.join(data.classes)})"
-        )
-    return tuple(weights)
 
 
 def _check_outputs(logits: Any, expected: tuple[int, tuple[int, ...]], head: str) -> None:

@@ -75,14 +75,31 @@ def test_bytes_in_a_parquet_give_the_same(table):
 def test_grey_images(table):
     data = make(pairs_for(table, "DATASET.TO_RGB", "false", "MODEL.BACKBONE.RGB", "false"))
     assert data.images.shape == (20, 8, 12, 1)
-    assert Path("done/image_table-8x12-grey/images.npy").exists()
+    assert Path("done/image_table-table-8x12-grey/images.npy").exists()
 
 
 def test_other_label_columns_make_it_stale(table):
     make(pairs_for(table))
     cfg = load_cfg(None, pairs_for(table, "DATASET.TABLE.LABEL_COLUMNS", "[animal]")).DATASET
-    with pytest.raises(ConfigError, match=r"was made with DATASET.TABLE.LABEL_COLUMNS \['animal', 'count'\]"):
+    with pytest.raises(
+        ConfigError, match=r"was made with DATASET.TABLE.LABEL_COLUMNS animal, count, which is animal now"
+    ):
         build_dataset(cfg)
+
+
+def test_a_mistyped_column_is_told_though_the_processed_data_is_stale_too(table):
+    make(pairs_for(table))
+    cfg = load_cfg(None, pairs_for(table, "DATASET.TABLE.LABEL_COLUMNS", "[animl]")).DATASET
+    with pytest.raises(ConfigError, match=r"LABEL_COLUMNS: .*table.csv has no column 'animl'. Did you mean 'animal'"):
+        build_dataset(cfg)
+
+
+def test_tables_have_processed_data_of_their_own(table):
+    pairs = pairs_for(table)
+    make(pairs)
+    make(pairs_for(table, name="other.csv"))
+    assert Path("done/image_table-table-8x12").exists() and Path("done/image_table-other-8x12").exists()
+    build_dataset(load_cfg(None, pairs).DATASET)
 
 
 def test_an_unreadable_image_stops_with_its_row_or_is_left_out(table, capsys):
@@ -93,7 +110,7 @@ def test_an_unreadable_image_stops_with_its_row_or_is_left_out(table, capsys):
     error = capsys.readouterr().err
     assert "table.csv, row 5: " in error and "pictures/4.png: cannot be read as an image" in error
     assert "or leave out all that cannot be read: DATASET.TABLE.ON_UNREADABLE skip" in error
-    assert not Path("done/image_table-8x12").exists()
+    assert not Path("done/image_table-table-8x12").exists()
 
     pairs = pairs_for(table, "DATASET.TABLE.ON_UNREADABLE", "skip")
     assert make_dataset.main(pairs) == 0
@@ -108,6 +125,7 @@ BAD_TABLES = {
     "has no column 'file'": lambda t: t.rename(columns={"file": "path"}),
     "has no column 'animal'. Did you mean 'animals'?": lambda t: t.rename(columns={"animal": "animals"}),
     "count holds numbers with fractions": lambda t: t.assign(count=t["count"] + 0.5),
+    "is the only one of a class (animal has 20, count has 3)": lambda t: t.assign(animal=t["file"]),
     "animal: there is only the class dog": lambda t: t.assign(animal="dog"),
     "table.csv: holds no rows": lambda t: t.iloc[:0],
 }
@@ -147,7 +165,7 @@ def test_a_full_disk_leaves_nothing_half_done(table):
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000)),
     )
     assert done.returncode == 2, done.stderr
-    assert "image_table-64x64 cannot be written: File too large; what was begun is removed" in done.stderr
+    assert "image_table-table-64x64 cannot be written: File too large; what was begun is removed" in done.stderr
     assert "Traceback" not in done.stderr
     assert [name for name in os.listdir("done") if not name.endswith(".lock")] == []
 
@@ -158,13 +176,16 @@ def test_too_little_room_is_told_before_anything_is_read(table, monkeypatch):
         make(pairs_for(table, "DATASET.RESIZE_SHAPE", "[200, 200]"))
 
 
-def test_damaged_processed_data(table):
+def test_damaged_processed_data(table, capsys):
     pairs = pairs_for(table)
     make(pairs)
-    images = Path("done/image_table-8x12/images.npy")
+    images = Path("done/image_table-table-8x12/images.npy")
     images.write_bytes(images.read_bytes()[:-500])
-    with pytest.raises(ConfigError, match=r"done/image_table-8x12 is damaged .* --force"):
+    with pytest.raises(ConfigError, match=r"done/image_table-table-8x12 is damaged .* make it again with"):
         build_dataset(load_cfg(None, pairs).DATASET)
+    assert make_dataset.main(pairs) == 0
+    assert "is damaged: mmap length is greater than file size; making it again" in capsys.readouterr().out
+    build_dataset(load_cfg(None, pairs).DATASET)
 
 
 def test_the_same_bytes_twice_are_refused(table, capsys):

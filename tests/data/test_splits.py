@@ -70,6 +70,11 @@ def test_a_fold_that_is_not_there():
         dataset_cfg("DATASET.FOLDS", "4", "DATASET.VALIDATION_FOLD", "4")
 
 
+def test_more_folds_than_images():
+    with pytest.raises(ConfigError, match=r"DATASET.FOLDS: found 200, but there are only 120 images"):
+        split(two_tasks(), CLASSES, dataset_cfg("DATASET.FOLDS", "200"))
+
+
 def test_focus_trains_on_some_classes_and_validates_on_all():
     labels = two_tasks()
     everything = split(labels, CLASSES, dataset_cfg())
@@ -105,8 +110,8 @@ def test_one_class_only():
 
 
 def test_an_empty_part():
-    labels = np.array([[0], [1]])
-    with pytest.raises(ConfigError, match=r"VALIDATION_FRACTION: 0.1 of 2 images leaves none to validate on"):
+    labels = np.array([[0], [1], [1]])
+    with pytest.raises(ConfigError, match=r"VALIDATION_FRACTION: 0.1 of 3 images leaves none to validate on"):
         split(labels, {"animal": ("cat", "dog")}, dataset_cfg("DATASET.VALIDATION_FRACTION", "0.1"))
 
 

@@ -34,3 +34,6 @@ def test_a_loss_that_never_falls():
 def test_mistakes(capsys):
     assert find_lr.main(["--steps", "3"]) == 2
     assert "--steps: found 3, allowed is at least 20" in capsys.readouterr().err
+    Path("taken").touch()
+    assert find_lr.main(["-o", "taken"]) == 2
+    assert "-o: taken is a file; give a folder" in capsys.readouterr().err

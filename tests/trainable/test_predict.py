@@ -176,6 +176,8 @@ def test_an_unreadable_image_is_named(picture_run, capsys):
     [
         (["--checkpoint", "none.pt"], "--checkpoint: none.pt: no such file"),
         (["--data", "nowhere"], "--data: there is no nowhere"),
+        (["--data", "moved.csv"], "moved.csv, row 1: "),
+        (["--data", "moved.csv"], "(paths in the table start at its own folder, "),
         (["-o", "out.txt"], "-o: found out.txt, allowed is a name that ends in .csv or .parquet"),
         (["-o", "there.csv"], "-o: there.csv is there already"),
         (["-o", "none/out.csv"], "-o: there is no folder"),
@@ -189,6 +191,7 @@ def test_mistakes(picture_run, arguments, message, capsys):
     folder, trained = picture_run
     Path("there.csv").write_text("a,b\n")
     Path("empty").mkdir()
+    shutil.copy(folder / "table.csv", "moved.csv")
     given = {"--checkpoint": str(trained / "best.pt"), "--data": str(folder / "table.csv"), "-o": "out.csv"}
     given |= dict(zip(arguments[::2], arguments[1::2], strict=True))
     assert predict.main([text for pair in given.items() for text in pair]) == 2

@@ -183,20 +183,6 @@ def test_class_balanced_weights_come_from_the_training_images():
     assert not any(weight.requires_grad for weight in loss.parameters())
 
 
-@pytest.mark.parametrize(
-    ("pairs", "message"),
-    [
-        (["TASK_WEIGHTS", "[1, 2, 3]"], r"TASK_WEIGHTS: found 3, expected one for each of 2 tasks \(animal, place\)"),
-        (["CLASS_WEIGHTS", "[[1, 2, 3]]"], r"CLASS_WEIGHTS: found 1 lists, expected one for each of 2 tasks"),
-        (["CLASS_WEIGHTS", "[[1, 2], []]"], r"CLASS_WEIGHTS: animal: found 2 weights, expected .* 3 classes"),
-    ],
-)
-def test_weights_that_do_not_fit(pairs, message):
-    cfg = load_cfg(None, [f"MODEL.SOLVER.LOSS.{pairs[0]}", pairs[1]])
-    with pytest.raises(ConfigError, match=message):
-        build_loss(cfg.MODEL.SOLVER.LOSS, {"animal": tuple("abc"), "place": tuple("xy")}, np.zeros((4, 2), np.int64))
-
-
 def test_jensen_shannon_against_scipy():
     logits = torch.randn(2, 5, 4, dtype=torch.float64)
     p, q = logits.softmax(dim=2).numpy()

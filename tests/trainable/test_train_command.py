@@ -25,7 +25,7 @@ def test_a_folder_in_use_is_refused_unless_resumed(capsys):
     before = {path: path.read_bytes() for path in Path("a").rglob("*") if path.is_file()}
     assert run("-o", "a") == 2
     assert (
-        "error: a: the folder is in use; give another one with -o, or go on in it with --resume"
+        "error: a: the folder is not empty; give another one with -o, or go on in it with --resume"
         in capsys.readouterr().err
     )
     assert {path: path.read_bytes() for path in Path("a").rglob("*") if path.is_file()} == before
@@ -89,6 +89,23 @@ def test_mistakes(arguments, message, capsys):
     assert message in captured.err
     assert "Traceback" not in captured.err
     assert not Path("a").exists(), "so that the corrected command can use the folder"
+
+
+def test_a_refused_start_does_not_block_the_folder(capsys):
+    assert run("-o", "first") == 0
+    assert main(["-o", "a", *TINY_PAIRS, "SEED", "5", "RESUME_PATH", "first/latest.pt"]) == 2
+    error = capsys.readouterr().err
+    assert "first/latest.pt: a training goes on with the config it had, but SEED was 0 and is 5 now" in error
+    assert "SEED was 0 and is 5 now" in Path("a/train.log").read_text()
+    assert run("-o", "a") == 0
+
+
+def test_a_file_where_the_folder_should_be(capsys):
+    Path("taken").touch()
+    assert run("-o", "taken") == 2
+    assert "error: taken: is a file; give a folder with -o" in capsys.readouterr().err
+    assert run("-o", "taken/below") == 2
+    assert "taken: is a file, where a folder is needed" in capsys.readouterr().err
 
 
 def test_a_different_cpu_is_told(capsys):

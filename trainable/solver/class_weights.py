@@ -6,8 +6,6 @@ import numpy as np
 import torch
 from yacs.config import CfgNode
 
-from configs.errors import ConfigError
-
 
 def class_weights(
     loss_cfg: CfgNode, classes: dict[str, tuple[str, ...]], train_labels: np.ndarray
@@ -18,26 +16,13 @@ def class_weights(
         loss_cfg: CLASS_WEIGHTS and CLASS_BALANCED_BETA, whose product counts.
         classes: for each task, by name, the names of its classes.
         train_labels: int64 of shape (training images, tasks).
-
-    Raises:
-        ConfigError: CLASS_WEIGHTS does not fit the tasks and classes.
     """
     given, beta = loss_cfg.CLASS_WEIGHTS, loss_cfg.CLASS_BALANCED_BETA
     if not given and beta == 0:
         return None
-    if given and len(given) != len(classes):
-        raise ConfigError(
-            f"MODEL.SOLVER.LOSS.CLASS_WEIGHTS: found {len(given)} lists, expected one for each of {len(classes)} tasks "
-            f"({', '.join(classes)}), [] for a task without weights"
-        )
     weights = []
-    for task, (name, names) in enumerate(classes.items()):
+    for task, names in enumerate(classes.values()):
         own = given[task] if given and given[task] else (1.0,) * len(names)
-        if len(own) != len(names):
-            raise ConfigError(
-                f"MODEL.SOLVER.LOSS.CLASS_WEIGHTS: {name}: found {len(own)} weights, expected one for each of "
-                f"{len(names)} classes"
-            )
         counts = np.bincount(train_labels[:, task], minlength=len(names))
         weights.append(torch.tensor(own) * torch.from_numpy(class_balanced_weights(counts, beta)))
     return weights

@@ -10,7 +10,6 @@ import torch.nn.functional as F
 from torch import nn
 from yacs.config import CfgNode
 
-from configs.errors import ConfigError
 from trainable.solver.class_weights import class_weights
 from trainable.solver.registry import LOSS_REGISTRY
 
@@ -132,19 +131,11 @@ def build_loss(
 
     Args:
         loss_cfg: the node.
-        classes: for each task, by name, the names of its classes; to check and make weights with.
+        classes: for each task, by name, the names of its classes; to make weights with.
         train_labels: int64 of shape (training images, tasks), for class weights.
-
-    Raises:
-        ConfigError: weights do not fit tasks or classes.
     """
     weights = None
     if classes is not None and train_labels is not None:
-        if loss_cfg.TASK_WEIGHTS and len(loss_cfg.TASK_WEIGHTS) != len(classes):
-            raise ConfigError(
-                f"MODEL.SOLVER.LOSS.TASK_WEIGHTS: found {len(loss_cfg.TASK_WEIGHTS)}, expected one for each of "
-                f"{len(classes)} tasks ({', '.join(classes)})"
-            )
         weights = class_weights(loss_cfg, classes, train_labels)
     return TaskLoss(
         LOSS_REGISTRY[loss_cfg.NAME](loss_cfg),

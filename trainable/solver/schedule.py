@@ -67,7 +67,7 @@ def build_reduce_on_plateau(
             optimizer,
             factor=plateau.FACTOR,
             patience=plateau.PATIENCE,
-            min_lr=[scheduler_cfg.MIN_LR * factor for factor in _factors(optimizer)],
+            min_lr=[scheduler_cfg.MIN_LR * factor for factor in rate_factors(optimizer)],
         )
     )
 
@@ -79,7 +79,7 @@ def build_one_cycle(scheduler_cfg: CfgNode, optimizer: Optimizer, epochs: int, s
     base = optimizer.param_groups[0]["lr"]
     scheduler = lr_scheduler.OneCycleLR(
         optimizer,
-        max_lr=[(scheduler_cfg.MAX_LR or base) * factor for factor in _factors(optimizer)],
+        max_lr=[(scheduler_cfg.MAX_LR or base) * factor for factor in rate_factors(optimizer)],
         total_steps=epochs * steps_per_epoch + 1,  # torch counts the start as a step
         pct_start=cycle.PCT_START,
         div_factor=cycle.DIV_FACTOR,
@@ -105,8 +105,8 @@ def build_cosine(scheduler_cfg: CfgNode, optimizer: Optimizer, epochs: int, step
     return Schedule(lr_scheduler.LambdaLR(optimizer, factor), each="update")
 
 
-def _factors(optimizer: Optimizer) -> list[float]:
-    """How the rate of each group of parameters relates to that of the first."""
+def rate_factors(optimizer: Optimizer) -> list[float]:
+    """Returns how the rate of each group of parameters relates to that of the first."""
     return [group["lr"] / optimizer.param_groups[0]["lr"] for group in optimizer.param_groups]
 
 

@@ -1,0 +1,41 @@
+"""What the command lines of all modules have in common."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+
+def command_parser(module: str, doc: str, description: str) -> argparse.ArgumentParser:
+    """Returns the parser of `python -m module`, whose help ends with the examples of the module's docstring.
+
+    Args:
+        module: as in trainable.train.
+        doc: the module's docstring: a line that says what it does, then the examples.
+        description: what the help begins with.
+    """
+    return argparse.ArgumentParser(
+        prog=f"python -m {module}",
+        description=description,
+        epilog=doc.split("\n", 1)[1],
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+def add_config_arguments(
+    parser: argparse.ArgumentParser, cfg_help: str = "the experiment; without it, the defaults"
+) -> None:
+    """Adds --cfg and the trailing KEY VALUE pairs, which `load_cfg` takes."""
+    parser.add_argument("--cfg", metavar="YAML", help=cfg_help)
+    parser.add_argument("pairs", nargs="*", metavar="KEY VALUE", help="config keys and their values")
+
+
+def output_file_problems(path: Path, suffixes: Sequence[str]) -> list[str]:
+    """Returns what is wrong with a file that -o names: another suffix, there already, or without a folder."""
+    problems = []
+    if path.suffix not in suffixes:
+        problems.append(f"-o: found {path}, allowed is a name that ends in {' or '.join(suffixes)}")
+    if path.exists():
+        problems.append(f"-o: {path} is there already; choose another name or remove it")
+    if not path.absolute().parent.is_dir():
+        problems.append(f"-o: there is no folder {path.absolute().parent}")
+    return problems
