@@ -9,7 +9,7 @@ from configs.tree import get_value
 from search.folder import SearchFolder
 from search.history import History
 from search.plan import SearchPlan
-from search.preflight import check_parts
+from search.preflight import check_parts, contradictions
 from search.searcher import TruthfulOptunaSearch
 
 SAMPLES = 5
@@ -18,13 +18,16 @@ SAMPLES = 5
 def dry_run(plan: SearchPlan, folder: SearchFolder) -> int:
     """Builds each named part once, prints the space and sampled configs, and returns the exit status."""
     check_parts(plan)
+    for line in contradictions(plan):
+        print(f"# note: {line}")
     print(f"# search {plan.name}, in {shown_path(folder.path)}; in all trials, other than the default:")
     for key in changed_keys(get_cfg_defaults(), plan.base_cfg):
         print(f"#   {key}: {get_value(plan.base_cfg, key)!r}")
     print(plan.space_yaml(), end="")
     searcher = TruthfulOptunaSearch(plan.parameters, plan.options, History(), slots=SAMPLES)
     for number in range(min(SAMPLES, plan.options.num_samples)):
-        trial = searcher.suggest(str(number)) or {}
+        trial = searcher.suggest(str(number))
+        assert isinstance(trial, dict)  # there is room for all of them
         print(f"\n# sample {number} of {plan.options.num_samples}")
         print(yaml.safe_dump(trial["params"], sort_keys=False, default_flow_style=None), end="")
     print("\nevery part was built once; nothing was started or written")

@@ -23,7 +23,7 @@ class SearchFolder:
         self.best = self.path / "best.yaml"
 
     def is_used(self) -> bool:
-        """Whether the folder holds anything but the lock of a process that came before."""
+        """Whether the folder holds anything but what a process left that ended before it began."""
         return RunFolder(self.path).is_used()
 
     def is_search(self) -> bool:
@@ -47,11 +47,13 @@ def new_folder(output: str | None, name: str) -> SearchFolder:
             number += 1
         return folder
     folder = SearchFolder(output)
+    if folder.path.is_file():
+        raise ConfigError(f"{output}: is a file; give a folder with -o")
     if folder.is_used():
         ways = "give another folder with -o, or leave -o out to have one named"
         if folder.is_search():
             ways = f"go on with that search: --resume -o {output}; or {ways}"
-        raise ConfigError(f"{output}: the folder is in use; {ways}")
+        raise ConfigError(f"{output}: the folder is not empty; {ways}")
     return folder
 
 

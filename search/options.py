@@ -21,7 +21,11 @@ SAMPLERS: dict[str, dict[str, Rule]] = {
     "random": {},
 }
 SCHEDULERS: dict[str, dict[str, Rule]] = {
-    "asha": {"grace_period": Int(1), "reduction_factor": Float(1, above_low=True)},
+    "asha": {
+        "type": OneOf(("promotion", "stopping")),
+        "grace_period": Int(1),
+        "reduction_factor": Float(1, above_low=True),
+    },
     "none": {},
 }
 

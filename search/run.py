@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
+from configs.command_line import command_parser
 from configs.errors import ConfigError, exit_status
 from configs.legal import Int
 from configs.loader import FREE_ON_RESUME, differences
@@ -27,11 +28,8 @@ from search.space import read_space
 
 def build_parser() -> argparse.ArgumentParser:
     """The command line of this module."""
-    parser = argparse.ArgumentParser(
-        prog="python -m search.run",
-        description="Searches a space of configs and leaves best.yaml, which trains the winner again.",
-        epilog=__doc__.split("\n", 1)[1],
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = command_parser(
+        "search.run", __doc__, "Searches a space of configs and leaves best.yaml, which trains the winner again."
     )
     parser.add_argument("--space", metavar="YAML", help="the space file; needed unless a search is resumed with -o")
     parser.add_argument(

@@ -14,7 +14,7 @@ from search.events import SEARCH_STARTED, VERSION, EventLog, EventStream
 from search.folder import SearchFolder
 from search.history import DONE, FINISHED, STOPPED, History
 from search.plan import SearchPlan
-from search.preflight import check_parts
+from search.preflight import check_parts, contradictions
 from search.results import Results
 from search.terminal import Terminal
 from search.tuner import ray_cluster, run_trials, trial_resources, trial_slots
@@ -35,6 +35,8 @@ def run_search(plan: SearchPlan, folder: SearchFolder, address: str | None, resu
     """
     print("checking every part (importing torch takes some seconds) ...", flush=True)
     check_parts(plan)
+    for line in contradictions(plan):
+        print(f"note: {line}")
     export_secrets(plan.base_cfg)
     with ray_cluster(address) as (nodes, dashboard), ExitStack() as stack:
         resources, notes = trial_resources(plan, nodes)

@@ -19,7 +19,7 @@ from search.searcher import FAILURE, TOTAL_EPOCHS
 from trainable.fit import fit
 from trainable.log_file import log_to
 from trainable.process_state import ProcessState
-from trainable.run_folder import RunFolder
+from trainable.run_folder import FolderLock, RunFolder
 from trainable.update import TrainingDivergedError
 
 OURS = (ConfigError, TrainingDivergedError)  # their message says it all
@@ -42,8 +42,8 @@ def run_trial(config: dict[str, Any], base_cfg: dict[str, Any], trials_folder: s
     folder = RunFolder(Path(trials_folder) / trial_name(config["number"], config["id"]), is_trial=True)
     try:
         _restore_process(base_cfg["USER_MODULES"])
-        with folder.locked(wait=LOCK_WAIT), log_to(folder.log):
-            _train(config, base_cfg, folder)
+        with folder.locked(wait=LOCK_WAIT) as lock, log_to(folder.log):
+            _train(config, base_cfg, folder, lock)
     except Exception as error:
         tune.report({FAILURE: f"{'' if isinstance(error, OURS) else f'{type(error).__name__}: '}{error}"})
         if "CUDA error" in str(error):
@@ -60,13 +60,16 @@ def _restore_process(user_modules: Sequence[str]) -> None:
     _pristine.restore()
 
 
-def _train(config: dict[str, Any], base_cfg: dict[str, Any], folder: RunFolder) -> None:
+def _train(config: dict[str, Any], base_cfg: dict[str, Any], folder: RunFolder, lock: FolderLock) -> None:
     try:
         cfg = merge_sample(_base(base_cfg), config["params"])
         total_epochs = cfg.MODEL.SOLVER.TOTAL_EPOCHS
 
         def report(row: dict[str, Any], checkpoint: Path) -> None:
+            # Ray never comes back from the report by which a trial is stopped; another worker may then go on with it
+            lock.release()
             tune.report({**row, TOTAL_EPOCHS: total_epochs})
+            lock.acquire()
 
         fit(cfg, report, folder, resume=True, heard=config["heard"])
     except OURS as error:

@@ -17,12 +17,12 @@ from configs.defaults import KEYS
 from configs.errors import ConfigError
 from configs.tree import get_value
 from search.callback import EventCallback
+from search.engine import build_engine
 from search.events import SEARCH_ENDED, TRIAL_DONE, TRIAL_STOPPED, Event, EventStream
 from search.folder import SearchFolder
 from search.history import FINISHED, INTERRUPTED, RUNNING, History, trial_name
 from search.plan import SearchPlan
-from search.scheduler import ReplayableASHA, build_scheduler
-from search.searcher import TruthfulOptunaSearch
+from search.scheduler import PromotionASHA, StoppingASHA, build_scheduler
 from search.trial import run_trial
 
 REACHABLE_TIMEOUT = 5.0  # seconds
@@ -167,14 +167,12 @@ def run_trials(
         slots: how many trials run at a time, from `trial_slots`.
     """
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # failed trials are told by our own events
-    scheduler = build_scheduler(plan.options, plan.base_cfg.MODEL.SOLVER.TOTAL_EPOCHS)
-    stopped = scheduler.replay(events) if isinstance(scheduler, ReplayableASHA) else []
-    _settle(plan, history, stopped, stream)
-    remaining = plan.options.num_samples - len(history.in_state(*FINISHED))
+    _settle(plan, history, events, stream)
+    total_epochs = plan.base_cfg.MODEL.SOLVER.TOTAL_EPOCHS
+    engine = build_engine(plan.parameters, plan.options, total_epochs, slots, history, events)
     stopper = SearchStopper(plan.options.time_budget)
     reason = "finished"
-    if remaining > 0:
-        searcher = TruthfulOptunaSearch(plan.parameters, plan.options, history, slots)
+    if engine.searcher.has_more():
         base_cfg = {key: get_value(plan.base_cfg, key) for key in KEYS if not KEYS[key].is_secret}
         trainable = tune.with_parameters(run_trial, base_cfg=base_cfg, trials_folder=str(folder.trials.absolute()))
         with (
@@ -184,9 +182,9 @@ def run_trials(
             tuner = tune.Tuner(
                 tune.with_resources(trainable, resources),
                 tune_config=tune.TuneConfig(
-                    search_alg=searcher,
-                    scheduler=scheduler,
-                    num_samples=remaining,
+                    search_alg=engine.searcher,
+                    scheduler=engine.scheduler,
+                    num_samples=-1,  # the searcher says when it has finished
                     reuse_actors=True,
                     trial_name_creator=_trial_name,
                     trial_dirname_creator=_trial_name,
@@ -202,14 +200,18 @@ def run_trials(
             tuner.fit()
         if stopper.was_interrupted:
             reason = "interrupted"
-        elif stopper.is_over_time() and len(history.in_state(*FINISHED)) < plan.options.num_samples:
+        elif stopper.is_over_time() and (
+            len(history.in_state(*FINISHED)) < plan.options.num_samples or engine.searcher.has_more()
+        ):
             reason = "time budget used up"
     stream.emit(SEARCH_ENDED, reason=reason)
     return stopper.was_interrupted
 
 
-def _settle(plan: SearchPlan, history: History, stopped: list[int], stream: EventStream) -> None:
+def _settle(plan: SearchPlan, history: History, events: list[Event], stream: EventStream) -> None:
     """Ends trials whose last report is known, but whose end is not: the search died between the two."""
+    scheduler = build_scheduler(plan.options, plan.base_cfg.MODEL.SOLVER.TOTAL_EPOCHS)
+    stopped = scheduler.replay(events) if isinstance(scheduler, (PromotionASHA, StoppingASHA)) else []
     for record in history.in_state(RUNNING, INTERRUPTED):
         if len(record.rows) >= plan.total_epochs(record.params):
             stream.emit(TRIAL_DONE, record.number)

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import nbclient
@@ -19,12 +19,16 @@ import nbformat
 import pandas as pd
 import pytest
 
+from benchmarks.search_quality import OurMethod
 from configs.loader import load_cfg
-from search.events import TRIAL_REPORTED, TRIAL_STARTED, TRIAL_STOPPED, EventLog
-from search.history import DONE, FAILED, FINISHED, STOPPED, History, TrialRecord
+from search.engine import build_engine
+from search.events import TRIAL_DONE, TRIAL_REPORTED, TRIAL_STARTED, TRIAL_STOPPED, EventLog
+from search.history import DONE, FAILED, FINISHED, RUNNING, STOPPED, History, TrialRecord
 from search.options import SearchOptions
+from search.plan import make_plan
 from search.run import main
 from search.scheduler import build_scheduler
+from search.space import read_space
 from tests.conftest import ROOT, TINY, TINY_PAIRS
 from trainable.fit import fit
 from trainable.run_folder import RunFolder
@@ -89,7 +93,7 @@ def test_what_a_search_leaves(searched):
     header = (folder / "best.yaml").read_text().splitlines()[0]
     assert f"{best['trial']:04d}_" in header and f"val_score {float(best['val_score'])!r} in epoch" in header
     assert "retrain the best: python -m trainable.train -o experiments/tiny_space-best" in printed
-    assert len([line for line in printed.splitlines() if re.search(r"\] trial +\d+ ", line)]) == 12
+    assert len({line.split()[2] for line in printed.splitlines() if re.search(r"\] trial +\d+ ", line)}) == 12
 
 
 def test_asha_stops_trials_at_different_rungs(searched):
@@ -98,6 +102,14 @@ def test_asha_stops_trials_at_different_rungs(searched):
     assert len(stopped) >= 4
     assert set(table["epochs"]) >= {1, 9}
     assert set(stopped["epochs"]) <= {1, 3}
+
+
+def test_trials_wait_and_go_on_without_training_an_epoch_twice(searched):
+    events = EventLog(searched[0] / "events.jsonl").read()
+    started = [event.trial for event in events if event.kind == TRIAL_STARTED]
+    assert len(started) > len(set(started)), "some trial waited and went on"
+    reported = [(event.trial, event.data["metrics"]["epoch"]) for event in events if event.kind == TRIAL_REPORTED]
+    assert len(reported) == len(set(reported))
 
 
 def test_two_trials_run_at_a_time_in_two_processes_that_are_reused(searched):
@@ -194,6 +206,37 @@ def test_nothing_leaks_to_the_next_trial_and_failures_stay_alone(ray_address, tm
     assert "Traceback" not in printed
 
 
+def test_the_events_of_a_search_replayed_give_the_same_decisions(ray_address, tmp_path):
+    """Drives searcher and scheduler as benchmarks/search_quality.py does, with the values of a real search."""
+    space = write_space(
+        tmp_path,
+        f"{RATE}, MODEL.HEAD.DROPOUT: {{uniform: [0, 0.5]}}",
+        "num_samples: 9, sampler: {tpe: {n_startup_trials: 3}}",
+    )
+    # one trial at a time: what is known when a sample is made does not depend on which of several ends first
+    arguments = ["--space", str(space), "--address", ray_address, "--cpus-per-trial", "2", "NUM_THREADS", "1"]
+    assert main(arguments) == 0
+    events = EventLog("experiments/tiny_space/events.jsonl").read()
+    plan = make_plan(read_space(space))
+    engine = build_engine(plan.parameters, plan.options, EPOCHS, slots=1, history=History())
+    method = OurMethod(engine.searcher, engine.scheduler, EPOCHS)
+    tried = 0
+    trial = ""
+    goes_on = False
+    for event in events:
+        if event.kind == TRIAL_STARTED:
+            tried += 1
+            trial = str(tried)
+            assert method.suggest(trial) == (event.trial, event.data["params"])
+        elif event.kind == TRIAL_REPORTED:
+            metrics = event.data["metrics"]
+            goes_on = method.report(trial, metrics["epoch"], metrics["val_score"])
+        elif event.kind in (TRIAL_STOPPED, TRIAL_DONE):
+            assert not goes_on
+    assert tried > 9 and method.suggest("one more") is None
+    assert {record.state for record in History(events).trials.values()} == {DONE, STOPPED}
+
+
 def test_when_no_trial_finishes_in_time_the_status_is_3(ray_address, tmp_path, capsys):
     space = write_space(tmp_path, RATE, "num_samples: 2")
     assert main(["--space", str(space), "--address", ray_address, "-o", "out", "--time-budget", "0.01s"]) == 3
@@ -203,14 +246,23 @@ def test_when_no_trial_finishes_in_time_the_status_is_3(ray_address, tmp_path, c
     assert not Path("out/best.yaml").exists()
 
 
-def signal_after(reports: int, folder: Path, pid: int, number: signal.Signals) -> None:
-    """Waits until a search has so many reports in its event log, then sends its process a signal."""
+def signal_when(ready: Callable[[History], bool], folder: Path, pid: int, number: signal.Signals) -> None:
+    """Waits until a search has come so far, by its event log, then sends its process a signal."""
     deadline = time.monotonic() + 120
-    while sum(event.kind == TRIAL_REPORTED for event in EventLog(folder / "events.jsonl").read()) < reports:
+    while not ready(History(EventLog(folder / "events.jsonl").read())):
         if time.monotonic() > deadline:
             return
         time.sleep(0.05)
     os.kill(pid, number)
+
+
+def reports(history: History) -> int:
+    return sum(len(record.rows) for record in history.trials.values())
+
+
+def between_rungs(history: History) -> bool:
+    """Whether a trial runs that has something to go on from; asha looks at it after epochs 1 and 3."""
+    return any(record.rows and record.rows[-1]["epoch"] in (2, 4, 5, 6, 7) for record in history.in_state(RUNNING))
 
 
 def test_a_search_survives_ctrl_c_and_kill(ray_address, tmp_path, capsys, monkeypatch):
@@ -220,7 +272,9 @@ def test_a_search_survives_ctrl_c_and_kill(ray_address, tmp_path, capsys, monkey
     folder = tmp_path / "out"
     start = ["--space", str(space), "--address", ray_address, "-o", "out"]
 
-    ctrl_c = threading.Thread(target=signal_after, args=(3, folder, os.getpid(), signal.SIGINT))
+    ctrl_c = threading.Thread(
+        target=signal_when, args=(lambda history: reports(history) >= 3, folder, os.getpid(), signal.SIGINT)
+    )
     ctrl_c.start()
     assert main(start) == 130
     ctrl_c.join()
@@ -229,9 +283,11 @@ def test_a_search_survives_ctrl_c_and_kill(ray_address, tmp_path, capsys, monkey
     assert (folder / "results.csv").exists() and (folder / "best.yaml").exists()
     assert any(record.state == "interrupted" for record in interrupted.trials.values())
 
-    reports = sum(len(record.rows) for record in interrupted.trials.values())
     driver = subprocess.Popen([sys.executable, "-m", "search.run", *start, "--resume"], stdout=subprocess.DEVNULL)
-    signal_after(reports + 5, folder, driver.pid, signal.SIGKILL)
+    known = reports(interrupted)
+    signal_when(
+        lambda history: reports(history) >= known + 3 and between_rungs(history), folder, driver.pid, signal.SIGKILL
+    )
     assert driver.wait(timeout=30) == -signal.SIGKILL
     killed = History(EventLog(folder / "events.jsonl").read())
     unfinished = [record for record in killed.trials.values() if record.state not in FINISHED]
@@ -255,11 +311,11 @@ def test_a_search_survives_ctrl_c_and_kill(ray_address, tmp_path, capsys, monkey
         again = train_again(folder / "trials" / record.name, record)
         assert again == without_seconds(record.rows)
     for record in interrupted.in_state(*FINISHED):
-        assert history.trials[record.number].rows == record.rows
-    # ASHA's rungs were there again: replayed as one search, its events lead to the same decisions
-    stopped_early = {event.trial for event in events if event.kind == TRIAL_STOPPED}
-    replayed = build_scheduler(SearchOptions(), EPOCHS).replay(events)
-    assert set(replayed) == {r.number for r in history.in_state(STOPPED, DONE)} and stopped_early <= set(replayed)
+        assert history.trials[record.number].rows[: len(record.rows)] == record.rows
+    # ASHA's rungs were there again: those that wait are those that are stopped, and none of them should go on
+    rungs = build_scheduler(SearchOptions(), EPOCHS).rungs
+    assert sorted(rungs.replay(events)) == [record.number for record in history.in_state(STOPPED)]
+    assert rungs.next(is_full=True) is None
     commands = json.dumps((folder / "provenance.yaml").read_text())
     assert commands.count("--resume") == 2
 
@@ -269,7 +325,7 @@ def test_a_search_survives_ctrl_c_and_kill(ray_address, tmp_path, capsys, monkey
     [
         (["--space", "none.yaml"], "none.yaml: no such file"),
         ([], "Give a space file"),
-        (["--space", "SPACE", "-o", "used"], "used: the folder is in use"),
+        (["--space", "SPACE", "-o", "used"], "used: the folder is not empty"),
         (["--space", "SPACE", "--resume"], "nothing to resume"),
         (["--space", "SPACE", "MODEL.HEAD.NAME", "simple_haed"], "Did you mean 'simple_head_module'?"),
         (["--space", "SPACE", "MODEL.BACKBONE", "resnet_18", "USER_MODULES", "[]"], "Did you mean 'resnet18'?"),

@@ -1,5 +1,6 @@
 """What is built and tried before a search starts."""
 
+import re
 from pathlib import Path
 
 import cv2
@@ -9,7 +10,7 @@ import pytest
 from configs.errors import ConfigError
 from data import make_dataset
 from search.plan import make_plan
-from search.preflight import check_parts
+from search.preflight import check_parts, contradictions
 from search.space import read_space
 from tests.conftest import TINY
 
@@ -30,7 +31,18 @@ def test_every_form_of_images_is_tried():
     )
     assert make_dataset.main(["--cfg", "base.yaml", "DATASET.RESIZE_SHAPE", "[16, 16]"]) == 0
     plan = make_plan(read_space("space.yaml"))
-    with pytest.raises(ConfigError, match=r"there is no done/image_table-24x24; make it with: .* \(with DATASET"):
+    with pytest.raises(ConfigError, match=r"there is no done/image_table-table-24x24; make it with: .* \(with DATASET"):
         check_parts(plan)
     assert make_dataset.main(["--cfg", "base.yaml", "DATASET.RESIZE_SHAPE", "[24, 24]"]) == 0
     check_parts(plan)
+
+
+def test_values_that_do_not_go_together_are_told():
+    Path("space.yaml").write_text(
+        "space:\n  MODEL.SOLVER.LOSS.JSD_WEIGHT: {choice: [0, 1]}\n  MODEL.HEAD.DROPOUT: {uniform: [0, 0.5]}\n"
+    )
+    (line,) = contradictions(make_plan(read_space("space.yaml")))
+    count, problem = re.fullmatch(r"(\d+) of 50 samples drawn at random would fail: (.*)", line).groups()
+    assert 10 < int(count) < 40
+    assert "JSD_WEIGHT compares AugMix versions of an image; set DATASET.AUGMENTATION.AUGMIX.PROB above 0" in problem
+    assert contradictions(make_plan(read_space("space.yaml"), pairs=["DATASET.AUGMENTATION.AUGMIX.PROB", "1"])) == []

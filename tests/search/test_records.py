@@ -157,7 +157,7 @@ def test_a_folder_in_use():
     Path("mine").mkdir()
     assert new_folder("mine", "head").path == Path("mine")  # empty ones are free
     Path("mine/thesis.txt").touch()
-    with pytest.raises(ConfigError, match="mine: the folder is in use; give another folder with -o") as caught:
+    with pytest.raises(ConfigError, match="mine: the folder is not empty; give another folder with -o") as caught:
         new_folder("mine", "head")
     assert "--resume" not in str(caught.value)
     for name in ("events.jsonl", "base.yaml", "space.yaml"):
@@ -184,18 +184,20 @@ def test_an_epoch_that_is_trained_again_counts_once():
     assert history.trials[3].rows == [{"epoch": 1, "val_score": 0.6}]
 
 
-def test_trials_whose_end_was_lost_are_ended_without_training():
+@pytest.mark.parametrize("kind", ["promotion", "stopping"])
+def test_trials_whose_end_was_lost_are_ended_without_training(kind):
     """The driver died after the last report of trial 0, and after a report by which asha stops trial 1."""
     Path("s.yaml").write_text(
         "space: {MODEL.HEAD.DROPOUT: {uniform: [0, 0.5]}, MODEL.HEAD.HIDDEN_DIMS: {choice: [[], [8]]}}\n"
+        f"search: {{scheduler: {{asha: {{type: {kind}}}}}}}\n"
     )
     log = [Event(SEARCH_STARTED, data={"version": VERSION}, time=1.0)]
-    log += [Event(TRIAL_STARTED, n, {"id": f"id{n}", "params": PARAMS}, 1.0) for n in range(3)]
+    log += [Event(TRIAL_STARTED, n, {"id": f"id{n}", "params": PARAMS}, 1.0) for n in range(2)]
     log += [reported(0, epoch, 0.5, 2.0) for epoch in range(1, 10)]
-    log += [reported(1, 1, 0.1, 3.0), reported(2, 1, 0.9, 3.0)]
+    log += [reported(1, 1, 0.1, 3.0)]
     history = History(log)
     plan = make_plan(read_space("s.yaml"), num_samples=2)
     stream = EventStream([history])
     was_interrupted = run_trials(plan, SearchFolder("exp"), history, log, stream, resources={}, slots=1)
     assert not was_interrupted
-    assert [history.trials[n].state for n in range(3)] == ["done", "stopped", "interrupted"]
+    assert [history.trials[n].state for n in range(2)] == ["done", "stopped"]

@@ -1,4 +1,4 @@
-"""ASHA's rungs against cut-offs worked out by hand."""
+"""ASHA's rungs, those of Ray and ours, against cut-offs worked out by hand."""
 
 from types import SimpleNamespace
 
@@ -6,6 +6,7 @@ import pytest
 
 from search.events import TRIAL_DONE, TRIAL_REPORTED, TRIAL_STARTED, TRIAL_STOPPED, Event
 from search.options import NamedOptions, SearchOptions
+from search.rungs import Rungs, milestones
 from search.scheduler import build_scheduler
 
 # (trial, epoch, val_score) in the order of reports, with reduction factor 3 and rungs at epochs 1 and 3: a trial is
@@ -27,7 +28,7 @@ REPORTS = [
 
 
 def scheduler(metric="val_score", **options):
-    chosen = {"grace_period": 1, "reduction_factor": 3.0, **options}
+    chosen = {"type": "stopping", "grace_period": 1, "reduction_factor": 3.0, **options}
     return build_scheduler(SearchOptions(metric=metric, scheduler=NamedOptions("asha", chosen)), total_epochs=9)
 
 
@@ -76,3 +77,73 @@ def test_replaying_events_gives_the_same_decisions_and_the_same_rungs():
 def test_without_a_scheduler_nothing_is_stopped():
     fifo = build_scheduler(SearchOptions(scheduler=NamedOptions("none", {})), total_epochs=9)
     assert fifo.on_trial_result(None, trial(0), {"epoch": 1, "val_score": 0.0}) == "CONTINUE"
+
+
+# The same with trials that wait: of n trials at a rung the best n // 3 go on.
+WAITING_REPORTS = [
+    (0, 1, 0.5, "STOP"),  # one of one: none goes on
+    (1, 1, 0.3, "STOP"),
+    (2, 1, 0.6, "CONTINUE"),  # the best of three
+    (3, 1, 0.55, "STOP"),
+    (4, 1, 0.1, "STOP"),
+    (2, 2, 0.0, "CONTINUE"),  # epoch 2 is no rung
+    (2, 3, 0.7, "STOP"),
+    (5, 1, 0.2, "STOP"),  # of six now two may go on: 2 is gone, so that it is 3
+]
+
+
+@pytest.mark.parametrize(("metric", "sign"), [("val_score", 1), ("val_loss", -1)])
+def test_waiting_at_rungs(metric, sign):
+    asha = scheduler(metric, type="promotion")
+    for number, epoch, value, decision in WAITING_REPORTS:
+        assert asha.rungs.next() is None
+        assert asha.on_trial_result(None, trial(number), {"epoch": epoch, metric: sign * value}) == decision
+    assert asha.rungs.next() == 3
+    asha.rungs.leave(3)
+    assert asha.rungs.next() is None
+
+
+def test_the_highest_rung_goes_first():
+    asha = scheduler(type="promotion")
+    for number in range(3):
+        asha.rungs.reach(number, {"epoch": 3, "val_score": 0.1 * number})
+    for number in range(3, 9):
+        asha.rungs.reach(number, {"epoch": 1, "val_score": 0.9})
+    assert asha.rungs.next() == 2
+    asha.rungs.leave(2)
+    assert asha.rungs.next() == 3  # of equals the earliest
+
+
+def test_rungs_are_made_again_from_events():
+    live, events = scheduler(type="promotion"), [Event(TRIAL_STARTED, number, {}) for number in range(6)]
+    for number, epoch, value, _ in WAITING_REPORTS:
+        metrics = {"epoch": epoch, "val_score": value}
+        events.append(Event(TRIAL_REPORTED, number, {"metrics": metrics}))
+        if live.on_trial_result(None, trial(number), metrics) == "STOP":
+            events.append(Event(TRIAL_STOPPED, number, {}))
+    replayed = scheduler(type="promotion")
+    assert sorted(replayed.replay(events)) == [0, 1, 2, 3, 4, 5]
+    assert replayed.rungs.next() == live.rungs.next() == 3
+    again = scheduler(type="promotion")
+    again.replay([*events, Event(TRIAL_STARTED, 3, {})])
+    assert again.rungs.next() is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "epochs"), [((1, 3, 9), [1, 3]), ((2, 3, 50), [2, 6, 18]), ((1, 1.5, 5), [1, 2, 3]), ((5, 3, 5), [])]
+)
+def test_milestones(arguments, epochs):
+    assert milestones(*arguments) == epochs
+
+
+def test_few_trials_have_one_that_goes_to_the_end():
+    rungs = Rungs("val_score", "max", [1, 3], 3)
+    for number in range(8):
+        rungs.reach(number, {"epoch": 1, "val_score": 0.1 * number})
+    gone_on = []
+    while (number := rungs.next(is_full=True)) is not None:
+        gone_on.append(number)
+        rungs.reach(number, {"epoch": 3, "val_score": 0.1 * number}) if gone_on.count(number) < 2 else rungs.leave(
+            number
+        )
+    assert gone_on == [7, 7, 6, 5]  # 3 of 8, and 1 of 3

@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pytest
 from optuna.trial import TrialState
+from ray.tune.search import Searcher
 
 from search.history import DONE, FAILED, INTERRUPTED, STOPPED, History, TrialRecord
 from search.options import NamedOptions, SearchOptions
+from search.rungs import Rungs
 from search.searcher import TruthfulOptunaSearch
 from search.space import read_space
 
@@ -19,9 +21,11 @@ def parameters():
     return read_space("s.yaml").parameters
 
 
-def make(parameters, history=None, metric="val_score", seed=0, slots=99):
-    options = SearchOptions(metric=metric, seed=seed, sampler=NamedOptions("tpe", {"n_startup_trials": 2}))
-    return TruthfulOptunaSearch(parameters, options, history or History(), slots)
+def make(parameters, history=None, metric="val_score", seed=0, slots=99, num_samples=20, rungs=None):
+    options = SearchOptions(
+        metric=metric, seed=seed, num_samples=num_samples, sampler=NamedOptions("tpe", {"n_startup_trials": 2})
+    )
+    return TruthfulOptunaSearch(parameters, options, history or History(), slots, rungs)
 
 
 def result(epoch: int, value: float, total: int = 9, metric: str = "val_score") -> dict:
@@ -124,3 +128,41 @@ def test_resuming_keeps_finished_trials_and_suggests_the_others_first(parameters
     searcher.on_trial_complete("x", result(3, 0.6, total=3))
     assert searcher.study.trials[-1].intermediate_values == {1: 0.3, 2: 0.4, 3: 0.6}
     assert searcher.suggest("y")["number"] == 4
+
+
+def test_a_trial_that_waited_goes_on_and_is_known_once(parameters):
+    rungs = Rungs("val_score", "max", [1, 3], 3)
+    searcher = make(parameters, rungs=rungs, num_samples=4)
+    configs = [searcher.suggest(str(number)) for number in range(4)]
+    for number, value in enumerate([0.2, 0.7, 0.3]):
+        rungs.reach(number, result(1, value))
+        searcher.on_trial_complete(str(number), result(1, value))
+    searcher.on_trial_result("3", result(1, 0.1))
+    promoted = searcher.suggest("again")
+    assert promoted == {**configs[1], "heard": 1}
+    assert rungs.next() is None
+    states = [(trial.state, trial.intermediate_values) for trial in searcher.study.trials]
+    assert states == [
+        *((TrialState.PRUNED, {1: 0.2}), (TrialState.PRUNED, {1: 0.3})),
+        *((TrialState.RUNNING, {1: 0.1}), (TrialState.RUNNING, {1: 0.7})),  # those that run, in what is now the study
+    ]
+    searcher.on_trial_complete("3", result(2, 0.2))
+    searcher.on_trial_complete("again", result(9, 0.8))
+    ended = [(trial.state, trial.intermediate_values) for trial in searcher.study.trials[2:]]
+    assert ended == [(TrialState.PRUNED, {1: 0.1, 2: 0.2}), (TrialState.COMPLETE, {1: 0.7, 9: 0.8})]
+
+
+def test_it_finishes_when_all_are_made_and_none_may_go_on(parameters):
+    rungs = Rungs("val_score", "max", [1], 3)
+    searcher = make(parameters, rungs=rungs, num_samples=3)
+    for number in range(3):
+        searcher.suggest(str(number))
+    assert searcher.suggest("x") is None, "one of the three may have to go on"
+    for number in range(3):
+        rungs.reach(number, result(1, 0.1 * number))
+        searcher.on_trial_complete(str(number), result(1, 0.1 * number))
+    assert searcher.has_more()
+    assert searcher.suggest("again")["number"] == 2
+    assert not searcher.has_more() and searcher.suggest("x") is None
+    searcher.on_trial_complete("again", result(9, 0.8))
+    assert searcher.suggest("x") == Searcher.FINISHED

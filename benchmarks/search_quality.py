@@ -1,0 +1,323 @@
+"""Search quality: how near the best known configuration comes, at equal cost, by our search and by others.
+
+python benchmarks/search_quality.py [--tables DIR] [--seeds 30] [--json out.json] [--methods ours stock_ray]
+
+Recorded learning curves are replayed in virtual time by four workers, for the cost of 20 full trainings. Our searcher
+and scheduler are the objects that `search.run` uses, made by the same function (search/engine.py); those of others are
+driven in the same way. A configuration that is proposed is looked up as the nearest recorded one that this run has not
+used yet, in the unit cube.
+
+Regret is that of the best value reported so far, after a quarter, a half and all of the cost: 0 is the best recorded
+configuration, 100 the median one, each by the best epoch of its curve. Rank is by the regret at the end, 1 the best of
+all methods, meaned over tasks and seeds.
+"""
+
+import argparse
+import heapq
+import json
+import math
+import os
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, Protocol
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # one process a core, below
+
+import numpy as np
+import optuna
+import pyarrow.parquet as pq
+from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
+from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
+from ray.tune.search.optuna import OptunaSearch
+from scipy.stats import rankdata
+
+from search.distributions import Distribution, FloatRange, IntRange
+from search.engine import build_engine
+from search.history import History
+from search.options import SearchOptions
+from search.searcher import TOTAL_EPOCHS
+from search.space import Parameter
+
+WORKERS = 4
+FULL_TRAININGS = 20  # cost of a run
+PARTS = {"regret_quarter": 0.25, "regret_half": 0.5, "regret_full": 1.0}
+METRIC, ENDLESS = "val_score", 10**9
+
+Params = dict[str, float]
+
+
+class Table:
+    """The recorded configurations of a task.
+
+    Attributes:
+        space: kind, low, high and log of each hyperparameter.
+        curves: the metric, higher is better, of shape (configurations, epochs).
+        cost: of one epoch, of shape (configurations,).
+    """
+
+    def __init__(self, path: Path):
+        table = pq.read_table(path)
+        frame = table.to_pandas()
+        self.name = path.stem
+        self.space: dict[str, dict[str, Any]] = json.loads(table.schema.metadata[b"task"])["space"]
+        self.curves = np.stack(frame["curve"])
+        self.cost = frame["epoch_cost"].to_numpy()
+        self.epochs = self.curves.shape[1]
+        self.cost_of_run = FULL_TRAININGS * self.epochs * self.cost.mean()
+        best = self.curves.max(axis=1)
+        self._best, self._median = best.max(), np.median(best)
+        self._points = np.stack([self._unit(name, frame[name].to_numpy()) for name in self.space], axis=1)
+
+    def _unit(self, name: str, value: Any) -> Any:
+        """Returns a hyperparameter's value on the scale from 0 (low) to 1 (high)."""
+        spec = self.space[name]
+        scale = np.log if spec["log"] else np.asarray
+        low, high = scale(spec["low"]), scale(spec["high"])
+        return (scale(value) - low) / (high - low)
+
+    def nearest(self, params: Params, used: np.ndarray) -> int:
+        """Returns the nearest configuration that is not used yet."""
+        point = np.array([self._unit(name, params[name]) for name in self.space])
+        distance = ((self._points - point) ** 2).sum(axis=1)
+        distance[used] = np.inf
+        return int(distance.argmin())
+
+    def regret(self, value: float) -> float:
+        """Returns the normalised regret of the best value found so far."""
+        return min(100.0, 100.0 * (self._best - value) / (self._best - self._median))
+
+    def optuna_space(self) -> dict[str, BaseDistribution]:
+        """Returns the space as Optuna writes it."""
+        return {
+            name: (IntDistribution if spec["kind"] == "int" else FloatDistribution)(
+                spec["low"], spec["high"], log=spec["log"]
+            )
+            for name, spec in self.space.items()
+        }
+
+
+class Method(Protocol):
+    """What proposes configurations and decides how long they are trained."""
+
+    def suggest(self, trial: str) -> tuple[int, Params] | None:
+        """Returns number and values of the trial to be trained (on), None if there is nothing to do."""
+
+    def report(self, trial: str, epoch: int, value: float) -> bool:
+        """Takes an epoch's value and returns whether the trial goes on."""
+
+
+class RayMethod:
+    """A searcher and a scheduler of Ray Tune, driven as Ray's controller drives them."""
+
+    def __init__(self, searcher: Any, scheduler: TrialScheduler, epochs: int):
+        self._searcher, self._scheduler, self._epochs = searcher, scheduler, epochs
+        self._trials: dict[str, Any] = {}
+
+    def suggest(self, trial: str) -> tuple[int, Params] | None:
+        config = self._searcher.suggest(trial)
+        if not isinstance(config, dict):
+            return None
+        self._trials[trial] = SimpleNamespace(trial_id=trial, config=config)
+        self._scheduler.on_trial_add(None, self._trials[trial])  # type: ignore[arg-type]
+        return self._number_and_params(config)
+
+    def _number_and_params(self, config: dict[str, Any]) -> tuple[int, Params]:
+        return len(self._trials) - 1, config
+
+    def report(self, trial: str, epoch: int, value: float) -> bool:
+        result = {METRIC: value, "epoch": epoch, "training_iteration": epoch, TOTAL_EPOCHS: self._epochs}
+        known = self._trials[trial]
+        decision = self._scheduler.on_trial_result(None, known, result)  # type: ignore[arg-type]
+        if epoch < self._epochs and decision == TrialScheduler.CONTINUE:
+            self._searcher.on_trial_result(trial, result)
+            return True
+        self._scheduler.on_trial_complete(None, known, result)  # type: ignore[arg-type]
+        self._searcher.on_trial_complete(trial, result)
+        return False
+
+
+class OurMethod(RayMethod):
+    """Ours, whose configs have number and values, and whose trials may go on after they have ended for Ray."""
+
+    def _number_and_params(self, config: dict[str, Any]) -> tuple[int, Params]:
+        return config["number"], config["params"]
+
+
+class OptunaMethod:
+    """Optuna alone, with a pruner."""
+
+    def __init__(self, table: Table, seed: int, pruner: optuna.pruners.BasePruner):
+        sampler = optuna.samplers.TPESampler(seed=seed)
+        self._study = optuna.create_study(
+            direction="maximize", sampler=sampler, pruner=pruner, study_name=str(seed)
+        )  # the pruner draws its brackets by the name
+        self._space, self._epochs = table.optuna_space(), table.epochs
+        self._trials: dict[str, optuna.Trial] = {}
+
+    def suggest(self, trial: str) -> tuple[int, Params]:
+        asked = self._trials[trial] = self._study.ask(self._space)
+        return asked.number, asked.params
+
+    def report(self, trial: str, epoch: int, value: float) -> bool:
+        asked = self._trials[trial]
+        asked.report(value, epoch)
+        if epoch < self._epochs and not asked.should_prune():
+            return True
+        is_pruned = epoch < self._epochs
+        self._study.tell(asked, None if is_pruned else value, optuna.trial.TrialState.PRUNED if is_pruned else None)
+        return False
+
+
+class RandomSearch:
+    """A searcher that knows nothing."""
+
+    def __init__(self, table: Table, seed: int):
+        self._study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=seed))
+        self._space = table.optuna_space()
+
+    def suggest(self, trial: str) -> Params:
+        return self._study.ask(self._space).params
+
+    def on_trial_result(self, trial: str, result: dict[str, Any]) -> None:
+        """Learns nothing."""
+
+    def on_trial_complete(self, trial: str, result: dict[str, Any]) -> None:
+        """Learns nothing."""
+
+
+def _ours(table: Table, seed: int) -> Method:
+    def distribution(spec: dict[str, Any]) -> Distribution:
+        if spec["kind"] == "int":
+            return IntRange("lograndint" if spec["log"] else "randint", spec["low"], spec["high"] + 1)
+        return FloatRange("loguniform" if spec["log"] else "uniform", spec["low"], spec["high"])
+
+    parameters = {name: Parameter(name, distribution(spec), "") for name, spec in table.space.items()}
+    options = SearchOptions(metric=METRIC, seed=seed, num_samples=ENDLESS)
+    engine = build_engine(parameters, options, table.epochs, WORKERS, History())
+    return OurMethod(engine.searcher, engine.scheduler, table.epochs)
+
+
+def _stock_asha(table: Table) -> ASHAScheduler:
+    return ASHAScheduler("training_iteration", METRIC, "max", max_t=table.epochs)
+
+
+def _stock_ray(table: Table, seed: int) -> Method:
+    searcher = OptunaSearch(table.optuna_space(), METRIC, "max", seed=seed)
+    return RayMethod(searcher, _stock_asha(table), table.epochs)
+
+
+METHODS: dict[str, Callable[[Table, int], Method]] = {
+    "ours": _ours,
+    "stock_ray": _stock_ray,
+    "random_asha": lambda table, seed: RayMethod(RandomSearch(table, seed), _stock_asha(table), table.epochs),
+    "random": lambda table, seed: RayMethod(RandomSearch(table, seed), FIFOScheduler(), table.epochs),
+    "optuna_median": lambda table, seed: OptunaMethod(table, seed, optuna.pruners.MedianPruner()),
+    "optuna_hyperband": lambda table, seed: OptunaMethod(
+        table, seed, optuna.pruners.HyperbandPruner(1, table.epochs, reduction_factor=3)
+    ),
+}
+
+
+def regrets(table: Table, method: Method) -> list[float]:
+    """Runs a search in virtual time and returns its regrets at the PARTS of its cost."""
+    end = table.cost_of_run / WORKERS
+    used = np.zeros(len(table.curves), dtype=bool)
+    rows: dict[int, int] = {}  # of trials
+    epochs: dict[int, int] = {}  # that they have been trained
+    best: list[tuple[float, float]] = [(0.0, -math.inf)]  # time and value
+    running: list[tuple[float, int, str, int]] = []  # when the next epoch ends, a tie-break, Ray's id, number
+    started = 0
+
+    def start(now: float) -> None:
+        nonlocal started
+        started += 1
+        trial = f"{started:05d}"
+        suggested = method.suggest(trial)
+        if suggested is None:
+            return
+        number, params = suggested
+        if number not in rows:
+            rows[number], epochs[number] = table.nearest(params, used), 0
+            used[rows[number]] = True
+        heapq.heappush(running, (now + table.cost[rows[number]], started, trial, number))
+
+    for _ in range(WORKERS):
+        start(0.0)
+    while running:
+        now, order, trial, number = heapq.heappop(running)
+        if now > end:
+            break
+        epochs[number] += 1
+        value = float(table.curves[rows[number], epochs[number] - 1])
+        best.append((now, max(value, best[-1][1])))
+        if method.report(trial, epochs[number], value):
+            heapq.heappush(running, (now + table.cost[rows[number]], order, trial, number))
+        else:
+            start(now)
+    return [table.regret(max(value for time, value in best if time <= part * end)) for part in PARTS.values()]
+
+
+def _run(job: tuple[Path, str, int]) -> list[float]:
+    warnings.filterwarnings("ignore")
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    path, method, seed = job
+    table = Table(path)
+    return regrets(table, METHODS[method](table, seed))
+
+
+def compare(paths: Sequence[Path], methods: Sequence[str], seeds: int) -> dict[str, Any]:
+    """Returns the figures of each method, and each task's regret at the end."""
+    jobs = [(path, method, seed) for method in methods for path in paths for seed in range(seeds)]
+    with ProcessPoolExecutor() as pool:
+        found = np.array(list(pool.map(_run, jobs))).reshape(len(methods), len(paths), seeds, len(PARTS))
+    full = found[..., -1]
+    ranks = rankdata(full, axis=0).mean(axis=(1, 2))
+    # the tasks are given, the seeds are drawn: the error of the mean over tasks comes from the seeds
+    errors = np.sqrt((full.var(axis=2, ddof=1) / seeds).sum(axis=1)) / len(paths) if seeds > 1 else np.zeros(len(full))
+    return {
+        "methods": {
+            method: {
+                **{part: float(value) for part, value in zip(PARTS, found[number].mean(axis=(0, 1)), strict=True)},
+                "se_full": float(errors[number]),
+                "rank": float(ranks[number]),
+            }
+            for number, method in enumerate(methods)
+        },
+        "tasks": {
+            path.stem: {method: float(full[number, task].mean()) for number, method in enumerate(methods)}
+            for task, path in enumerate(paths)
+        },
+        "seeds": seeds,
+    }
+
+
+def main() -> int:
+    """Compares the methods on all tables of a folder."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("--tables", type=Path, default=Path(__file__).parent / "curves")
+    parser.add_argument("--seeds", type=int, default=30)
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
+    parser.add_argument("--json", type=Path)
+    args = parser.parse_args()
+    paths = sorted(args.tables.glob("*.parquet"))
+    if not paths or args.seeds < 1:
+        print(f"error: {args.tables} holds no .parquet tables, or --seeds is below 1", file=sys.stderr)
+        return 2
+    figures = compare(paths, args.methods, args.seeds)
+    print(f"{'method':<18}{'1/4':>7}{'1/2':>7}{'all':>7}{'+-':>6}{'rank':>7}   regret, {len(paths)} tasks")
+    for name, row in figures["methods"].items():
+        print(
+            f"{name:<18}{row['regret_quarter']:>7.1f}{row['regret_half']:>7.1f}{row['regret_full']:>7.1f}"
+            f"{row['se_full']:>6.1f}{row['rank']:>7.2f}"
+        )
+    if args.json:
+        args.json.write_text(json.dumps(figures, indent=1))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

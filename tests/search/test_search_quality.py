@@ -1,0 +1,78 @@
+"""The benchmark of search quality, on a small task made here."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from benchmarks.search_quality import METHODS, Table, compare, regrets
+from tests.conftest import ROOT
+
+EPOCHS = 9
+
+
+@pytest.fixture
+def table() -> Path:
+    """200 configurations whose curves rise to a height that falls with the distance from one point."""
+    rng = np.random.default_rng(0)
+    rate, width = 10 ** rng.uniform(-4, -1, 200), rng.integers(16, 257, 200)
+    height = 1 - ((np.log10(rate) + 2.2) / 3) ** 2 - ((np.log2(width) - 7) / 4) ** 2
+    curves = height[:, None] * (1 - 0.5 ** np.arange(1, EPOCHS + 1))
+    frame = pd.DataFrame({"rate": rate, "width": width, "curve": list(curves), "epoch_cost": width / 100.0})
+    task = {
+        "task": "made:up",
+        "space": {
+            "rate": {"kind": "float", "low": 1e-4, "high": 1e-1, "log": True},
+            "width": {"kind": "int", "low": 16, "high": 256, "log": True},
+        },
+    }
+    Path("tables").mkdir()
+    pq.write_table(
+        pa.Table.from_pandas(frame).replace_schema_metadata({"task": json.dumps(task)}), "tables/made_up.parquet"
+    )
+    return Path("tables/made_up.parquet")
+
+
+def test_regret_is_0_for_the_best_and_100_for_the_median(table):
+    task = Table(table)
+    best = task.curves.max(axis=1)
+    assert task.regret(best.max()) == 0
+    assert task.regret(float(np.median(best))) == pytest.approx(100)
+    assert task.regret(-np.inf) == 100
+
+
+def test_the_nearest_configuration_is_one_that_is_not_used(table):
+    task, frame = Table(table), pd.read_parquet(table)
+    used = np.zeros(200, dtype=bool)
+    params = {"rate": frame["rate"][7], "width": frame["width"][7]}
+    assert task.nearest(params, used) == 7
+    used[7] = True
+    assert task.nearest(params, used) != 7
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_searches_and_repeats(table, method):
+    task = Table(table)
+    first = regrets(task, METHODS[method](task, 0))
+    assert 100 >= first[0] >= first[1] >= first[2] >= 0
+    assert first[2] < 50
+    assert regrets(task, METHODS[method](task, 0)) == first
+
+
+def test_the_figures(table):
+    figures = compare([table], ["ours", "random"], seeds=2)
+    assert set(figures["methods"]["ours"]) == {"regret_quarter", "regret_half", "regret_full", "se_full", "rank"}
+    assert figures["methods"]["ours"]["regret_full"] < figures["methods"]["random"]["regret_full"]
+    assert figures["methods"]["ours"]["rank"] < figures["methods"]["random"]["rank"]
+
+
+def test_the_command_writes_json(table):
+    command = [sys.executable, str(ROOT / "benchmarks" / "search_quality.py"), "--tables", "tables", "--seeds", "1"]
+    subprocess.run([*command, "--methods", "random", "--json", "out.json"], check=True, capture_output=True)
+    assert set(json.loads(Path("out.json").read_text())["methods"]) == {"random"}
