@@ -36,7 +36,7 @@ $(VENV)/installed: requirements.lock pyproject.toml
 	touch $@
 
 lock:
-	$(VENV)/bin/uv pip compile --quiet --universal --extra dev --extra plots --python-version 3.11 --no-annotate pyproject.toml -o requirements.lock
+	$(VENV)/bin/uv pip compile --quiet --universal --extra cmaes --extra dev --extra plots --python-version 3.11 --no-annotate pyproject.toml -o requirements.lock
 
 clean:
 	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache

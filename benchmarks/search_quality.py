@@ -40,7 +40,7 @@ from search.engine import build_engine
 from search.history import History
 from search.options import SearchOptions
 from search.searcher import TOTAL_EPOCHS
-from search.space import Parameter
+from search.space import Parameter, Space
 
 WORKERS = 4
 FULL_TRAININGS = 20  # cost of a run
@@ -195,9 +195,9 @@ def _ours(table: Table, seed: int) -> Method:
             return IntRange("lograndint" if spec["log"] else "randint", spec["low"], spec["high"] + 1)
         return FloatRange("loguniform" if spec["log"] else "uniform", spec["low"], spec["high"])
 
-    parameters = {name: Parameter(name, distribution(spec), "") for name, spec in table.space.items()}
+    space = Space([Parameter(name, "", distribution=distribution(spec)) for name, spec in table.space.items()])
     options = SearchOptions(metric=METRIC, seed=seed, num_samples=ENDLESS)
-    engine = build_engine(parameters, options, table.epochs, WORKERS, History())
+    engine = build_engine(space, options, table.epochs, WORKERS, History())
     return OurMethod(engine.searcher, engine.scheduler, table.epochs)
 
 

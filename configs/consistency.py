@@ -23,7 +23,7 @@ def inconsistencies(cfg: CfgNode, sources: dict[str, str]) -> list[str]:
     def where(*keys: str) -> str:
         return next((f"{sources[key]}: " for key in keys if key in sources), "")
 
-    return [*_unknown_parts(cfg, where), *_of_dataset(cfg, where), *_of_solver(cfg, where)]
+    return [*_unknown_parts(cfg, where), *_of_dataset(cfg, where), *_of_solver(cfg, where), *_of_lineage(cfg, where)]
 
 
 def _unknown_parts(cfg: CfgNode, where: Where) -> list[str]:
@@ -87,6 +87,31 @@ def _of_solver(cfg: CfgNode, where: Where) -> list[str]:
         weights = get_value(cfg, key)
         if weights and not any(weights):
             problems.append(f"{where(key)}{key}: all weights are 0; at least one must be above 0")
+    return problems
+
+
+def _of_lineage(cfg: CfgNode, where: Where) -> list[str]:
+    """Returns what is wrong with the values of earlier epochs."""
+    problems = []
+    changing = sorted(name for name, key in KEYS.items() if key.can_change)
+    for trial, first, last, values in cfg.LINEAGE:
+        place = f"{where('LINEAGE')}LINEAGE: epochs {first} to {last} (trial {trial})"
+        for name, value in values:
+            if name not in changing:
+                problems.append(
+                    f"{place}: {name} cannot change in a model that is trained.{did_you_mean(name, changing)}"
+                )
+                continue
+            try:
+                KEYS[name].rule.read(value)
+            except (ValueError, OverflowError):
+                problems.append(f"{place}: {name}: found {value!r}, allowed is {KEYS[name].rule.allowed}")
+        is_paced = any(name.endswith("BASE_LR") for name, _ in values)
+        if is_paced and cfg.MODEL.SOLVER.SCHEDULER.NAME != "unchange":
+            problems.append(
+                f"{place}: a learning rate that changes by lineage needs MODEL.SOLVER.SCHEDULER.NAME unchange, found "
+                f"{cfg.MODEL.SOLVER.SCHEDULER.NAME}"
+            )
     return problems
 
 

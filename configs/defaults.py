@@ -4,13 +4,14 @@
 explains or suggests them. A key is declared once, here, and nowhere else.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from yacs.config import CfgNode
 
 import yacstune
 from configs.legal import Bool, File, Float, Int, Maybe, Module, Name, OneOf, Part, Path, Rule, Text, TupleOf
+from configs.lineage import Lineage
 from configs.metric_names import OBJECTIVES
 
 
@@ -25,6 +26,7 @@ class Key:
         meaning: what it does, with its unit.
         searchable: whether a space file may give it a distribution.
         is_secret: comes only from .env or the environment, and is never written anywhere.
+        can_change: whether it may change while a model is in training, as in population based training.
     """
 
     name: str
@@ -33,6 +35,7 @@ class Key:
     meaning: str
     searchable: bool = True
     is_secret: bool = False
+    can_change: bool = False
 
 
 KEYS: dict[str, Key] = {}
@@ -85,6 +88,13 @@ _key(
     "val_score",
     OneOf(OBJECTIVES),
     "the metric that decides which epoch is kept as best.pt; a search sets it to its own metric",
+    searchable=False,
+)
+_key(
+    "LINEAGE",
+    (),
+    Lineage(),
+    "values that earlier epochs are trained with, where population based training changed them; best.yaml has them",
     searchable=False,
 )
 _key(
@@ -520,6 +530,20 @@ _key(
 
 # Keys that are filled in from other choices when a model is built, unless given by hand; dumped as comments.
 DERIVED = ("MODEL.HEAD.INPUT_DIM", "MODEL.HEAD.OUTPUT_DIMS")
+
+# Keys that a model in training takes up from one epoch to the next.
+_CAN_CHANGE = (
+    *(name for name in KEYS if name.startswith(_AUGMENTATION)),
+    "MODEL.SOLVER.OPTIMIZER.BASE_LR",
+    "MODEL.SOLVER.OPTIMIZER.WEIGHT_DECAY",
+    "MODEL.SOLVER.OPTIMIZER.SGD.MOMENTUM",
+    "MODEL.SOLVER.OPTIMIZER.ADAM.EPS",
+    "MODEL.SOLVER.LOSS.EPS",
+    "MODEL.SOLVER.LOSS.OHEM_RATE",
+    "MODEL.SOLVER.LOSS.FOCAL_LOSS.GAMMA",
+    "MODEL.SOLVER.CLIP_GRAD_NORM",
+)
+KEYS.update({name: replace(KEYS[name], can_change=True) for name in _CAN_CHANGE})
 
 # Every inner node of the tree, as in MODEL or MODEL.HEAD.
 NODES = tuple(dict.fromkeys(name.rsplit(".", depth)[0] for name in KEYS for depth in range(name.count("."), 0, -1)))

@@ -35,15 +35,14 @@ def _node_lines(node: CfgNode, derived: CfgNode | None, path: str) -> list[str]:
         if isinstance(value, CfgNode):
             lines += [f"{indent}{name}:", *_node_lines(value, filled_in, key)]
         elif key in DERIVED and value is None and filled_in is not None:
-            lines.append(f"{indent}# {name}: {_value_text(filled_in)}  (derived)")
+            lines.append(f"{indent}# {name}: {_value_text(KEYS[key].rule.to_yaml(filled_in))}  (derived)")
         elif not KEYS[key].is_secret:
-            lines.append(f"{indent}{name}: {_value_text(value)}")
+            lines.append(f"{indent}{name}: {_value_text(KEYS[key].rule.to_yaml(value))}")
     return lines
 
 
 def _value_text(value: Any) -> str:
-    plain = list(value) if isinstance(value, tuple) else value
-    return yaml.safe_dump(plain, default_flow_style=True, width=float("inf")).removesuffix("...\n").strip()
+    return yaml.safe_dump(value, default_flow_style=True, width=float("inf")).removesuffix("...\n").strip()
 
 
 def recorded_environment(path: str | Path) -> dict[str, Any]:

@@ -24,6 +24,10 @@ class Rule:
         """Returns the value as the config holds it, or raises ValueError if it is not allowed."""
         raise NotImplementedError
 
+    def to_yaml(self, value: Any) -> Any:
+        """Returns a value of the config as YAML is to hold it."""
+        return list(value) if isinstance(value, tuple) else value
+
 
 def _plain(value: Any) -> Any:
     """Numpy scalars become Python's own, without importing numpy."""

@@ -17,7 +17,7 @@ from configs.settings import (
     settings_from_environment,
     settings_from_yaml,
 )
-from configs.tree import get_value, set_value
+from configs.tree import flatten, get_value, set_value
 from configs.yaml_file import parse_yaml, read_yaml
 
 # What may differ between a training and its continuation: it changes no number.
@@ -121,11 +121,8 @@ def changed_keys(before: CfgNode, now: CfgNode, free: Sequence[str] = ()) -> lis
         now: the other.
         free: keys that may differ; secrets always may.
     """
-    return [
-        name
-        for name, key in KEYS.items()
-        if name not in free and not key.is_secret and get_value(before, name) != get_value(now, name)
-    ]
+    old, new = flatten(before), flatten(now)
+    return [name for name, key in KEYS.items() if name not in free and not key.is_secret and old[name] != new[name]]
 
 
 def differences(before: CfgNode, now: CfgNode, free: Sequence[str] = ()) -> list[str]:

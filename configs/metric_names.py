@@ -14,7 +14,16 @@ METRICS: dict[str, str | None] = {
     "val_acc": "max",
     "val_score": "max",
     "seconds": "min",  # wall time of the epoch, training and evaluation
+    "params": "min",  # numbers that the model learns
+    "macs": "min",  # multiplications with addition for one image
+    "images_per_second": "max",  # evaluated, on this machine as busy as it is
 }
+
+# Those that are whole numbers.
+WHOLE = ("epoch", "params", "macs")
+
+# What differs between two runs of one config.
+TIMES = ("seconds", "images_per_second")
 
 OBJECTIVES = tuple(name for name, better in METRICS.items() if better)
 

@@ -20,3 +20,19 @@ def set_value(cfg: CfgNode, key: str, value: Any) -> None:
     for parent in parents:
         node = node[parent]
     node[leaf] = value
+
+
+def flatten(cfg: CfgNode, prefix: str = "") -> dict[str, Any]:
+    """Returns all values of a config by dotted key."""
+    values: dict[str, Any] = {}
+    for name, value in cfg.items():
+        if isinstance(value, CfgNode):
+            values |= flatten(value, f"{prefix}{name}.")
+        else:
+            values[f"{prefix}{name}"] = value
+    return values
+
+
+def plain(value: Any) -> Any:
+    """Returns a value as YAML and JSON hold it: lists for the tuples of a config."""
+    return [plain(item) for item in value] if isinstance(value, tuple) else value

@@ -13,7 +13,7 @@ from search.events import (
     TRIAL_STOPPED,
     EventStream,
 )
-from search.searcher import FAILURE, has_finished
+from search.searcher import FAILURE, UNREAD, has_finished
 
 
 class EventCallback(tune.Callback):
@@ -23,8 +23,8 @@ class EventCallback(tune.Callback):
         self._stream = stream
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        config = trial.config
-        self._stream.emit(TRIAL_STARTED, config["number"], id=config["id"], params=config["params"])
+        config = {name: value for name, value in trial.config.items() if name not in ("number", "heard")}
+        self._stream.emit(TRIAL_STARTED, trial.config["number"], **config)
 
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
@@ -38,7 +38,7 @@ class EventCallback(tune.Callback):
         if FAILURE in result:
             self._stream.emit(TRIAL_FAILED, number, reason=one_line(result[FAILURE]))
         else:
-            self._stream.emit(TRIAL_DONE if has_finished(result) else TRIAL_STOPPED, number)
+            self._stream.emit(TRIAL_DONE if has_finished(result) else TRIAL_STOPPED, number, unread=result[UNREAD])
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         # What raised has reported why. A process that was killed had no time to.

@@ -8,11 +8,10 @@ from typing import Any
 
 from configs.errors import ConfigError, did_you_mean
 from configs.legal import Float, Int
-from configs.yaml_file import YamlMap
 
 # What Ray Tune or people's habits offer, and what to write here instead.
 REFUSED = {
-    "grid_search": "list the values with choice; a grid wastes its samples (Bergstra and Bengio 2012)",
+    "grid_search": "list the values with choice; `sampler: grid` under search: then tries all of them",
     "sample_from": "a space file holds no code; use a distribution or register a part of your own",
     "randn": "use uniform with the ends that make sense",
     "qrandn": "use quniform with the ends that make sense",
@@ -20,23 +19,39 @@ REFUSED = {
     "qlograndint": "use lograndint; Optuna cannot quantise a logarithmic range",
 }
 
-# Words of the grammar that this version does not know yet, so that they are not taken for typing errors.
-NOT_YET = ("when", "derive")
-
 
 class Distribution:
     """What a key is sampled from.
 
     Attributes:
         word: its name in a space file.
+        size: how many values it has; None: too many to count.
     """
 
     word: str
+    size: int | None = None
 
     @property
     def is_whole(self) -> bool:
         """Whether it gives nothing but whole numbers, or is a choice."""
         return self.word in ("randint", "lograndint", "qrandint", "choice")
+
+    def at(self, share: float) -> Any:
+        """Returns the value below which a share of the distribution lies, from 0 to below 1."""
+        raise NotImplementedError
+
+    def share(self, value: Any) -> float:
+        """Returns the share of the distribution below a number: what `at` takes; below 0 or above 1 outside of it."""
+        raise NotImplementedError
+
+    def values(self) -> list[Any]:
+        """Returns all values of a distribution that has a size."""
+        assert self.size is not None
+        return [self.at((number + 0.5) / self.size) for number in range(self.size)]
+
+    def contains(self, value: Any) -> bool:
+        """Whether it may give this value, which is legal for the key."""
+        raise NotImplementedError
 
     def to_optuna(self) -> Any:
         """Returns the Optuna distribution that samples it."""
@@ -71,6 +86,19 @@ class FloatRange(Distribution):
     def _last(self) -> float:
         return math.nextafter(self.high, self.low)
 
+    def at(self, share: float) -> float:
+        if self.word == "loguniform":
+            value = math.exp(math.log(self.low) + share * (math.log(self.high) - math.log(self.low)))
+        else:
+            value = self.low + share * (self.high - self.low)
+        return min(max(value, self.low), self._last)
+
+    def share(self, value: Any) -> float:
+        return _share(value, self.low, self.high, self.word == "loguniform")
+
+    def contains(self, value: Any) -> bool:
+        return _is_number(value) and self.low <= value < self.high
+
     def to_optuna(self) -> Any:
         from optuna.distributions import FloatDistribution
 
@@ -91,6 +119,20 @@ class QuantisedRange(Distribution):
     low: float
     high: float
     q: float
+
+    @property
+    def size(self) -> int:  # type: ignore[override]
+        return round((self.high - self.low) / self.q) + 1
+
+    def at(self, share: float) -> Any:
+        return self.decode(self.low + self.q * int(share * self.size))
+
+    def share(self, value: Any) -> float:
+        return (value - self.low + self.q / 2) / (self.q * self.size)
+
+    def contains(self, value: Any) -> bool:
+        steps = (value - self.low) / self.q if _is_number(value) else math.inf
+        return -1e-9 <= steps < self.size - 1 + 1e-9 and math.isclose(steps, round(steps), abs_tol=1e-9)
 
     def to_optuna(self) -> Any:
         from optuna.distributions import FloatDistribution, IntDistribution
@@ -118,6 +160,24 @@ class IntRange(Distribution):
     low: int
     high: int
 
+    @property
+    def size(self) -> int:  # type: ignore[override]
+        return self.high - self.low
+
+    def at(self, share: float) -> int:
+        if self.word == "lograndint":
+            return min(int(math.exp(math.log(self.low) + share * math.log(self.high / self.low))), self.high - 1)
+        return self.low + int(share * self.size)
+
+    def share(self, value: Any) -> float:
+        return _share(value + 0.5, self.low, self.high, self.word == "lograndint")
+
+    def values(self) -> list[int]:
+        return list(range(self.low, self.high))
+
+    def contains(self, value: Any) -> bool:
+        return _is_number(value) and value == int(value) and self.low <= value < self.high
+
     def to_optuna(self) -> Any:
         from optuna.distributions import IntDistribution
 
@@ -134,17 +194,30 @@ class IntRange(Distribution):
 class Choice(Distribution):
     """One of some values of any kind. Optuna's categories are scalars, so that values are encoded as JSON."""
 
-    values: tuple[Any, ...]
+    options: tuple[Any, ...]
     word: str = "choice"
+
+    @property
+    def size(self) -> int:  # type: ignore[override]
+        return len(self.options)
+
+    def at(self, share: float) -> Any:
+        return self.options[int(share * self.size)]
+
+    def values(self) -> list[Any]:
+        return list(self.options)
+
+    def contains(self, value: Any) -> bool:
+        return self.encode(value) in [self.encode(option) for option in self.options]
 
     def to_optuna(self) -> Any:
         from optuna.distributions import CategoricalDistribution
 
-        return CategoricalDistribution([self.encode(value) for value in self.values])
+        return CategoricalDistribution([self.encode(value) for value in self.options])
 
     def repeated(self) -> str:
         """Returns the values that are there more than once, as JSON."""
-        encoded = [self.encode(value) for value in self.values]
+        encoded = [self.encode(value) for value in self.options]
         return ", ".join(value for value in dict.fromkeys(encoded) if encoded.count(value) > 1)
 
     def encode(self, value: Any) -> Any:
@@ -154,13 +227,23 @@ class Choice(Distribution):
         return json.loads(sampled)
 
     def probes(self) -> list[Any]:
-        return list(self.values)
+        return list(self.options)
 
     def to_yaml(self) -> dict[str, Any]:
-        return {"choice": list(self.values)}
+        return {"choice": list(self.options)}
 
 
-def read_distribution(mapping: YamlMap) -> Distribution:
+def _share(value: float, low: float, high: float, is_log: bool) -> float:
+    if is_log:
+        return math.log(max(value, math.ulp(0.0)) / low) / math.log(high / low)
+    return (value - low) / (high - low)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def read_distribution(mapping: dict[str, Any]) -> Distribution:
     """Reads `{uniform: [0, 1]}`, `{uniform: {low: 0, high: 1}}` and the like.
 
     Raises:
@@ -169,8 +252,6 @@ def read_distribution(mapping: YamlMap) -> Distribution:
     for word in mapping:
         if word in REFUSED:
             raise ConfigError(f"{word} is not supported: {REFUSED[word]}")
-        if word in NOT_YET:
-            raise ConfigError(f"{word!r} is not supported by this version")
         if word not in _READERS:
             known = ", ".join(_READERS)
             raise ConfigError(f"unknown distribution {word!r}.{did_you_mean(word, _READERS)} Known: {known}")
@@ -227,7 +308,7 @@ def _read_choice(word: str, arguments: Any) -> Distribution:
             f"choice: found {arguments!r}, expected a list of two values or more; write a constant for one"
         )
     if any(isinstance(value, dict) for value in arguments):
-        raise ConfigError("choice: mappings as values are not supported by this version")
+        raise ConfigError("choice: a mapping stands in the list; write named branches: {choice: {name: {KEY: ...}}}")
     return Choice(tuple(arguments))
 
 

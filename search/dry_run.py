@@ -11,6 +11,7 @@ from search.history import History
 from search.plan import SearchPlan
 from search.preflight import check_parts, contradictions
 from search.searcher import TruthfulOptunaSearch
+from search.space import COUNTED
 
 SAMPLES = 5
 
@@ -24,11 +25,20 @@ def dry_run(plan: SearchPlan, folder: SearchFolder) -> int:
     for key in changed_keys(get_cfg_defaults(), plan.base_cfg):
         print(f"#   {key}: {get_value(plan.base_cfg, key)!r}")
     print(plan.space_yaml(), end="")
-    searcher = TruthfulOptunaSearch(plan.parameters, plan.options, History(), slots=SAMPLES)
+    print(f"# {_combinations(plan)}")
+    searcher = TruthfulOptunaSearch(plan.space, plan.options, History(), SAMPLES, plan.start)
     for number in range(min(SAMPLES, plan.options.num_samples)):
         trial = searcher.suggest(str(number))
-        assert isinstance(trial, dict)  # there is room for all of them
+        if not isinstance(trial, dict):
+            break
         print(f"\n# sample {number} of {plan.options.num_samples}")
-        print(yaml.safe_dump(trial["params"], sort_keys=False, default_flow_style=None), end="")
+        print(yaml.safe_dump(trial["settings"], sort_keys=False, default_flow_style=None), end="")
     print("\nevery part was built once; nothing was started or written")
     return 0
+
+
+def _combinations(plan: SearchPlan) -> str:
+    space = plan.space
+    if not space.is_finite:
+        return "combinations: without end"
+    return f"combinations: {space.size}" if space.size is not None else f"combinations: more than {COUNTED}"

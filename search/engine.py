@@ -1,16 +1,15 @@
 """What decides in a search: which config comes next, and which trial goes on."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-
-from ray.tune.schedulers import TrialScheduler
+from typing import Any
 
 from search.events import Event
 from search.history import History
 from search.options import SearchOptions
-from search.scheduler import PromotionASHA, StoppingASHA, build_scheduler
-from search.searcher import TruthfulOptunaSearch
-from search.space import Parameter
+from search.scheduler import PopulationScheduler, Replayable, WaitingScheduler, build_scheduler
+from search.searcher import TruthfulOptunaSearch, Waiting
+from search.space import Space
 
 
 @dataclass(frozen=True)
@@ -23,29 +22,34 @@ class Engine:
     """
 
     searcher: TruthfulOptunaSearch
-    scheduler: TrialScheduler
+    scheduler: Replayable
 
 
 def build_engine(
-    parameters: dict[str, Parameter],
+    space: Space,
     options: SearchOptions,
     total_epochs: int,
     slots: int,
     history: History,
     events: Sequence[Event] = (),
+    start: Sequence[Mapping[str, Any]] = (),
 ) -> Engine:
     """Builds what a search decides with, in the state in which it was.
 
     Args:
-        parameters: what is sampled, by key.
+        space: what is sampled.
         options: how to search.
         total_epochs: epochs of a full training.
         slots: how many trials run at a time.
         history: of a search that is resumed; empty for a new one.
         events: that made the history.
+        start: values, by name of the parameter, of the first trials.
     """
-    scheduler = build_scheduler(options, total_epochs)
-    if isinstance(scheduler, (PromotionASHA, StoppingASHA)):
-        scheduler.replay(events)
-    rungs = scheduler.rungs if isinstance(scheduler, PromotionASHA) else None
-    return Engine(TruthfulOptunaSearch(parameters, options, history, slots, rungs), scheduler)
+    scheduler = build_scheduler(options, space, total_epochs)
+    scheduler.replay(events)
+    waiting: Waiting | None = None
+    if isinstance(scheduler, WaitingScheduler):
+        waiting = scheduler.rungs
+    elif isinstance(scheduler, PopulationScheduler):
+        waiting = scheduler.population
+    return Engine(TruthfulOptunaSearch(space, options, history, slots, start, waiting), scheduler)

@@ -14,7 +14,7 @@ from typing import Any
 
 from configs.errors import ConfigError
 
-VERSION = 1  # of the file
+VERSION = 2  # of the file
 
 SEARCH_STARTED = "search_started"
 TRIAL_STARTED = "trial_started"
@@ -32,7 +32,8 @@ class Event:
     Attributes:
         kind: one of the names above.
         trial: the number of the trial, or None for events of the search.
-        data: trial_started has id and params, trial_reported has metrics, trial_failed and search_ended have reason.
+        data: trial_started has id, params, settings, donor, confirms and notes (see TrialRecord), trial_reported has
+            metrics, trial_failed and search_ended have reason, the ends of trials have unread.
         time: seconds since 1970.
     """
 

@@ -21,6 +21,10 @@ class SearchFolder:
         self.results_csv = self.path / "results.csv"
         self.results_parquet = self.path / "results.parquet"
         self.best = self.path / "best.yaml"
+        self.confirmation = self.path / "confirm.csv"
+        self.pareto = self.path / "pareto"
+        self.pareto_csv = self.path / "pareto.csv"
+        self.pareto_picture = self.path / "pareto.png"
 
     def is_used(self) -> bool:
         """Whether the folder holds anything but what a process left that ended before it began."""

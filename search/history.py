@@ -1,10 +1,10 @@
 """What is known of every trial, built up event by event."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from configs.metric_names import best_row
+from configs.metric_names import METRICS, best_row
 from search.events import (
     SEARCH_ENDED,
     SEARCH_STARTED,
@@ -38,21 +38,37 @@ class TrialRecord:
     Attributes:
         number: counted from 0.
         id: of its sample; with the number, the name of its folder.
-        params: the sampled values, by key.
+        params: what was sampled and derived, by key.
+        settings: the config keys that it sets.
         state: running, interrupted, stopped (early, by the scheduler), done (all epochs) or failed.
         rows: the metrics of its epochs.
         reason: why it failed.
         seconds: wall time it has run.
+        donor: whose weights it has taken over last: number, name and epoch; None: nobody's.
+        confirms: the number of the trial that it repeats with another seed; None for a sample of its own.
+        notes: what the sampler keeps with it.
+        unread: keys that were sampled for it and that it never looked at.
+        ended: its place in the order in which trials ended.
     """
 
     number: int
     id: str
     params: dict[str, Any]
+    settings: dict[str, Any] = field(default_factory=dict)
     state: str = RUNNING
     rows: list[dict[str, Any]] = field(default_factory=list)
     reason: str = ""
     seconds: float = 0.0
     last_seen: float = 0.0
+    donor: dict[str, Any] | None = None
+    confirms: int | None = None
+    notes: dict[str, Any] = field(default_factory=dict)
+    unread: tuple[str, ...] = ()
+    ended: int = -1
+
+    def copy(self) -> "TrialRecord":
+        """Returns a record that can change by itself."""
+        return replace(self, rows=list(self.rows))
 
     @property
     def name(self) -> str:
@@ -69,6 +85,7 @@ class History:
 
     def __init__(self, events: Iterable[Event] = ()):
         self.trials: dict[int, TrialRecord] = {}
+        self._ends = 0
         for event in events:
             self(event)
 
@@ -82,8 +99,12 @@ class History:
             return
         if event.kind == TRIAL_STARTED:
             known = self.trials.get(event.trial)
-            record = known or TrialRecord(event.trial, event.data["id"], event.data["params"])
+            record = known or _record(event.trial, event.data)
             self.trials[event.trial] = record
+            donor = event.data.get("donor")
+            if donor and donor != record.donor:
+                record.rows = self.trials[donor["number"]].rows[: donor["epoch"]]
+                record.params, record.settings, record.donor = event.data["params"], event.data["settings"], donor
             record.state, record.last_seen = RUNNING, event.time
             return
         record = self.trials[event.trial]
@@ -97,15 +118,40 @@ class History:
         elif event.kind in _ENDS:
             record.state = _ENDS[event.kind]
             record.reason = event.data.get("reason", "")
+            record.unread = tuple(event.data.get("unread", ()))
+            record.ended, self._ends = self._ends, self._ends + 1
+
+    def by_end(self) -> list[TrialRecord]:
+        """Returns the trials that have finished, in the order in which they did."""
+        return sorted(self.in_state(*FINISHED), key=lambda record: record.ended)
+
+    def samples(self) -> list[TrialRecord]:
+        """Returns the trials that are no repeats, by number."""
+        return [record for _, record in sorted(self.trials.items()) if record.confirms is None]
 
     def in_state(self, *states: str) -> list[TrialRecord]:
         """Returns the trials in any of some states, by number."""
         return [record for _, record in sorted(self.trials.items()) if record.state in states]
 
     def best_trial(self, metric: str) -> TrialRecord | None:
-        """Returns the trial with the best epoch of all; failed ones do not count. Of equals, the earliest trial."""
-        records = [record for record in self.in_state(RUNNING, INTERRUPTED, STOPPED, DONE) if record.rows]
-        if not records:
-            return None
-        bests = [best_row(metric, record.rows) for record in records]
-        return records[bests.index(best_row(metric, bests))]
+        """Returns the trial with the best epoch of all, repeats left out; see `best_records`."""
+        return next(iter(best_records(self.samples(), metric)), None)
+
+
+def _record(number: int, data: dict[str, Any]) -> TrialRecord:
+    return TrialRecord(
+        number, data["id"], data["params"], data["settings"], confirms=data.get("confirms"), notes=data.get("notes", {})
+    )
+
+
+def best_records(records: Sequence[TrialRecord], metric: str) -> list[TrialRecord]:
+    """Returns the trials that have a result and did not fail, the best first; of equals, the earliest."""
+    usable = [record for record in records if record.rows and record.state != FAILED]
+    sign = -1 if METRICS[metric] == "max" else 1
+
+    def rank(record: TrialRecord) -> tuple[float, int]:
+        best = record.best(metric)
+        assert best is not None  # it has rows
+        return sign * best[metric], record.number
+
+    return sorted(usable, key=rank)

@@ -10,27 +10,45 @@ from configs.legal import Bool, Float, Int, OneOf, Rule
 from configs.metric_names import METRICS, OBJECTIVES
 from configs.yaml_file import YamlMap
 
+_PROBABILITY = Float(0, 1)
+
 # name -> its options and their legal values
 SAMPLERS: dict[str, dict[str, Rule]] = {
     "tpe": {
         "n_startup_trials": Int(0),
         "n_ei_candidates": Int(1),
         "multivariate": Bool(),
+        "group": Bool(),
         "constant_liar": Bool(),
     },
+    "gp": {"n_startup_trials": Int(1), "deterministic_objective": Bool()},
+    "cmaes": {"n_startup_trials": Int(1), "sigma0": Float(0, above_low=True), "popsize": Int(3)},
     "random": {},
-}
-SCHEDULERS: dict[str, dict[str, Rule]] = {
-    "asha": {
-        "type": OneOf(("promotion", "stopping")),
-        "grace_period": Int(1),
-        "reduction_factor": Float(1, above_low=True),
+    "qmc": {"qmc_type": OneOf(("sobol", "halton")), "scramble": Bool()},
+    "nsga2": {
+        "population_size": Int(2),
+        "mutation_prob": _PROBABILITY,
+        "crossover_prob": _PROBABILITY,
+        "swapping_prob": _PROBABILITY,
     },
+    "grid": {},
+}
+_RUNGS: dict[str, Rule] = {"grace_period": Int(1), "reduction_factor": Float(1, above_low=True), "max_t": Int(1)}
+SCHEDULERS: dict[str, dict[str, Rule]] = {
+    "asha": {"type": OneOf(("promotion", "stopping")), **_RUNGS},
+    "hyperband": _RUNGS,
+    "pbt": {
+        "perturbation_interval": Int(1),
+        "quantile_fraction": Float(0, 0.5, above_low=True),
+        "resample_probability": _PROBABILITY,
+    },
+    "pb2": {"perturbation_interval": Int(1), "quantile_fraction": Float(0, 0.5, above_low=True)},
+    "median": {"grace_period": Int(1), "min_samples_required": Int(1)},
     "none": {},
 }
 
-# Words that this version does not know yet, so that they are not taken for typing errors.
-NOT_YET = ("objectives", "stop", "start", "confirm")
+POPULATIONS = ("pbt", "pb2")  # schedulers that train a population
+LARGEST_GRID = 10_000
 
 CPUS, GPUS = Float(0.1, 1024), Float(0, 1)  # of one trial; a training uses one GPU at most
 
@@ -50,11 +68,56 @@ class NamedOptions:
 
 
 @dataclass(frozen=True)
+class StopRules:
+    """What ends a search before all samples are made.
+
+    Attributes:
+        target: of the metric.
+        patience: how many trials may end one after the other without a better one.
+    """
+
+    target: float | None = None
+    patience: int | None = None
+
+
+@dataclass(frozen=True)
+class Confirm:
+    """Repeats that tell luck from merit.
+
+    Attributes:
+        top: how many of the best configs are trained again, to their last epoch.
+        seeds: how often each, with other seeds.
+    """
+
+    top: int
+    seeds: int
+
+
+@dataclass(frozen=True)
+class StartPoint:
+    """A config to begin with.
+
+    Attributes:
+        values: by key, those not given are sampled; None: the default of every key.
+        source: where it is written, for messages.
+    """
+
+    values: dict[str, Any] | None
+    source: str
+
+    def to_yaml(self) -> Any:
+        """Returns it as a space file writes it."""
+        return "defaults" if self.values is None else self.values
+
+
+@dataclass(frozen=True)
 class SearchOptions:
     """How to search.
 
     Attributes:
-        metric: what is optimised, see configs/metric_names.py.
+        metric: what is optimised, see configs/metric_names.py; of several objectives the first, by which trials are
+            stopped early.
+        others: the other objectives.
         num_samples: how many trials are made.
         time_budget: seconds after which the search ends; None: no limit.
         seed: of the sampler.
@@ -62,9 +125,13 @@ class SearchOptions:
         scheduler: which scheduler stops trials early.
         cpus_per_trial: CPU cores of one trial.
         gpus_per_trial: GPUs of one trial; a fraction shares a GPU.
+        stop: what ends the search early.
+        start: configs to begin with.
+        confirm: how the best are trained again; None: not.
     """
 
     metric: str = "val_score"
+    others: tuple[str, ...] = ()
     num_samples: int = 20
     time_budget: float | None = None
     seed: int = 0
@@ -72,27 +139,44 @@ class SearchOptions:
     scheduler: NamedOptions = NamedOptions("asha", {})
     cpus_per_trial: float = 1.0
     gpus_per_trial: float = 0.0
+    stop: StopRules = StopRules()
+    start: tuple[StartPoint, ...] = ()
+    confirm: Confirm | None = None
 
     @property
     def mode(self) -> str:
         """Whether the metric is to be `min` or `max`."""
         return str(METRICS[self.metric])
 
+    @property
+    def objectives(self) -> tuple[str, ...]:
+        """All objectives, the one that the scheduler follows first."""
+        return (self.metric, *self.others)
+
     def science(self) -> tuple[Any, ...]:
         """Returns what decides which trials a search makes; the rest only says how many and where."""
-        return self.metric, self.seed, self.sampler, self.scheduler
+        population = self.num_samples if self.scheduler.name in POPULATIONS else None
+        return self.objectives, self.seed, self.sampler, self.scheduler, population
 
     def to_yaml(self) -> dict[str, Any]:
         """Returns the options as a space file writes them."""
+        goal = (
+            {"objectives": {name: METRICS[name] for name in self.objectives}}
+            if self.others
+            else {"metric": self.metric, "mode": self.mode}
+        )
+        stop = {word: value for word, value in vars(self.stop).items() if value is not None}
         return {
-            "metric": self.metric,
-            "mode": self.mode,
+            **goal,
             "num_samples": self.num_samples,
             **({"time_budget": self.time_budget} if self.time_budget else {}),
             "seed": self.seed,
-            "sampler": self.sampler.to_yaml(),
+            **({} if self.scheduler.name in POPULATIONS else {"sampler": self.sampler.to_yaml()}),
             "scheduler": self.scheduler.to_yaml(),
             "resources": {"cpu": self.cpus_per_trial, "gpu": self.gpus_per_trial},
+            **({"stop": stop} if stop else {}),
+            **({"start": [point.to_yaml() for point in self.start]} if self.start else {}),
+            **({"confirm": vars(self.confirm)} if self.confirm else {}),
         }
 
 
@@ -111,19 +195,15 @@ def read_duration(value: Any) -> float:
     return seconds
 
 
-def read_options(mapping: YamlMap, problems: list[str]) -> SearchOptions:
-    """Reads the `search:` mapping; adds what is wrong to `problems`."""
+def read_options(mapping: YamlMap, problems: list[str]) -> dict[str, Any]:
+    """Reads the `search:` mapping of one file into words and values; adds what is wrong to `problems`."""
     read: dict[str, Any] = {}
     for word, value in mapping.items():
         where = mapping.where(word)
-        if word in NOT_YET:
-            problems.append(f"{where}: {word!r} is not supported by this version")
-        elif word == "mode":
-            _check_mode(mapping, problems)
-        elif word == "resources":
-            read |= _read_resources(value, where, problems)
+        if word in _PARTS:
+            read |= _PARTS[word](value, where, problems)
         elif word not in _READERS:
-            known = (*_READERS, "mode", "resources")
+            known = (*_READERS, *_PARTS)
             problems.append(f"{where}: unknown word {word!r}.{did_you_mean(word, known)} Known: {', '.join(known)}")
         else:
             reader, allowed = _READERS[word]
@@ -135,30 +215,118 @@ def read_options(mapping: YamlMap, problems: list[str]) -> SearchOptions:
                     f" {text}" if text.startswith("Did you mean") else f" ({text})" if isinstance(value, dict) else ""
                 )
                 problems.append(f"{where}: {word}: found {value!r}, allowed is {allowed}.{hint}")
-    return SearchOptions(**read)
+    return read
 
 
-def _check_mode(mapping: YamlMap, problems: list[str]) -> None:
-    metric = mapping.get("metric", SearchOptions.metric)
-    if metric in OBJECTIVES and mapping["mode"] != METRICS[metric]:
+def build_options(words: dict[str, Any], path: str, problems: list[str]) -> SearchOptions:
+    """Returns the options of words and values from `read_options`, those of files that are extended included.
+
+    Args:
+        words: as read.
+        path: of the space file, for messages.
+        problems: what is wrong is added here.
+    """
+    given = dict(words)
+    mode = given.pop("mode", None)
+    metric = given.get("metric", SearchOptions.metric)
+    objectives = given.pop("objectives", None)
+    if objectives:
+        for word, is_given in (("metric", "metric" in given), ("mode", mode is not None)):
+            if is_given:
+                problems.append(f"{path}: search: objectives stands in place of {word}; remove one of them")
+        given["metric"], given["others"] = objectives[0], tuple(objectives[1:])
+    elif mode not in (None, METRICS[metric]):
         problems.append(
-            f"{mapping.where('mode')}: mode: found {mapping['mode']!r}, but {metric} is better the "
+            f"{path}: search: mode: found {mode!r}, but {metric} is better the "
             f"{'higher' if METRICS[metric] == 'max' else 'lower'} it is: mode is {METRICS[metric]}"
         )
+    scheduler = given.get("scheduler", SearchOptions.scheduler).name
+    if scheduler in POPULATIONS:
+        if "sampler" in given:
+            problems.append(f"{path}: search: {scheduler} brings its own sampler; remove the word sampler")
+        given["sampler"] = NamedOptions("random", {})
+    elif given.get("sampler", SearchOptions.sampler).name == "grid":
+        given.setdefault("num_samples", LARGEST_GRID)
+    options = SearchOptions(**given)
+    problems += [f"{path}: search: {problem}" for problem in _contradictions(options)]
+    return options
 
 
-def _read_resources(value: Any, where: str, problems: list[str]) -> dict[str, float]:
-    rules = {"cpu": CPUS, "gpu": GPUS}
+def _contradictions(options: SearchOptions) -> list[str]:
+    """Returns which options do not go together."""
+    problems = []
+    sampler, scheduler = options.sampler.name, options.scheduler.name
+    if sampler == "cmaes" and scheduler != "none":
+        problems.append(
+            f"sampler cmaes compares the configs of a generation, which {scheduler} would train for different numbers "
+            "of epochs; use scheduler: none, or sampler: tpe"
+        )
+    if sampler == "cmaes" and options.others:
+        problems.append("sampler cmaes has one objective; use tpe, nsga2 or gp for several")
+    if options.others and scheduler in POPULATIONS:
+        problems.append(f"{scheduler} has one objective; use asha or hyperband for several")
+    if options.others and options.confirm:
+        problems.append("confirm compares by one metric; with several objectives, retrain points of the front instead")
+    return problems
+
+
+def _read_objectives(value: Any, where: str, problems: list[str]) -> dict[str, Any]:
+    if not isinstance(value, dict) or not value:
+        problems.append(f"{where}: objectives: found {value!r}, expected {{metric: min or max, ...}}")
+        return {}
+    for name, mode in value.items():
+        if name not in OBJECTIVES:
+            problems.append(
+                f"{where}: objectives: unknown metric {name!r}.{did_you_mean(name, OBJECTIVES)} "
+                f"Known: {', '.join(OBJECTIVES)}"
+            )
+        elif mode != METRICS[name]:
+            problems.append(
+                f"{where}: objectives: {name}: found {mode!r}, but it is better the other way: {METRICS[name]}"
+            )
+    known = [name for name in value if name in OBJECTIVES]
+    return {"objectives": known} if known else {}
+
+
+def _read_stop(value: Any, where: str, problems: list[str]) -> dict[str, Any]:
+    return {"stop": StopRules(**_numbers(value, where, "stop", {"target": Float(), "patience": Int(1)}, problems))}
+
+
+def _read_confirm(value: Any, where: str, problems: list[str]) -> dict[str, Any]:
+    numbers = _numbers(value, where, "confirm", {"top": Int(1), "seeds": Int(1)}, problems)
+    return {"confirm": Confirm(numbers.get("top", 3), numbers.get("seeds", 5))}
+
+
+def _numbers(value: Any, where: str, word: str, rules: dict[str, Rule], problems: list[str]) -> dict[str, Any]:
     if not isinstance(value, dict) or not set(value) <= set(rules):
-        problems.append(f"{where}: resources: found {value!r}, allowed is {{cpu: number, gpu: number}} for one trial")
+        problems.append(
+            f"{where}: {word}: found {value!r}, allowed is {{{', '.join(f'{name}: number' for name in rules)}}}"
+        )
         return {}
     read = {}
-    for word, number in value.items():
+    for name, number in value.items():
         try:
-            read[f"{word}s_per_trial"] = rules[word].read(number)
+            read[name] = rules[name].read(number)
         except (ValueError, OverflowError):
-            problems.append(f"{where}: resources: {word}: found {number!r}, allowed is {rules[word].allowed}")
+            problems.append(f"{where}: {word}: {name}: found {number!r}, allowed is {rules[name].allowed}")
     return read
+
+
+def _read_start(value: Any, where: str, problems: list[str]) -> dict[str, Any]:
+    points = []
+    for number, point in enumerate(value if isinstance(value, list) else [value], start=1):
+        if point == "defaults":
+            points.append(StartPoint(None, f"{where}: start: point {number}"))
+        elif isinstance(point, dict):
+            points.append(StartPoint(dict(point), f"{where}: start: point {number}"))
+        else:
+            problems.append(f"{where}: start: point {number}: found {point!r}, expected `defaults` or {{KEY: value}}")
+    return {"start": tuple(points)}
+
+
+def _read_resources(value: Any, where: str, problems: list[str]) -> dict[str, Any]:
+    numbers = _numbers(value, where, "resources", {"cpu": CPUS, "gpu": GPUS}, problems)
+    return {f"{name}s_per_trial": number for name, number in numbers.items()}
 
 
 def _choice_reader(known: dict[str, dict[str, Rule]]) -> Callable[[Any], NamedOptions]:
@@ -190,9 +358,19 @@ def _described(known: dict[str, dict[str, Rule]]) -> str:
 
 _READERS: dict[str, tuple[Callable[[Any], Any], str]] = {
     "metric": (OneOf(OBJECTIVES).read, OneOf(OBJECTIVES).allowed),
+    "mode": (OneOf(("min", "max")).read, OneOf(("min", "max")).allowed),
     "num_samples": (Int(1).read, Int(1).allowed),
     "time_budget": (read_duration, "a time above 0 as in 90s, 30m, 1h30m"),
     "seed": (Int(0, 2**31 - 1).read, Int(0, 2**31 - 1).allowed),
     "sampler": (_choice_reader(SAMPLERS), _described(SAMPLERS)),
     "scheduler": (_choice_reader(SCHEDULERS), _described(SCHEDULERS)),
+}
+
+# Words whose readers report what is wrong themselves.
+_PARTS: dict[str, Callable[[Any, str, list[str]], dict[str, Any]]] = {
+    "resources": _read_resources,
+    "objectives": _read_objectives,
+    "stop": _read_stop,
+    "start": _read_start,
+    "confirm": _read_confirm,
 }

@@ -1,10 +1,11 @@
 """What a search will do, from space file, base config, command line and environment: all checks without torch."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 from yacs.config import CfgNode
 
@@ -21,10 +22,14 @@ from configs.settings import (
     settings_from_environment,
     settings_from_yaml,
 )
+from configs.tree import get_value, plain
 from configs.yaml_file import read_yaml
 from search.distributions import Choice
-from search.options import SearchOptions
-from search.space import Parameter, Space
+from search.fixing import fix_keys
+from search.options import POPULATIONS, SearchOptions
+from search.space import COUNTED, Constant, Item, Parameter, Point, Space
+from search.space_file import SpaceFile
+from search.start import start_values
 
 # Keys that a search sets itself.
 _OURS = {
@@ -43,53 +48,56 @@ class SearchPlan:
         name: of the search: that of its space file.
         base_cfg: what samples are merged over; constants of the space, command line and .env included.
         options: how to search; flags of the command line included.
-        parameters: the keys that are sampled, by name.
+        space: what is sampled.
+        start: values of the first trials, by name of the parameter.
         notes: what the user should know before it starts.
     """
 
     name: str
     base_cfg: CfgNode
     options: SearchOptions
-    parameters: dict[str, Parameter]
+    space: Space
+    start: tuple[dict[str, Any], ...] = ()
     notes: tuple[str, ...] = ()
 
     def space_yaml(self) -> str:
         """The space file as used."""
         tree = {"base": "base.yaml", "search": self.options.to_yaml()}
-        return _yaml_text(tree) + self.parameters_yaml()
+        return _yaml_text(tree) + self.sampled_yaml()
 
-    def parameters_yaml(self) -> str:
+    def sampled_yaml(self) -> str:
         """The part of the space file that says what is sampled."""
-        return _yaml_text({"space": {key: p.distribution.to_yaml() for key, p in self.parameters.items()}})
+        constraints = [constraint.expression.text for constraint in self.space.constraints]
+        return _yaml_text({"space": self.space.to_yaml(), **({"constraints": constraints} if constraints else {})})
 
     def base_yaml(self) -> str:
         """The config that samples are merged over, as used."""
         return dump_cfg(self.base_cfg)
 
-    def total_epochs(self, params: dict[str, Any]) -> int:
-        """Returns how many epochs a trial with these values trains, if it is not stopped."""
-        return int(params.get(TOTAL_EPOCHS, self.base_cfg.MODEL.SOLVER.TOTAL_EPOCHS))
+    def total_epochs(self, settings: dict[str, Any]) -> int:
+        """Returns how many epochs a trial with these settings trains, if it is not stopped."""
+        return int(settings.get(TOTAL_EPOCHS, self.base_cfg.MODEL.SOLVER.TOTAL_EPOCHS))
 
-    def sample_cfg(self, sample: dict[str, Any]) -> CfgNode:
+    def sample_cfg(self, settings: dict[str, Any]) -> CfgNode:
         """Returns the config of a sample.
 
         Raises:
             ConfigError: its values are legal one by one, but not together.
         """
-        return merge_sample(self.base_cfg, sample)
+        return merge_sample(self.base_cfg, settings)
 
 
 def _yaml_text(tree: dict[str, Any]) -> str:
     return yaml.safe_dump(tree, sort_keys=False, default_flow_style=None, width=float("inf"))
 
 
-def merge_sample(base_cfg: CfgNode, sample: dict[str, Any]) -> CfgNode:
-    """Returns a config with the values of a sample, by key, merged over it."""
-    return build_cfg([Setting(key, value, "sample") for key, value in sample.items()], base=base_cfg)
+def merge_sample(base_cfg: CfgNode, settings: dict[str, Any]) -> CfgNode:
+    """Returns a config with the settings of a sample, by key, merged over it."""
+    return build_cfg([Setting(key, value, "sample") for key, value in settings.items()], base=base_cfg)
 
 
 def make_plan(
-    space: Space,
+    space_file: SpaceFile,
     cfg_path: str | Path | None = None,
     pairs: Sequence[str] = (),
     num_samples: int | None = None,
@@ -101,7 +109,7 @@ def make_plan(
     """Puts a space file, the flags and the environment together.
 
     Args:
-        space: the space file.
+        space_file: what is sampled, and how to search.
         cfg_path: replaces the space file's base.
         pairs: KEY, VALUE, KEY, VALUE ... from the command line.
         num_samples: replaces the space file's, as do the following ones.
@@ -120,36 +128,69 @@ def make_plan(
         "cpus_per_trial": cpus_per_trial,
         "gpus_per_trial": gpus_per_trial,
     }
-    options = replace(space.options, **{name: value for name, value in flags.items() if value is not None})
+    options = replace(space_file.options, **{name: value for name, value in flags.items() if value is not None})
 
-    base_path = cfg_path or space.base
+    base_path = cfg_path or space_file.base
     from_base = settings_from_yaml(read_yaml(base_path), problems) if base_path else []
     from_command_line = settings_from_command_line(pairs, problems)
     from_environment = settings_from_environment(problems) if with_environment else []
     for setting in from_command_line:
         if setting.key in _OURS:
             problems.append(f"command line: {setting.key} {_OURS[setting.key]}")
+    sampled = [Setting(item.key, None, item.source) for item in space_file.items if item.key in KEYS]
     fixed = {setting.key: setting for setting in from_command_line}
-    parameters = {key: p for key, p in space.parameters.items() if key not in fixed}
-    sampled = [Setting(p.key, None, p.source) for p in parameters.values()]
-    refuse_both([*sampled, *space.constants, *from_command_line], from_environment, problems)
+    refuse_both(
+        [*(setting for setting in sampled if setting.key not in fixed), *from_command_line], from_environment, problems
+    )
 
-    given = [*from_base, *space.constants, *from_command_line, *from_environment]
+    given = [*from_base, *space_file.constants, *from_command_line, *from_environment]
     if "NUM_THREADS" not in {setting.key for setting in given}:  # a trial uses the cores that it asks for
         given.insert(0, Setting("NUM_THREADS", max(1, int(options.cpus_per_trial)), "search: resources: cpu"))
     base_cfg = _build(given, problems)
-    if base_cfg is not None:
-        base_cfg = with_values(base_cfg, {"BEST_METRIC": options.metric, "OUTPUT_PATH": ""})
-        problems += _misfits(space, options, parameters, base_cfg)
-    if problems:
+    if base_cfg is None:
         raise ConfigError(problems)
-    assert base_cfg is not None  # else there were problems
-    notes = tuple(
+    base_cfg = with_values(base_cfg, {"BEST_METRIC": options.metric, "OUTPUT_PATH": "", **_backups(options, base_cfg)})
+    notes = [
         f"{key} is fixed to {setting.value} by the command line and not sampled"
         for key, setting in fixed.items()
-        if key in space.parameters
-    )
-    return SearchPlan(space.path.stem, base_cfg, options, parameters, notes)
+        if any(item.key == key and not isinstance(item, Constant) for item in space_file.items)
+    ]
+    space = _build_space(space_file, base_cfg, fixed, notes, problems)
+    problems += _misfits(space_file, options, space, base_cfg)
+    start: tuple[dict[str, Any], ...] = ()
+    if not problems:
+        start = tuple(start_values(point, space, problems) for point in options.start)
+    if problems:
+        raise ConfigError(problems)
+    notes += _warnings(options, space, base_cfg)
+    return SearchPlan(space_file.path.stem, base_cfg, options, space, start, tuple(notes))
+
+
+def _build_space(
+    space_file: SpaceFile,
+    base_cfg: CfgNode,
+    fixed: Mapping[str, Setting],
+    notes: list[str],
+    problems: list[str],
+) -> Space:
+    """Returns what is left to be sampled, checked against the base config."""
+
+    def default(key: str) -> Any:
+        return plain(get_value(base_cfg, key)) if key in KEYS else None
+
+    def contradictions(point: Point) -> list[str]:
+        try:
+            merge_sample(base_cfg, point.settings)
+        except ConfigError as error:
+            return error.problems
+        return []
+
+    items = fix_keys(space_file.items, {key: default(key) for key in fixed}, default, notes, problems)
+    try:
+        return Space(items, space_file.constraints, default, contradictions)
+    except ConfigError as error:
+        problems += error.problems
+        return Space([])
 
 
 def _build(settings: list[Setting], problems: list[str]) -> CfgNode | None:
@@ -160,28 +201,112 @@ def _build(settings: list[Setting], problems: list[str]) -> CfgNode | None:
         return None
 
 
-def _misfits(space: Space, options: SearchOptions, parameters: dict[str, Parameter], base_cfg: CfgNode) -> list[str]:
+def _backups(options: SearchOptions, base_cfg: CfgNode) -> dict[str, Any]:
+    """A population takes over weights from backups; a trial may be one interval ahead of those who take its weights."""
+    if options.scheduler.name not in POPULATIONS:
+        return {}
+    needed = options.scheduler.options.get("perturbation_interval", 1) + 1
+    return {"MODEL_BACKUPS": max(needed, base_cfg.MODEL_BACKUPS or 0)}
+
+
+def _misfits(space_file: SpaceFile, options: SearchOptions, space: Space, base_cfg: CfgNode) -> list[str]:
     """Returns what is wrong between the parts of a plan."""
+    path = space_file.path
     problems = []
-    if not parameters:
-        problems.append(f"{space.path}: the command line fixes every key that is sampled; nothing is left to search")
+    if not space.parameters:
+        problems.append(f"{path}: the command line fixes every key that is sampled; nothing is left to search")
     if base_cfg.RESUME_PATH:
         problems.append("RESUME_PATH has no place in a search; it is for a single run")
-    for parameter in parameters.values():
-        key, distribution = KEYS[parameter.key], parameter.distribution
-        if isinstance(key.rule, Part) and isinstance(distribution, Choice) and not base_cfg.USER_MODULES:
-            unknown = [unknown_part(key, name) for name in distribution.values]
-            problems += [f"{parameter.source}: {problem}" for problem in unknown if problem]
-    if options.scheduler.name == "asha":
-        if TOTAL_EPOCHS in parameters:
+    if not base_cfg.USER_MODULES:
+        problems += _unknown_parts(space)
+    scheduler, total_epochs = options.scheduler, base_cfg.MODEL.SOLVER.TOTAL_EPOCHS
+    if scheduler.name != "none":
+        problems += [
+            f"{item.source}: {TOTAL_EPOCHS} cannot be searched under {scheduler.name}, which compares trials by their "
+            "epoch; give it one value or use scheduler: none"
+            for item in space.items
+            if item.key == TOTAL_EPOCHS
+        ]
+        grace = scheduler.options.get("grace_period", 1)
+        if grace > total_epochs:
             problems.append(
-                f"{parameters[TOTAL_EPOCHS].source}: {TOTAL_EPOCHS} cannot be searched under asha, which compares "
-                "trials by their epoch; give it one value or use scheduler: none"
+                f"{path}: {scheduler.name}: grace_period {grace} is more than {TOTAL_EPOCHS} {total_epochs}; no trial "
+                "would ever be stopped"
             )
-        grace = options.scheduler.options.get("grace_period", 1)
-        if grace > base_cfg.MODEL.SOLVER.TOTAL_EPOCHS:
-            problems.append(
-                f"{space.path}: asha: grace_period {grace} is more than {TOTAL_EPOCHS} "
-                f"{base_cfg.MODEL.SOLVER.TOTAL_EPOCHS}; no trial would ever be stopped"
+    if scheduler.name in POPULATIONS:
+        problems += _unfit_for_population(options, space, base_cfg, path)
+    if options.sampler.name == "grid" and space.size is None and not problems:
+        endless = [parameter.key for parameter in space.parameters if parameter.distribution.size is None]
+        problems.append(
+            f"{path}: sampler grid tries all combinations, but "
+            + (
+                f"{', '.join(endless)} has no end of values; use choice, quniform or qrandint there"
+                if endless
+                else f"there are more than {COUNTED}; use another sampler"
             )
+        )
+    if space.parameters and not problems:
+        try:
+            space.feasible_point(np.random.default_rng(0))
+        except ConfigError as error:
+            problems += [f"{path}: {problem}" for problem in error.problems]
     return problems
+
+
+def _unfit_for_population(options: SearchOptions, space: Space, base_cfg: CfgNode, path: Path) -> list[str]:
+    """Returns what pbt and pb2 cannot do: change what a model in training cannot take up."""
+    name = options.scheduler.name
+    changing = [key for key, declared in KEYS.items() if declared.can_change]
+    problems = []
+    for item in space.items:
+        if item.conditions or item.key not in KEYS:
+            problems.append(f"{item.source}: {item.key}: {name} knows no branches and no `when`; use asha")
+        elif item.key not in changing:
+            problems.append(
+                f"{item.source}: {item.key} cannot change in a model that is trained, as {name} would do; give it one "
+                f"value. Keys that can: {', '.join(key for key in changing if '.AUGMENTATION.' not in key)}, and "
+                "those under DATASET.AUGMENTATION"
+            )
+        elif name == "pb2" and isinstance(item, Parameter) and isinstance(item.distribution, Choice):
+            problems.append(f"{item.source}: {item.key}: pb2 takes ranges of numbers, no choice; use pbt")
+    schedule = base_cfg.MODEL.SOLVER.SCHEDULER.NAME
+    if schedule != "unchange" and any(item.key.endswith("BASE_LR") for item in space.items):
+        problems.append(
+            f"{path}: {name} makes a schedule of BASE_LR itself; MODEL.SOLVER.SCHEDULER.NAME is {schedule}, set it to "
+            "unchange"
+        )
+    interval = options.scheduler.options.get("perturbation_interval", 1)
+    if interval >= base_cfg.MODEL.SOLVER.TOTAL_EPOCHS:
+        problems.append(f"{path}: {name}: perturbation_interval {interval} is not below {TOTAL_EPOCHS}")
+    if options.num_samples < 2:
+        problems.append(f"{path}: {name} takes a population of two or more: num_samples is {options.num_samples}")
+    return problems
+
+
+def _unknown_parts(space: Space) -> list[str]:
+    """Returns which parts, named in choices and in branches, do not exist."""
+    named: list[tuple[Item, str]] = []
+    for item in space.items:
+        if item.key in KEYS and isinstance(KEYS[item.key].rule, Part):
+            if isinstance(item, Parameter) and isinstance(item.distribution, Choice):
+                named += [(item, name) for name in item.distribution.values()]
+            elif isinstance(item, Constant):
+                named.append((item, item.value))
+    unknown = [(item, unknown_part(KEYS[item.key], name)) for item, name in named]
+    return [f"{item.source}: {problem}" for item, problem in unknown if problem]
+
+
+def _warnings(options: SearchOptions, space: Space, base_cfg: CfgNode) -> list[str]:
+    notes = []
+    total_epochs = base_cfg.MODEL.SOLVER.TOTAL_EPOCHS
+    max_t = options.scheduler.options.get("max_t", total_epochs)
+    if max_t < total_epochs:
+        notes.append(
+            f"max_t {max_t} ends every trial {total_epochs - max_t} epochs before {TOTAL_EPOCHS} {total_epochs}: its "
+            "learning-rate schedule, which spans them all, will be cut off, and best.yaml trains on to the end of it"
+        )
+    elif max_t > total_epochs:
+        notes.append(f"max_t {max_t} has no effect: trials end at {TOTAL_EPOCHS} {total_epochs}")
+    if space.size is not None and space.size < options.num_samples:
+        notes.append(f"the space has {space.size} combinations; the search ends when all are tried")
+    return notes

@@ -2,17 +2,16 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
+
+import numpy as np
 
 from configs.defaults import KEYS
 from configs.errors import ConfigError
 from configs.legal import Part
 from search.distributions import Choice
-from search.history import History
-from search.options import NamedOptions
 from search.plan import SearchPlan
-from search.searcher import TruthfulOptunaSearch
+from search.space import Parameter, Space, is_branching
 from trainable.rehearsal import rehearse
 
 # They decide which processed data is needed, and what the model has to take.
@@ -31,7 +30,11 @@ def check_parts(plan: SearchPlan) -> None:
     problems: dict[str, str] = {}  # each with the first sample that shows it
     impossible: list[str] = []
     tried = 0
+    tried_before: list[dict[str, Any]] = []
     for sample in _samples_naming_each_part(plan):
+        if sample in tried_before:
+            continue
+        tried_before.append(sample)
         try:
             cfg = plan.sample_cfg(sample)
         except ConfigError as error:  # values that are legal one by one; other samples may do
@@ -50,27 +53,41 @@ def check_parts(plan: SearchPlan) -> None:
 def contradictions(plan: SearchPlan) -> list[str]:
     """Draws samples at random and returns a line for each way in which some of them contradict themselves.
 
-    Values that are legal one by one may not go together; such trials fail.
+    Values that are legal one by one may not go together; the search makes other samples in their place.
     """
-    options = replace(plan.options, sampler=NamedOptions("random", {}), num_samples=DRAWN)
-    searcher = TruthfulOptunaSearch(plan.parameters, options, History(), slots=DRAWN)
+    rng = np.random.default_rng(plan.options.seed)
     counts: Counter[str] = Counter()
-    for number in range(DRAWN):
-        drawn = searcher.suggest(str(number))
-        assert isinstance(drawn, dict)  # there is room for all of them
-        try:
-            plan.sample_cfg(drawn["params"])
-        except ConfigError as error:
-            counts.update(error.problems)
-    return [f"{count} of {DRAWN} samples drawn at random would fail: {problem}" for problem, count in counts.items()]
+    for _ in range(DRAWN):
+        counts.update(plan.space.problems(plan.space.random_point(rng)))
+    return [
+        f"{count} of {DRAWN} random samples cannot be trained and are not made: {problem}"
+        for problem, count in counts.items()
+    ]
 
 
 def _samples_naming_each_part(plan: SearchPlan) -> Iterator[dict[str, Any]]:
-    """A sample of all first values, then one more for each further name of a part or form of images."""
-    first = {key: parameter.distribution.probes()[0] for key, parameter in plan.parameters.items()}
-    yield first
-    for key, parameter in plan.parameters.items():
-        decides = isinstance(KEYS[key].rule, Part) or key in FORM_OF_IMAGES
-        if decides and isinstance(parameter.distribution, Choice):
-            for name in parameter.distribution.values[1:]:
-                yield first | {key: name}
+    """The settings of a sample of all first values, then of one for each further part, branch or form of images."""
+
+    def first(parameter: Parameter) -> Any:
+        return parameter.distribution.probes()[0]
+
+    yield plan.space.point(first).settings
+    for decisive in plan.space.parameters:
+        is_part = decisive.key in KEYS and isinstance(KEYS[decisive.key].rule, Part)
+        if isinstance(decisive.distribution, Choice) and (
+            is_part or is_branching(decisive) or decisive.key in FORM_OF_IMAGES
+        ):
+            for value in decisive.distribution.values()[1:]:
+                yield _settings_with(plan.space, decisive, value)
+
+
+def _settings_with(space: Space, decisive: Parameter, value: Any) -> dict[str, Any]:
+    """Returns the settings of a sample of first values in which a parameter is active and has a value."""
+    needed = {condition.key: condition.values[0] for condition in decisive.conditions} | {decisive.key: value}
+
+    def choose(parameter: Parameter) -> Any:
+        wanted = needed.get(parameter.key)
+        is_possible = parameter.key in needed and parameter.distribution.contains(wanted)
+        return wanted if is_possible else parameter.distribution.probes()[0]
+
+    return space.point(choose).settings

@@ -1,21 +1,28 @@
-"""Results of a search as files: a table with a row a trial, and the best trial's config."""
+"""Results of a search as files: a table with a row a trial, the best trial's config, and what several trials say."""
 
 import json
 import shlex
 import time
-from typing import Any
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from configs.files import shown_path, write_atomically
+from search.confirmation import Confirmed, confirmed
 from search.events import SEARCH_ENDED, TRIAL_DONE, TRIAL_FAILED, TRIAL_STOPPED, Event
 from search.folder import SearchFolder
 from search.history import History, TrialRecord
+from search.pareto import draw_front, objective_values, pareto_front
 from search.plan import SearchPlan
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 REWRITE_AFTER = 5.0  # seconds: the whole table is written anew, so not for every trial
 
 
 class Results:
-    """Keeps results.csv, results.parquet and best.yaml up to date; a listener of events, after the history."""
+    """Keeps results.csv, results.parquet, best.yaml and what belongs to them up to date; listens after the history."""
 
     def __init__(self, plan: SearchPlan, history: History, folder: SearchFolder):
         self._plan = plan
@@ -29,49 +36,134 @@ class Results:
         if event.kind == SEARCH_ENDED or (event.kind in (TRIAL_DONE, TRIAL_STOPPED, TRIAL_FAILED) and is_due):
             self.write()
             self._written = time.monotonic()
+        if event.kind == SEARCH_ENDED and self._plan.options.others:
+            self._write_front()
 
     def write(self) -> None:
-        """Writes all three files."""
-        import pandas as pd
-
-        table = pd.DataFrame([self._row(record) for _, record in sorted(self._history.trials.items())])
-        write_atomically(self._folder.results_csv, table.to_csv(index=False))
-        write_atomically(self._folder.results_parquet, table.to_parquet(index=False))
-        best = self._history.best_trial(self._plan.options.metric)
+        """Writes the table and best.yaml; confirm.csv where trials were repeated."""
+        _write_table(self._table(), self._folder.results_csv, self._folder.results_parquet)
+        repeated = confirmed(self._history, self._plan.options.metric)
+        if repeated:
+            _write_table(_confirmed_table(repeated), self._folder.confirmation)
+        best = repeated[0].record if repeated else self._history.best_trial(self._plan.options.metric)
         if best is not None:
-            write_atomically(self._folder.best, self._best_yaml(best))
+            header = [self._described(best)]
+            if repeated:
+                header.append(f"# {describe_winner(repeated, self._plan.options.metric)}")
+            self._write_config(self._folder.best, best, header)
 
-    def _row(self, record: TrialRecord) -> dict[str, Any]:
+    def _table(self) -> dict[str, list[Any]]:
+        """Returns the columns of results.csv."""
+        records = [record for _, record in sorted(self._history.trials.items())]
+        of_space = [item.key for item in self._plan.space.items]
+        keys = {key: None for record in records for key in record.params}  # those of an earlier space come last
+        ordered = [
+            *(key for key in dict.fromkeys(of_space) if key in keys),
+            *(key for key in keys if key not in of_space),
+        ]
         metric = self._plan.options.metric
-        best = record.best(metric) or {}
-        return {
-            "trial": record.number,
-            "id": record.id,
-            "state": record.state,
-            **{key: _cell(value) for key, value in record.params.items()},
-            metric: best.get(metric),
-            "best_epoch": best.get("epoch"),
-            "epochs": len(record.rows),
-            "seconds": round(record.seconds, 3),
-            "reason": record.reason,
+        rows = [record.best(metric) or {} for record in records]
+        table: dict[str, list[Any]] = {
+            "trial": [record.number for record in records],
+            "id": [record.id for record in records],
+            "state": [record.state for record in records],
         }
+        if any(record.confirms is not None for record in records):
+            table["confirms"] = [record.confirms for record in records]
+        table |= {key: [_cell(record.params.get(key)) for record in records] for key in ordered}
+        table |= {name: [row.get(name) for row in rows] for name in self._plan.options.objectives}
+        table["best_epoch"] = [row.get("epoch") for row in rows]
+        table["epochs"] = [len(record.rows) for record in records]
+        table["seconds"] = [round(record.seconds, 3) for record in records]
+        table["reason"] = [record.reason for record in records]
+        return table
 
-    def _best_yaml(self, record: TrialRecord) -> str:
+    def _write_front(self) -> None:
+        """Writes the Pareto front: a table, a YAML a point, a picture."""
+        objectives, records = self._plan.options.objectives, self._history.samples()
+        front = pareto_front(records, objectives)
+        table: dict[str, list[Any]] = {"trial": [record.number for record in front]}
+        for position, name in enumerate(objectives):
+            table[name] = [objective_values(record, objectives)[position] for record in front]
+        table["config"] = [f"pareto/{record.name}.yaml" for record in front]
+        _write_table(table, self._folder.pareto_csv)
+        self._folder.pareto.mkdir(exist_ok=True)
+        for old in self._folder.pareto.glob("*.yaml"):
+            if old.stem not in {record.name for record in front}:  # beaten since
+                old.unlink()
+        for record in front:
+            values = ", ".join(
+                f"{name} {value!r}"
+                for name, value in zip(objectives, objective_values(record, objectives), strict=True)
+            )
+            path = self._folder.pareto / f"{record.name}.yaml"
+            self._write_config(path, record, [f"# On the Pareto front of this search: {record.name}, {values}."])
+        try:
+            draw_front(self._folder.pareto_picture, records, front, objectives)
+        except ImportError:
+            print("no picture of the Pareto front: matplotlib is not installed (pip install 'yacstune[plots]')")
+
+    def _described(self, record: TrialRecord) -> str:
         metric = self._plan.options.metric
         row = record.best(metric) or {}
-        trained = f"{len(record.rows)} of {self._plan.total_epochs(record.params)} epochs trained"
+        trained = f"{len(record.rows)} of {self._plan.total_epochs(record.settings)} epochs trained"
+        value = f"{metric} {row[metric]!r} in epoch {row['epoch']}"
+        return f"# The best trial of this search: {record.name}, {value} ({trained})."
+
+    def _write_config(self, path: Path, record: TrialRecord, header: Sequence[str]) -> None:
+        """Writes a trial's whole config, which trains it again."""
         config = (self._folder.trials / record.name / "results" / "config.yaml").read_text()
-        return (
-            f"# The best trial of this search: {record.name}, {metric} {row[metric]!r} in epoch {row['epoch']} "
-            f"({trained}).\n# Retrain it with:\n#   {retrain_command(self._folder)}\n{config}"
-        )
+        output = self._folder.path.with_name(f"{self._folder.path.name}-{path.stem}")
+        lines = [*header, "# Retrain it with:", f"#   {retrain_command(path, output)}"]
+        write_atomically(path, "\n".join(lines) + "\n" + config)
 
 
 def _cell(value: Any) -> Any:
     return json.dumps(value) if isinstance(value, (list, tuple)) else value
 
 
-def retrain_command(folder: SearchFolder) -> str:
-    """Returns the command that trains the best trial again, for a terminal in this working folder."""
-    path = shown_path(folder.path)
-    return f"python -m trainable.train -o {shlex.quote(f'{path}-best')} --cfg {shlex.quote(f'{path}/best.yaml')}"
+def _write_table(table: dict[str, list[Any]], csv: Path, parquet: Path | None = None) -> None:
+    import pandas as pd
+
+    frame = pd.DataFrame({name: _column(values) for name, values in table.items()})
+    write_atomically(csv, frame.to_csv(index=False))
+    if parquet is not None:
+        write_atomically(parquet, frame.to_parquet(index=False))
+
+
+def _column(values: list[Any]) -> "pd.Series[Any]":
+    """Whole numbers stay whole where some are missing."""
+    import pandas as pd
+
+    given = [value for value in values if value is not None]
+    if given and all(isinstance(value, int) and not isinstance(value, bool) for value in given):
+        return pd.Series(values, dtype="int64" if len(given) == len(values) else "Int64")
+    return pd.Series(values)
+
+
+def _confirmed_table(repeated: Sequence[Confirmed]) -> dict[str, list[Any]]:
+    return {
+        "trial": [one.record.number for one in repeated],
+        "repeats": [len(one.values) for one in repeated],
+        "mean": [one.mean for one in repeated],
+        "interval": [one.interval for one in repeated],
+        "macs": [one.macs for one in repeated],
+        "params": [one.params for one in repeated],
+        "tied_with_winner": [one.is_tied_with(repeated[0]) for one in repeated],
+    }
+
+
+def describe_winner(repeated: Sequence[Confirmed], metric: str) -> str:
+    """Returns what the repeats say, in a sentence."""
+    winner = repeated[0]
+    tied = [str(one.record.number) for one in repeated[1:] if one.is_tied_with(winner)]
+    cheapest = f", the cheapest of those tied within noise (also {', '.join(tied)})" if tied else ""
+    return (
+        f"confirmed: trial {winner.record.number}, {metric} {winner.mean:.4f} +- {winner.interval:.4f} (95 %) over "
+        f"{len(winner.values)} other seeds{cheapest}"
+    )
+
+
+def retrain_command(config: Path, output: Path) -> str:
+    """Returns the command that trains a config again, for a terminal in this working folder."""
+    return f"python -m trainable.train -o {shlex.quote(shown_path(output))} --cfg {shlex.quote(shown_path(config))}"

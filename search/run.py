@@ -23,7 +23,7 @@ from search.folder import SearchFolder, folder_to_resume, new_folder
 from search.options import CPUS, GPUS, read_duration
 from search.plan import SearchPlan, make_plan
 from search.ray_environment import prepare_ray_environment
-from search.space import read_space
+from search.space_file import read_space
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -130,8 +130,6 @@ def _plan_to_resume(args: argparse.Namespace, folder: SearchFolder) -> SearchPla
     before = make_plan(read_space(folder.space), with_environment=False)
     now = _plan(args, args.space or str(folder.space))
     changed = differences(before.base_cfg, now.base_cfg, FREE_ON_RESUME)
-    if now.parameters_yaml() != before.parameters_yaml():
-        changed.append("another space is searched")
     if now.options.science() != before.options.science():
         changed.append("metric, seed, sampler or scheduler is another")
     if changed:
@@ -139,7 +137,10 @@ def _plan_to_resume(args: argparse.Namespace, folder: SearchFolder) -> SearchPla
             f"{folder.path}: a search goes on as it was, but {'; '.join(changed)}; undo that, or start a new search "
             "without --resume"
         )
-    return replace(now, name=folder.path.name)
+    notes = now.notes
+    if now.sampled_yaml() != before.sampled_yaml():
+        notes = (*notes, "the space has changed: trials that fit it count for the sampler, the others are only kept")
+    return replace(now, name=folder.path.name, notes=notes)
 
 
 if __name__ == "__main__":

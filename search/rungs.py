@@ -1,19 +1,18 @@
 """The rungs of ASHA as it was published (Li et al. 2020): trials wait at a rung until they are among its best."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from search.events import TRIAL_FAILED, TRIAL_REPORTED, TRIAL_STARTED, Event
 
-
-def milestones(grace_period: int, reduction_factor: float, total_epochs: int) -> list[int]:
+def milestones(grace_period: int, reduction_factor: float, last_epoch: int) -> list[int]:
     """Returns the epochs at which trials are compared: grace_period times powers of reduction_factor.
 
     The last epoch is none of them: who has reached it has finished.
     """
     epochs = []
     epoch = float(grace_period)
-    while int(epoch) < total_epochs:
+    while int(epoch) < last_epoch:
         if int(epoch) not in epochs:  # small factors give an epoch twice
             epochs.append(int(epoch))
         epoch *= reduction_factor
@@ -31,19 +30,19 @@ class Rungs:
     """
 
     def __init__(self, metric: str, mode: str, epochs: list[int], reduction_factor: float):
-        self.metric = metric
+        self._metric = metric
         self._sign = 1.0 if mode == "max" else -1.0
         self._factor = reduction_factor
         self._values: dict[int, dict[int, float]] = {epoch: {} for epoch in epochs}  # by rung, then by trial
         self._waiting: dict[int, int] = {}  # the rung of each trial that waits
 
-    def reach(self, number: int, result: dict[str, float]) -> bool:
+    def reach(self, number: int, result: Mapping[str, Any]) -> bool:
         """Takes note of a trial's report and returns whether the trial has reached a rung, where it now waits."""
         epoch = int(result["epoch"])
         self.leave(number)
         if epoch not in self._values:
             return False
-        self._values[epoch][number] = self._sign * result[self.metric]
+        self._values[epoch][number] = self._sign * result[self._metric]
         self._waiting[number] = epoch
         return True
 
@@ -56,26 +55,85 @@ class Rungs:
             is_full: whether no trial is to come any more: then the number of the best is rounded up, so that a search
                 with few trials trains one of them to its end, too.
         """
+        found = self.highest(is_full)
+        return found[1] if found else None
+
+    def highest(self, is_full: bool) -> tuple[int, int] | None:
+        """Returns rung and number of the trial that may go on first."""
         rounded = math.ceil if is_full else math.floor
         for epoch in sorted(self._values, reverse=True):
             values = self._values[epoch]
             best = sorted(values, key=lambda number: (-values[number], number))[: rounded(len(values) / self._factor)]
             for number in best:
                 if self._waiting.get(number) == epoch:
-                    return number
+                    return epoch, number
         return None
 
     def leave(self, number: int) -> None:
-        """Takes note that a trial waits no longer: it goes on, or it has failed."""
+        """Takes note that a trial waits no longer: it goes on."""
         self._waiting.pop(number, None)
 
-    def replay(self, events: Iterable[Event]) -> list[int]:
-        """Fills the rungs with what happened before, and returns the numbers of the trials that wait."""
-        for event in events:
-            if event.trial is None:
-                continue
-            if event.kind == TRIAL_REPORTED:
-                self.reach(event.trial, event.data["metrics"])
-            elif event.kind in (TRIAL_STARTED, TRIAL_FAILED):
-                self.leave(event.trial)
-        return list(self._waiting)
+    def fail(self, number: int) -> None:
+        """Takes note that a trial has failed."""
+        self.leave(number)
+
+
+class Brackets:
+    """Asynchronous Hyperband (Li et al. 2020, section 3.3): rungs that begin early for many trials, later for fewer.
+
+    Args:
+        brackets: the one that begins earliest first.
+        shares: how many of the trials each gets, as weights.
+    """
+
+    def __init__(self, brackets: Sequence[Rungs], shares: Sequence[float]):
+        self._brackets = brackets
+        self._shares = shares
+        self._places: list[int] = []  # the bracket of each trial, by number
+
+    def _of(self, number: int) -> Rungs:
+        """Returns the bracket of a trial, which depends on its number alone."""
+        while len(self._places) <= number:
+            total = len(self._places) + 1
+            missing = [
+                share / sum(self._shares) * total - self._places.count(place)
+                for place, share in enumerate(self._shares)
+            ]
+            self._places.append(missing.index(max(missing)))
+        return self._brackets[self._places[number]]
+
+    def reach(self, number: int, result: Mapping[str, Any]) -> bool:
+        """As of Rungs."""
+        return self._of(number).reach(number, result)
+
+    def next(self, is_full: bool = False) -> int | None:
+        """As of Rungs; of several brackets, the trial that has come furthest."""
+        found = [one for bracket in self._brackets if (one := bracket.highest(is_full))]
+        return max(found, key=lambda one: (one[0], -one[1]))[1] if found else None
+
+    def leave(self, number: int) -> None:
+        """As of Rungs."""
+        self._of(number).leave(number)
+
+    def fail(self, number: int) -> None:
+        """As of Rungs."""
+        self.leave(number)
+
+
+def hyperband(metric: str, mode: str, grace_period: int, reduction_factor: float, last_epoch: int) -> Brackets:
+    """Returns the brackets of Hyperband (Li et al. 2018, algorithm 1).
+
+    Args:
+        metric: by which trials are compared.
+        mode: whether the metric is to be `min` or `max`.
+        grace_period: epochs at the first rung of the bracket that begins earliest.
+        reduction_factor: of rungs and of brackets.
+        last_epoch: of a full training.
+    """
+    most = int(math.log(last_epoch / grace_period, reduction_factor) + 1e-9)
+    brackets, shares = [], []
+    for step in range(most + 1):  # step `most` has no rung below the last epoch
+        first = int(grace_period * reduction_factor**step)
+        brackets.append(Rungs(metric, mode, milestones(first, reduction_factor, last_epoch), reduction_factor))
+        shares.append(math.ceil((most + 1) / (most - step + 1) * reduction_factor ** (most - step)))
+    return Brackets(brackets, shares)

@@ -1,114 +1,227 @@
-"""Schedulers by name: which trials are stopped early."""
+"""Schedulers by name: which trials are stopped early, or wait."""
 
 from collections.abc import Iterable
-from types import SimpleNamespace
+from dataclasses import dataclass
 from typing import Any
 
-from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
+from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, MedianStoppingRule, TrialScheduler
 
 from search.events import TRIAL_DONE, TRIAL_FAILED, TRIAL_REPORTED, TRIAL_STARTED, TRIAL_STOPPED, Event
 from search.options import SearchOptions
-from search.rungs import Rungs, milestones
+from search.population import Population
+from search.rungs import Brackets, Rungs, hyperband, milestones
+from search.space import Space
 
 
-class PromotionASHA(FIFOScheduler):
-    """ASHA that lets every trial wait at each rung, and go on when it is among the best there.
+class Replayable(FIFOScheduler):
+    """A scheduler that lets every trial train to its end, and can be brought back to where it was.
+
+    Ray does not save the state of its schedulers, and gives a trial another id when a search is resumed. Here trials
+    go by their own numbers, and the events of a search bring a scheduler back. Repeats of a trial are none of its
+    business.
+    """
+
+    def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
+        if trial.config.get("confirms") is None:
+            self.goes_on(trial.config["number"], trial.config["params"])
+
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+        if trial.config.get("confirms") is not None:
+            return TrialScheduler.CONTINUE
+        return self.decide(trial.config["number"], result)
+
+    def decide(self, number: int, result: dict[str, Any]) -> str:
+        """Returns CONTINUE or STOP for a trial that has reported."""
+        return TrialScheduler.CONTINUE
+
+    def goes_on(self, number: int, params: dict[str, Any]) -> None:
+        """Takes note that a trial starts, or goes on, with what was sampled for it."""
+
+    def ended(self, number: int, kind: str) -> None:
+        """Takes note of how a trial has ended."""
+
+    def replay(self, events: Iterable[Event]) -> list[int]:
+        """Brings the scheduler to where it was.
+
+        Args:
+            events: of a search, from its start.
+
+        Returns:
+            The numbers of the trials whose last report was answered with STOP.
+        """
+        stopped: dict[int, bool] = {}
+        repeats: set[int] = set()
+        for event in events:
+            if event.trial is None or event.trial in repeats:
+                continue
+            if event.kind == TRIAL_STARTED:
+                if event.data.get("confirms") is not None:
+                    repeats.add(event.trial)
+                    continue
+                self.goes_on(event.trial, event.data["params"])
+                stopped[event.trial] = False
+            elif event.kind == TRIAL_REPORTED:
+                stopped[event.trial] = self.decide(event.trial, event.data["metrics"]) == TrialScheduler.STOP
+            elif event.kind in (TRIAL_DONE, TRIAL_STOPPED, TRIAL_FAILED):
+                self.ended(event.trial, event.kind)
+        return [number for number, is_stopped in stopped.items() if is_stopped]
+
+
+class WaitingScheduler(Replayable):
+    """Lets every trial wait at each rung, and go on when it is among the best there.
 
     A trial that is among the best at once just goes on. Others end for Ray; the searcher suggests them again when
     their time has come, and they go on from the checkpoint in their folder.
 
     Args:
         rungs: shared with the searcher.
+        max_t: after how many epochs every trial ends; None: after all.
     """
 
-    def __init__(self, rungs: Rungs):
+    def __init__(self, rungs: Rungs | Brackets, max_t: int | None = None):
         super().__init__()
         self.rungs = rungs
+        self._max_t = max_t
 
-    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
-        number = trial.config["number"]
-        if self.rungs.metric not in result or not self.rungs.reach(number, result):
+    def decide(self, number: int, result: dict[str, Any]) -> str:
+        if "epoch" not in result:  # it has failed
             return TrialScheduler.CONTINUE
+        if not self.rungs.reach(number, result):
+            is_over = self._max_t is not None and result["epoch"] >= self._max_t
+            return TrialScheduler.STOP if is_over else TrialScheduler.CONTINUE
         if self.rungs.next() == number:
             self.rungs.leave(number)
             return TrialScheduler.CONTINUE
         return TrialScheduler.STOP
 
-    def replay(self, events: Iterable[Event]) -> list[int]:
-        """Fills the rungs with what happened before, and returns the numbers of the trials that wait."""
-        return self.rungs.replay(events)
+    def goes_on(self, number: int, params: dict[str, Any]) -> None:
+        self.rungs.leave(number)
+
+    def ended(self, number: int, kind: str) -> None:
+        if kind == TRIAL_FAILED:
+            self.rungs.fail(number)
 
 
-class StoppingASHA(ASHAScheduler):
-    """Ray's ASHA, which decides at each rung at once and for ever.
+class PopulationScheduler(Replayable):
+    """Lets every trial wait for the others after each interval, see population.py.
 
-    Its rungs can be made again from the events of a search.
-
-    Ray does not save the state of its schedulers, and gives a trial another id when a search is resumed. Here trials
-    go by their own numbers.
+    Args:
+        population: shared with the searcher.
+        space: what is sampled.
+        total_epochs: of a training.
     """
 
-    def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
-        super().on_trial_add(tune_controller, _by_number(trial))
+    def __init__(self, population: Population, space: Space, total_epochs: int):
+        super().__init__()
+        self.population = population
+        self._space = space
+        self._total_epochs = total_epochs
 
-    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
-        return super().on_trial_result(tune_controller, _by_number(trial), result)
+    def goes_on(self, number: int, params: dict[str, Any]) -> None:
+        point = self._space.fits(params)
+        assert point is not None  # the space of a population cannot be changed
+        self.population.join(number, point.sampled)
+        self.population.leave(number)
+
+    def decide(self, number: int, result: dict[str, Any]) -> str:
+        if "epoch" not in result or result["epoch"] >= self._total_epochs:
+            return TrialScheduler.CONTINUE
+        return TrialScheduler.STOP if self.population.reach(number, result) else TrialScheduler.CONTINUE
+
+    def ended(self, number: int, kind: str) -> None:
+        if kind == TRIAL_FAILED:
+            self.population.fail(number)
+
+
+@dataclass(frozen=True)
+class _Trial:
+    """What Ray's own schedulers get to see of a trial."""
+
+    trial_id: str
+
+
+class StoppingScheduler(Replayable):
+    """A scheduler of Ray that stops trials for ever."""
+
+    def __init__(self, rays: TrialScheduler):
+        super().__init__()
+        self._rays = rays
+        self._last: dict[int, dict[str, Any]] = {}
+
+    def decide(self, number: int, result: dict[str, Any]) -> str:
+        if number not in self._last:
+            self._rays.on_trial_add(None, _Trial(str(number)))
+        self._last[number] = result
+        return self._rays.on_trial_result(None, _Trial(str(number)), result)
 
     def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
-        super().on_trial_complete(tune_controller, _by_number(trial), result)
+        if trial.config.get("confirms") is None:
+            self.ended(trial.config["number"], TRIAL_DONE)
 
-    def on_trial_remove(self, tune_controller: Any, trial: Any) -> None:
-        super().on_trial_remove(tune_controller, _by_number(trial))
-
-    def replay(self, events: Iterable[Event]) -> list[int]:
-        """Fills the rungs with what happened before.
-
-        Args:
-            events: of a search, from its start.
-
-        Returns:
-            The numbers of the trials that are stopped by their reports, in order.
-        """
-        stopped = []
-        last: dict[int, dict[str, Any]] = {}
-        for event in events:
-            if event.trial is None:
-                continue
-            trial = SimpleNamespace(config={"number": event.trial})
-            if event.kind == TRIAL_STARTED and event.trial not in last:
-                self.on_trial_add(None, trial)
-                last[event.trial] = {}
-            elif event.kind == TRIAL_REPORTED:
-                last[event.trial] = event.data["metrics"]
-                if self.on_trial_result(None, trial, event.data["metrics"]) == TrialScheduler.STOP:
-                    stopped.append(event.trial)
-            elif event.kind in (TRIAL_DONE, TRIAL_STOPPED, TRIAL_FAILED):
-                self.on_trial_complete(None, trial, last[event.trial])
-        return stopped
+    def ended(self, number: int, kind: str) -> None:
+        if number in self._last:
+            self._rays.on_trial_complete(None, _Trial(str(number)), self._last[number])
 
 
-def _by_number(trial: Any) -> Any:
-    return SimpleNamespace(trial_id=f"{trial.config['number']:04d}")
-
-
-def build_scheduler(options: SearchOptions, total_epochs: int) -> TrialScheduler:
+def build_scheduler(options: SearchOptions, space: Space, total_epochs: int) -> Replayable:
     """Builds the scheduler that a space file names.
 
     Args:
         options: scheduler, metric and mode, checked.
-        total_epochs: epochs of a full training: asha's max_t.
+        space: what is sampled.
+        total_epochs: epochs of a full training, which are asha's and hyperband's max_t if it is not given.
     """
-    if options.scheduler.name == "none":
-        return FIFOScheduler()
+    name, metric, mode = options.scheduler.name, options.metric, options.mode
+    if name == "none":
+        return Replayable()
+    if name in ("pbt", "pb2"):
+        return PopulationScheduler(_population(options, space), space, total_epochs)
     chosen = {"type": "promotion", "grace_period": 1, "reduction_factor": 3.0, **options.scheduler.options}
     grace, factor = chosen["grace_period"], chosen["reduction_factor"]
+    if name == "median":
+        return StoppingScheduler(
+            MedianStoppingRule(
+                time_attr="epoch",
+                metric=metric,
+                mode=mode,
+                grace_period=grace,
+                min_samples_required=chosen.get("min_samples_required", 3),
+                min_time_slice=float("inf"),  # it never pauses a trial
+            )
+        )
+    last_epoch = min(chosen.get("max_t", total_epochs), total_epochs)
+    max_t = last_epoch if last_epoch < total_epochs else None
+    if name == "hyperband":
+        return WaitingScheduler(hyperband(metric, mode, grace, factor, last_epoch), max_t)
     if chosen["type"] == "promotion":
-        return PromotionASHA(Rungs(options.metric, options.mode, milestones(grace, factor, total_epochs), factor))
-    return StoppingASHA(
-        time_attr="epoch",
-        metric=options.metric,
-        mode=options.mode,
-        max_t=total_epochs,
-        grace_period=grace,
-        reduction_factor=factor,
+        return WaitingScheduler(Rungs(metric, mode, milestones(grace, factor, last_epoch), factor), max_t)
+    return StoppingScheduler(
+        ASHAScheduler(
+            time_attr="epoch",
+            metric=metric,
+            mode=mode,
+            max_t=last_epoch,
+            grace_period=grace,
+            reduction_factor=factor,
+        )
+    )
+
+
+def _population(options: SearchOptions, space: Space) -> Population:
+    chosen = {
+        "perturbation_interval": 1,
+        "quantile_fraction": 0.25,
+        "resample_probability": 0.25,
+        **options.scheduler.options,
+    }
+    return Population(
+        space,
+        options.metric,
+        options.mode,
+        size=options.num_samples,
+        interval=chosen["perturbation_interval"],
+        quantile=chosen["quantile_fraction"],
+        resample=chosen["resample_probability"],
+        seed=options.seed,
+        is_bandit=options.scheduler.name == "pb2",
     )

@@ -1,199 +1,223 @@
-"""The bridge from Ray Tune to Optuna: asks Optuna for samples and tells it the truth about trials.
+"""Tells Ray Tune which trial comes next: one that was interrupted, one that may go on, a new sample, or a repeat.
 
 Ray's own OptunaSearch tells a trial that was stopped early as complete, with its last, low-budget value, and never
-reports that value as an intermediate one; a trial whose metric is nan stays running for ever. Here every epoch is
-reported, a trial stopped early is told as PRUNED, and one without a usable result as FAIL.
+reports that value as an intermediate one; a trial whose metric is nan stays running for ever. Here study.py tells
+Optuna what is true.
 """
 
 import hashlib
 import json
-import math
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Protocol
 
 import numpy as np
 import optuna
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 from ray.tune.search import Searcher
 from ray.tune.search.optuna import OptunaSearch
 
-from search.history import DONE, FAILED, FINISHED, INTERRUPTED, RUNNING, STOPPED, History, TrialRecord
+from configs.metric_names import METRICS
+from search.history import DONE, FAILED, INTERRUPTED, RUNNING, STOPPED, History, TrialRecord, best_records
 from search.options import SearchOptions
-from search.rungs import Rungs
+from search.population import Takeover
 from search.sampler import build_sampler
-from search.space import Parameter
+from search.space import Space
+from search.study import Study
 
 # What a trial reports beside its metrics; the trial's own word on where it stands.
 TOTAL_EPOCHS = "total_epochs"
 FAILURE = "failure"
+UNREAD = "unread"  # keys that were sampled and never looked at
+
+SEED, LINEAGE = "SEED", "LINEAGE"
 
 
-def has_finished(result: dict[str, Any]) -> bool:
+class Waiting(Protocol):
+    """What a scheduler whose trials may wait tells the searcher."""
+
+    def next(self, is_full: bool = False) -> int | None:
+        """Returns the number of the trial that may go on first; `is_full`: no new trial is to come."""
+
+    def leave(self, number: int) -> Takeover | None:
+        """Takes note that a trial goes on, and returns what it takes over from another, if anything."""
+
+    def fail(self, number: int) -> None:
+        """Takes note that a trial has failed."""
+
+
+def has_finished(result: Mapping[str, Any]) -> bool:
     """Whether a trial's last result is that of its last epoch."""
     return TOTAL_EPOCHS in result and result["epoch"] >= result[TOTAL_EPOCHS]
 
 
-@dataclass
-class _OpenTrial:
-    """A trial that runs.
-
-    Attributes:
-        config: what was suggested.
-        optuna_trial: its counterpart in the study.
-        values: of the metric, by epoch.
-    """
-
-    config: dict[str, Any]
-    optuna_trial: optuna.Trial
-    values: dict[int, float]
-
-
 class TruthfulOptunaSearch(OptunaSearch):
-    """Samples configs with Optuna.
+    """Suggests trials.
 
-    The study lives in memory and is made anew from the history when a search is resumed; nothing is pickled. Each
-    sample has a seed of its own, made from the search's seed and the trial's number, so that a resumed search goes on
-    as it would have.
+    Nothing is pickled: when a search is resumed, a new one is made from the history.
 
     Args:
-        parameters: what is sampled, by key.
-        options: metric, seed, sampler and num_samples: how many different trials are made.
-        history: finished trials in it are told to Optuna, unfinished ones are suggested again first.
+        space: what is sampled.
+        options: metric, seed, sampler, start, confirm and num_samples: how many different trials are made.
+        history: of a search that is resumed; unfinished trials in it are suggested again first.
         slots: how many trials there is room for. Not more are made, so that each sample is made with all results that
             are there when it can start.
-        rungs: says which of the stopped trials is to go on; it is suggested before anything new.
+        start: values, by name of the parameter, of the first trials.
+        waiting: says which of the stopped trials is to go on; it is suggested before anything new.
     """
 
     def __init__(
         self,
-        parameters: dict[str, Parameter],
+        space: Space,
         options: SearchOptions,
         history: History,
         slots: int,
-        rungs: Rungs | None = None,
+        start: Sequence[Mapping[str, Any]] = (),
+        waiting: Waiting | None = None,
     ):
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        distributions = {key: parameter.distribution.to_optuna() for key, parameter in parameters.items()}
         super().__init__(
-            space=distributions,
+            space={parameter.name: parameter.distribution.to_optuna() for parameter in space.parameters},
             metric=options.metric,
             mode=options.mode,
-            sampler=build_sampler(options.sampler, options.seed),
+            sampler=build_sampler(options.sampler, options.seed) if options.sampler.name not in _OWN else None,
         )
-        self._parameters = parameters
+        self._space = space
         self._options = options
         self._slots = slots
-        self._rungs = rungs
-        self._distributions = distributions
-        self._open: dict[str, _OpenTrial] = {}  # by Ray's id
-        self._ended: dict[int, tuple[dict[str, Any], FrozenTrial]] = {}  # config and counterpart, by number
+        self._start = start
+        self._waiting = waiting
+        self._study = Study(space, options)
+        self._open: dict[str, TrialRecord] = {}  # by Ray's id
         self._next_number = max(history.trials, default=-1) + 1
-        for record in history.in_state(*FINISHED):
-            config = _trial_config(record.number, record.id, record.params, heard=len(record.rows))
-            self._ended[record.number] = config, self._frozen(record)
-        self._unfinished = history.in_state(RUNNING, INTERRUPTED)
-        self._make_study()
+        for record in history.trials.values():
+            point = space.fits(record.params) if record.confirms is None else None
+            if point is not None:
+                self._study.add(record.number, point)
+        # By number, in the order in which they ended; copies, since the history goes on by its own events.
+        self._ended = {record.number: record.copy() for record in history.by_end()}
+        self._unfinished = [record.copy() for record in history.in_state(RUNNING, INTERRUPTED)]
+        self._repeats = {(r.confirms, r.params[SEED]) for r in history.trials.values() if r.confirms is not None}
+        self.is_exhausted = False
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        """Returns a trial for Ray: number, id, params, and how many epochs are known.
+        """Returns a trial for Ray: see `trial_config`.
 
         None while there is no room, or a trial may still have to go on; FINISHED when nothing is left to do.
         """
         if len(self._open) >= self._slots:
             return None
-        if self._unfinished:
-            record = self._unfinished.pop(0)
-            config = _trial_config(record.number, record.id, record.params, heard=len(record.rows))
-            self._begin(trial_id, config, {row["epoch"]: row[self._options.metric] for row in record.rows})
-            return config
-        number = self._next_number
-        is_full = number >= self._options.num_samples
-        promoted = self._rungs.next(is_full) if self._rungs else None
-        if self._rungs and promoted is not None:
-            self._rungs.leave(promoted)
-            config, known = self._ended.pop(promoted)
-            self._make_study()  # without what the trial was when it had to wait
-            self._begin(trial_id, config, known.intermediate_values)
-            return config
-        if is_full:
+        record = self._next_record()
+        if record is None:
             return None if self._open else Searcher.FINISHED
+        record.state = RUNNING
+        self._open[trial_id] = record
+        return trial_config(record)
+
+    def _next_record(self) -> TrialRecord | None:
+        if self._unfinished:
+            return self._unfinished.pop(0)
+        promoted = self._waiting.next(self._is_full()) if self._waiting else None
+        if self._waiting and promoted is not None:
+            takeover = self._waiting.leave(promoted)
+            waited = self._ended.pop(promoted)
+            return self._taken_over(waited, takeover) if takeover else waited
+        if not self._is_full():
+            record = self._new()
+            if record is not None:
+                return record
+            self.is_exhausted = True
+        return self._repeat()
+
+    def _taken_over(self, record: TrialRecord, takeover: Takeover) -> TrialRecord:
+        """Returns a trial as it goes on with the weights of another: with its past, and values of its own."""
+        donor = next(known for known in self._known() if known.number == takeover.donor)
+        point = self._space.point(lambda parameter: takeover.values[parameter.name])
+        earlier = [one for one in donor.settings.get(LINEAGE, []) if one["epochs"][1] <= takeover.epoch]
+        first = earlier[-1]["epochs"][1] + 1 if earlier else 1
+        values = {key: donor.settings[key] for key in point.settings}
+        segment = {"trial": donor.number, "epochs": [first, takeover.epoch], "settings": values}
+        return replace(
+            record,
+            params=point.params,
+            settings={**point.settings, LINEAGE: [*earlier, segment]},
+            rows=donor.rows[: takeover.epoch],
+            donor={"number": donor.number, "name": donor.name, "epoch": takeover.epoch},
+        )
+
+    def _is_full(self) -> bool:
+        return self.is_exhausted or self._number_of_samples() >= self._options.num_samples
+
+    def _number_of_samples(self) -> int:
+        return self._next_number - len(self._repeats)
+
+    def _new(self) -> TrialRecord | None:
+        number = self._next_number
+        given = self._start[number] if number < len(self._start) else None
+        sample = self._study.sample(number, self._known(), given)
+        if sample is None:
+            return None
         self._next_number += 1
-        seed = int(np.random.SeedSequence([self._options.seed, number]).generate_state(1)[0])
-        self.study.sampler = build_sampler(self._options.sampler, seed)
-        trial = self.study.ask(fixed_distributions=self._distributions)
-        params = {key: p.distribution.decode(trial.params[key]) for key, p in self._parameters.items()}
-        config = _trial_config(number, sample_id(params), params, heard=0)
-        self._open[trial_id] = _OpenTrial(config, trial, {})
-        return config
+        self._study.add(number, sample.point)
+        point = sample.point
+        return TrialRecord(number, sample_id(point.params), point.params, point.settings, notes=sample.notes)
+
+    def _known(self) -> list[TrialRecord]:
+        return [*self._ended.values(), *self._open.values()]
+
+    def told(self) -> list[FrozenTrial]:
+        """Returns what Optuna would be told now; see study.py."""
+        return self._study.told(self._known())
 
     def has_more(self) -> bool:
         """Whether there is anything left to run."""
-        if self._unfinished or self._next_number < self._options.num_samples:
+        if self._unfinished or not self._is_full():
             return True
-        return self._rungs is not None and self._rungs.next(is_full=True) is not None
+        if self._waiting is not None and self._waiting.next(is_full=True) is not None:
+            return True
+        return self._next_to_repeat() is not None
+
+    def _repeat(self) -> TrialRecord | None:
+        """Returns one of the best trials again, with another seed and to its last epoch."""
+        todo = self._next_to_repeat()
+        if todo is None:
+            return None
+        record, seed = todo
+        self._repeats.add((record.number, seed))
+        number, self._next_number = self._next_number, self._next_number + 1
+        params, settings = {**record.params, SEED: seed}, {**record.settings, SEED: seed}
+        return TrialRecord(number, sample_id(params), params, settings, confirms=record.number)
+
+    def _next_to_repeat(self) -> tuple[TrialRecord, int] | None:
+        if self._options.confirm is None:
+            return None
+        samples = [record for record in self._ended.values() if record.confirms is None]
+        if any(record.confirms is None for record in self._open.values()):
+            return None  # it may be one of the best
+        for record in best_records(samples, self._options.metric)[: self._options.confirm.top]:
+            own_seed = record.settings.get(SEED, self._space.default(SEED))
+            for seed in other_seeds(own_seed, self._options.confirm.seeds):
+                if (record.number, seed) not in self._repeats:
+                    return record, seed
+        return None
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-        """Reports an epoch to Optuna. Ray does not call this for a trial's last result."""
-        value = result.get(self._options.metric)
-        if value is not None:
-            self._report(self._open[trial_id], result["epoch"], value)
+        """Takes note of an epoch. Ray does not call this for a trial's last result."""
+        record = self._open[trial_id]
+        if self._options.metric in result:
+            row = {name: result[name] for name in METRICS if name in result}
+            record.rows = [*(known for known in record.rows if known["epoch"] < row["epoch"]), row]
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """Tells Optuna how a trial ended."""
+        """Takes note of how a trial ended."""
         is_usable = result and not error and FAILURE not in result and self._options.metric in result
-        last = result if is_usable else None
-        if last:
-            self.on_trial_result(trial_id, last)
-        ended = self._open.pop(trial_id)
-        number = ended.config["number"]
-        if not last:
-            frozen = self.study.tell(ended.optuna_trial, state=TrialState.FAIL)
-            if self._rungs:
-                self._rungs.leave(number)
-        elif has_finished(last):
-            best = max if self._options.mode == "max" else min
-            frozen = self.study.tell(ended.optuna_trial, best(ended.values.values()))
-        else:
-            frozen = self.study.tell(ended.optuna_trial, state=TrialState.PRUNED)
-        heard = last["epoch"] if last else ended.config["heard"]
-        self._ended[number] = {**ended.config, "heard": heard}, frozen
-
-    def _make_study(self) -> None:
-        self.study = optuna.create_study(
-            direction="maximize" if self._options.mode == "max" else "minimize",
-            sampler=build_sampler(self._options.sampler, self._options.seed),
-        )
-        self._ot_study = self.study  # of OptunaSearch
-        self.study.add_trials([frozen for _, frozen in self._ended.values()])
-        for trial_id, known in list(self._open.items()):
-            self._begin(trial_id, known.config, known.values)
-
-    def _begin(self, trial_id: str, config: dict[str, Any], values: dict[int, float]) -> None:
-        """Adds a trial that runs to the study, with what it has reported so far."""
-        self.study.enqueue_trial(self._encoded(config["params"]))
-        trial = self.study.ask(fixed_distributions=self._distributions)
-        self._open[trial_id] = _OpenTrial(config, trial, {})
-        for epoch, value in values.items():
-            self._report(self._open[trial_id], epoch, value)
-
-    def _report(self, known: _OpenTrial, epoch: int, value: float) -> None:
-        if math.isfinite(value) and epoch not in known.values:
-            known.values[epoch] = value
-            known.optuna_trial.report(value, epoch)
-
-    def _encoded(self, params: dict[str, Any]) -> dict[str, Any]:
-        return {key: self._parameters[key].distribution.encode(value) for key, value in params.items()}
-
-    def _frozen(self, record: TrialRecord) -> FrozenTrial:
-        states = {DONE: TrialState.COMPLETE, STOPPED: TrialState.PRUNED, FAILED: TrialState.FAIL}
-        best = record.best(self._options.metric)
-        return optuna.trial.create_trial(
-            state=states[record.state],
-            value=best[self._options.metric] if best and record.state == DONE else None,
-            params=self._encoded(record.params),
-            distributions=self._distributions,
-            intermediate_values={row["epoch"]: row[self._options.metric] for row in record.rows},
-        )
+        if result and is_usable:
+            self.on_trial_result(trial_id, result)
+        record = self._open.pop(trial_id)
+        record.state = FAILED if not is_usable else DONE if has_finished(result or {}) else STOPPED
+        self._ended[record.number] = record
+        if record.state == FAILED and self._waiting:
+            self._waiting.fail(record.number)
 
     def save(self, checkpoint_path: str) -> None:
         """Ray asks for a file. It stays empty: the state is in events.jsonl."""
@@ -204,10 +228,29 @@ class TruthfulOptunaSearch(OptunaSearch):
         raise NotImplementedError("a search is resumed from its events.jsonl")
 
 
+_OWN = ("qmc", "grid")  # samplers that are not Optuna's
+
+
+def trial_config(record: TrialRecord) -> dict[str, Any]:
+    """Returns what Ray hands to the worker: the trial, and how many of its epochs are known already."""
+    return {
+        "number": record.number,
+        "id": record.id,
+        "params": record.params,
+        "settings": record.settings,
+        "notes": record.notes,
+        "confirms": record.confirms,
+        "donor": record.donor,
+        "heard": len(record.rows),
+    }
+
+
+def other_seeds(own: int, number: int) -> list[int]:
+    """Returns seeds for repeats of a trial: as many as wanted, none of them its own."""
+    drawn = np.random.SeedSequence(own).generate_state(2 * number + 1) % 2**31
+    return list(dict.fromkeys(int(seed) for seed in drawn if int(seed) != own))[:number]
+
+
 def sample_id(params: dict[str, Any]) -> str:
     """Returns six hexadecimal digits that stand for a sample."""
     return hashlib.sha256(json.dumps(params, sort_keys=True).encode()).hexdigest()[:6]
-
-
-def _trial_config(number: int, id: str, params: dict[str, Any], heard: int) -> dict[str, Any]:
-    return {"number": number, "id": id, "params": params, "heard": heard}

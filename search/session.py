@@ -3,6 +3,8 @@
 import platform
 from contextlib import ExitStack
 from importlib.metadata import version
+from itertools import count
+from pathlib import Path
 
 import yaml
 
@@ -77,7 +79,7 @@ def _resumed(plan: SearchPlan, history: History) -> list[str]:
         return []
     kept = len(history.in_state(*FINISHED))
     going_on = len(history.trials) - kept
-    new = max(0, plan.options.num_samples - len(history.trials))
+    new = max(0, plan.options.num_samples - len(history.samples()))
     return [f"resumed: {kept} trials are kept, {going_on} go on from their last checkpoint, {new} are still to be made"]
 
 
@@ -88,6 +90,14 @@ def _write_provenance(plan: SearchPlan, folder: SearchFolder, command: str) -> N
     packages = ("torch", "timm", "ray", "optuna", "albumentations", "numpy")
     versions = {"yacstune": yacstune.__version__, "python": platform.python_version()}
     runs.append({"command": command, "versions": versions | {package: version(package) for package in packages}})
+    _keep_earlier(folder.space, plan.space_yaml())
     write_atomically(folder.space, plan.space_yaml())
     write_atomically(folder.base, plan.base_yaml())
     write_atomically(folder.provenance, yaml.safe_dump(runs, sort_keys=False, width=float("inf")))
+
+
+def _keep_earlier(path: Path, content: str) -> None:
+    """Keeps a file that is about to change under another name: space-1.yaml, space-2.yaml ..."""
+    if path.exists() and path.read_text() != content:
+        numbered = (path.with_name(f"{path.stem}-{number}{path.suffix}") for number in count(1))
+        path.rename(next(free for free in numbered if not free.exists()))

@@ -1,163 +1,335 @@
-"""Reads a space file: which config keys are sampled, from what, and how to search."""
+"""What is sampled together: keys with distributions, branches, conditions, derived keys and constraints."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from itertools import islice
 from typing import Any
 
-from configs.defaults import KEYS, NODES
-from configs.errors import ConfigError, did_you_mean
-from configs.legal import Int, Maybe
-from configs.loader import read_setting
-from configs.settings import Setting, refuse_repeated, resolve_name
-from configs.yaml_file import YamlMap, read_yaml
-from search.distributions import Choice, Distribution, read_distribution
-from search.options import SearchOptions, read_options
+import numpy as np
 
-WORDS = ("base", "search", "space")
-NOT_YET = ("extends", "constraints")
+from configs.errors import ConfigError
+from configs.tree import plain
+from search.distributions import Choice, Distribution
+from search.expressions import Expression
+from search.options import LARGEST_GRID
+
+COUNTED = LARGEST_GRID  # combinations; where there are more, nobody comes to the last one
+DRAWN = 1000  # points, to find one that satisfies the constraints
 
 
 @dataclass(frozen=True)
-class Parameter:
-    """A key that is sampled.
+class Condition:
+    """Holds where a key has one of some values; where the key itself is inactive, it does not.
 
     Attributes:
-        key: dotted name.
-        distribution: what it is sampled from.
-        source: where it is written, for messages.
+        key: a config key, or the node of branches.
+        values: any of which will do.
     """
 
     key: str
-    distribution: Distribution
+    values: tuple[Any, ...]
+
+    def holds(self, values: Mapping[str, Any]) -> bool:
+        """Whether it holds for a point, as far as that is known."""
+        return self.key in values and values[self.key] in self.values
+
+    def to_yaml(self) -> dict[str, Any]:
+        """Returns it as a space file writes it."""
+        single = len(self.values) == 1 and not isinstance(self.values[0], list)
+        return {self.key: self.values[0] if single else list(self.values)}
+
+
+@dataclass(frozen=True)
+class Item:
+    """A line of a space.
+
+    Attributes:
+        key: a config key, or the node of branches.
+        source: where it is written, for messages.
+        branch: the branches in which it stands, each as node and name, the outermost first.
+        when: its own conditions.
+    """
+
+    key: str
+    source: str
+    branch: tuple[tuple[str, str], ...] = ()
+    when: tuple[Condition, ...] = ()
+
+    @property
+    def conditions(self) -> tuple[Condition, ...]:
+        """All that must hold for it to be active."""
+        return (*(Condition(node, (name,)) for node, name in self.branch), *self.when)
+
+    @property
+    def looks_at(self) -> tuple[str, ...]:
+        """The keys that must be known before it."""
+        return tuple(condition.key for condition in self.conditions)
+
+    @property
+    def name(self) -> str:
+        """Its key, and the branches in which it stands: no other parameter has this name."""
+        return self.key + "".join(f" [{name}]" for _, name in self.branch)
+
+
+@dataclass(frozen=True)
+class Parameter(Item):
+    """A key that is sampled, or a node whose branch is."""
+
+    distribution: Distribution = field(kw_only=True)
+
+
+@dataclass(frozen=True)
+class Constant(Item):
+    """A key that has one value: in all trials, or in those of a branch."""
+
+    value: Any = field(kw_only=True)
+
+
+@dataclass(frozen=True)
+class Derived(Item):
+    """A key that follows from others."""
+
+    expression: Expression = field(kw_only=True)
+
+    @property
+    def looks_at(self) -> tuple[str, ...]:
+        return (*super().looks_at, *self.expression.keys)
+
+
+@dataclass(frozen=True)
+class Constraint:
+    """What must be true of every sample."""
+
+    expression: Expression
     source: str
 
 
 @dataclass(frozen=True)
-class Space:
-    """A space file, read and checked.
+class Point:
+    """A sample.
 
     Attributes:
-        path: of the file.
-        base: the experiment YAML that samples are merged over, or None for the defaults.
-        options: how to search.
-        parameters: the keys that are sampled, by name.
-        constants: the keys that have one value in all trials.
+        params: what was sampled and derived, by key; a branch is the name at its node.
+        settings: the config keys that it sets.
+        sampled: what was sampled, by the name of the parameter.
     """
 
-    path: Path
-    base: Path | None
-    options: SearchOptions
-    parameters: dict[str, Parameter]
-    constants: tuple[Setting, ...]
+    params: dict[str, Any]
+    settings: dict[str, Any]
+    sampled: dict[str, Any]
 
 
-def read_space(path: str | Path) -> Space:
-    """Reads a space file.
+class Space:
+    """What is sampled together.
+
+    Args:
+        items: parameters, constants and derived keys, in the order of the file.
+        constraints: that every sample satisfies.
+        default: returns the value of a config key that no item sets.
+        problems: returns what else is wrong with a point, if anything.
+
+    Attributes:
+        items: each after those that it looks at.
+        parameters: those of them that are sampled.
 
     Raises:
-        ConfigError: with every mistake that was found.
+        ConfigError: items look at each other in a circle.
     """
-    problems: list[str] = []
-    tree = read_yaml(path)
-    for word in tree:
-        if word in NOT_YET:
-            problems.append(f"{tree.where(word)}: {word!r} is not supported by this version")
-        elif word not in WORDS:
-            hint = " Config keys stand under space:" if word.split(".")[0].isupper() else did_you_mean(word, WORDS)
-            problems.append(f"{tree.where(word)}: unknown word {word!r}.{hint} Known: {', '.join(WORDS)}")
 
-    base = tree.get("base")
-    if "base" in tree and (not isinstance(base, str) or not base):
-        problems.append(f"{tree.where('base')}: base: found {base!r}, expected the path of an experiment YAML")
-        base = None
-    options = _mapping(tree, "search", problems, lambda m: read_options(m, problems), SearchOptions())
-    walk = _SpaceWalk(problems)
-    _mapping(tree, "space", problems, lambda m: walk.visit(m, ""), None)
-    refuse_repeated(walk.given, problems)
-    if not walk.parameters and not problems:
-        problems.append(
-            f"{path}: nothing is sampled; give a key under space: a distribution, as in {{uniform: [0, 1]}}"
-        )
-    if problems:
-        raise ConfigError(problems)
-    return Space(
-        path=Path(path),
-        base=Path(path).parent / base if base else None,
-        options=options,
-        parameters={parameter.key: parameter for parameter in walk.parameters},
-        constants=tuple(walk.constants),
-    )
-
-
-def _mapping(tree: YamlMap, word: str, problems: list[str], read: Callable[[YamlMap], Any], default: Any) -> Any:
-    value = tree.get(word)
-    if isinstance(value, YamlMap):
-        return read(value)
-    if word in tree:
-        problems.append(f"{tree.where(word)}: {word}: found {value!r}, expected `word: value` lines")
-    return default
-
-
-class _SpaceWalk:
-    """Walks the `space:` tree: UPPERCASE is a config key, lowercase is grammar."""
-
-    def __init__(self, problems: list[str]):
-        self.parameters: list[Parameter] = []
-        self.constants: list[Setting] = []
-        self.given: list[Setting] = []
+    def __init__(
+        self,
+        items: Sequence[Item],
+        constraints: Sequence[Constraint] = (),
+        default: Callable[[str], Any] = lambda key: None,
+        problems: Callable[[Point], list[str]] = lambda point: [],
+    ):
+        self.items = _in_order(items)
+        self.constraints = tuple(constraints)
+        self.parameters = tuple(item for item in self.items if isinstance(item, Parameter))
+        self.default = default
         self._problems = problems
 
-    def visit(self, tree: YamlMap, prefix: str) -> None:
-        for name, value in tree.items():
-            key = f"{prefix}.{name}" if prefix else name
-            where = tree.where(name)
-            is_mapping = isinstance(value, YamlMap)
-            is_grammar = is_mapping and not any(word[:1].isupper() for word in value)
-            if is_grammar and f"{key}.NAME" in KEYS:  # MODEL.BACKBONE: {choice: [...]} is about its NAME
-                key = f"{key}.NAME"
-            if is_mapping and not is_grammar and key in NODES:
-                self.visit(value, key)
-                continue
-            leaf = resolve_name(key, value, where, self._problems)
-            if leaf is None:
-                continue
-            self.given.append(Setting(leaf, value, where))
-            if is_mapping:
-                self._add_parameter(leaf, value, where)
-            else:
-                self._add_constant(Setting(leaf, value, where))
+    def point(self, choose: Callable[[Parameter], Any]) -> Point:
+        """Returns the point that arises when each active parameter is asked for its value.
 
-    def _add_parameter(self, key: str, mapping: YamlMap, where: str) -> None:
-        if not KEYS[key].searchable:
-            self._problems.append(
-                f"{where}: {key} cannot be searched ({KEYS[key].meaning}); give it one value in the base"
-            )
-            return
+        Raises:
+            ConfigError: a derived key cannot be computed.
+        """
+        values: dict[str, Any] = {}
+        params, sampled = {}, {}
+        for item in self.items:
+            if not all(condition.holds(values) for condition in item.conditions):
+                continue
+            if isinstance(item, Parameter):
+                params[item.key] = sampled[item.name] = values[item.key] = choose(item)
+            elif isinstance(item, Derived):
+                params[item.key] = values[item.key] = self._derive(item, values)
+            elif isinstance(item, Constant):
+                values[item.key] = item.value
+        nodes = {parameter.key for parameter in self.parameters if is_branching(parameter)}
+        settings = {key: value for key, value in values.items() if key not in nodes}
+        return Point(params, settings, sampled)
+
+    def _derive(self, item: Derived, values: Mapping[str, Any]) -> Any:
         try:
-            distribution = read_distribution(mapping)
+            return item.expression(lambda key: values[key] if key in values else self.default(key))
         except ConfigError as error:
-            self._problems.append(f"{where}: {key}: {error}")
-            return
-        rule = KEYS[key].rule
-        if isinstance(rule.rule if isinstance(rule, Maybe) else rule, Int) and not distribution.is_whole:
-            self._problems.append(f"{where}: {key} takes whole numbers; use randint, lograndint or qrandint")
-            return
-        illegal: list[str] = []
-        source = f"{where}: {distribution.word}"
-        values = [read_setting(Setting(key, value, source), illegal) for value in distribution.probes()]
-        self._problems += illegal
-        if illegal:
-            return
-        if isinstance(distribution, Choice):  # 1e-4, which YAML reads as text, becomes a number
-            distribution = Choice(tuple(list(v) if isinstance(v, tuple) else v for v in values))
-            repeated = distribution.repeated()
-            if repeated:
-                self._problems.append(f"{where}: {key}: choice: {repeated} stands there more than once")
-        self.parameters.append(Parameter(key, distribution, where))
+            raise ConfigError(f"{item.source}: {item.key}: derive: {error}") from None
 
-    def _add_constant(self, setting: Setting) -> None:
-        if setting.key in ("OUTPUT_PATH", "RESUME_PATH"):
-            self._problems.append(f"{setting.source}: {setting.key} has no place in a search; -o names its folder")
+    def problems(self, point: Point) -> list[str]:
+        """Returns why a point cannot be trained: constraints that it violates, values that do not go together."""
+        return self._violations(point) or self._problems(point)
+
+    def _violations(self, point: Point) -> list[str]:
+        problems = []
+
+        def lookup(key: str) -> Any:
+            for values in (point.settings, point.params):
+                if key in values:
+                    return values[key]
+            return self.default(key)
+
+        for constraint in self.constraints:
+            try:
+                if not constraint.expression(lookup):
+                    problems.append(f"{constraint.source}: {constraint.expression.text} does not hold")
+            except ConfigError as error:
+                problems.append(f"{constraint.source}: {error}")
+        return problems
+
+    def random_point(self, rng: np.random.Generator) -> Point:
+        """Returns a point drawn from the distributions, whether it satisfies the constraints or not."""
+        return self.point(lambda parameter: parameter.distribution.at(rng.random()))
+
+    def feasible_point(self, rng: np.random.Generator) -> Point:
+        """Returns a random point that can be trained.
+
+        Raises:
+            ConfigError: none of many random points can, with what is most often wrong.
+        """
+        wrong: dict[str, int] = {}
+        for _ in range(DRAWN):
+            try:
+                point = self.random_point(rng)
+                problems = self.problems(point)
+            except ConfigError as error:
+                problems = error.problems
+            if not problems:
+                return point
+            for problem in problems:
+                wrong[problem] = wrong.get(problem, 0) + 1
+        most = max(wrong, key=lambda problem: wrong[problem])
+        raise ConfigError(f"none of {DRAWN} random samples can be trained; most often: {most}")
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether all combinations could be listed."""
+        return all(parameter.distribution.size is not None for parameter in self.parameters)
+
+    def points(self) -> Iterator[Point]:
+        """Yields every point of a finite space within the constraints, the values of the last parameter first."""
+        return (point for point in self._combinations() if not self._violations(point))
+
+    def _combinations(self) -> Iterator[Point]:
+        fixed: list[Any] = []  # the values of the first parameters that are active, in their order
+        while True:
+            chosen: list[tuple[Any, list[Any]]] = []
+
+            yield self.point(partial(_choose_next, fixed, chosen))
+            while chosen and chosen[-1][0] == chosen[-1][1][-1]:
+                chosen.pop()
+            if not chosen:
+                return
+            value, values = chosen.pop()
+            fixed = [*(before for before, _ in chosen), values[values.index(value) + 1]]
+
+    @cached_property
+    def size(self) -> int | None:
+        """How many points there are; None: without end, or too many to count."""
+        if not self.is_finite:
+            return None
+        combinations = list(islice(self._combinations(), COUNTED + 1))
+        return None if len(combinations) > COUNTED else len(list(self.points()))
+
+    def fits(self, params: Mapping[str, Any]) -> Point | None:
+        """Returns the point of a sample that may have been made from another space, None if it is none of this one.
+
+        A key that the sample lacks has its default; a key that is not sampled here must have it.
+        """
+        try:
+            point = self.point(lambda parameter: self._value_in(params, parameter))
+        except (ConfigError, LookupError):
+            return None
+        unknown = [key for key in params if key not in point.params]
+        if any(params[key] != plain(self.default(key)) for key in unknown) or self.problems(point):
+            return None
+        return point
+
+    def _value_in(self, params: Mapping[str, Any], parameter: Parameter) -> Any:
+        if parameter.key in params:
+            value = params[parameter.key]
+        elif is_branching(parameter):
+            raise LookupError(parameter.key)
         else:
-            self.constants.append(setting)
+            value = plain(self.default(parameter.key))
+        if not parameter.distribution.contains(value):
+            raise LookupError(parameter.key)
+        return value
+
+    def to_yaml(self, branch: tuple[tuple[str, str], ...] = ()) -> dict[str, Any]:
+        """Returns the items of a branch, or the outermost ones, as a space file writes them."""
+        lines: dict[str, Any] = {}
+        inside = f"{branch[-1][0]}." if branch else ""
+        for item in self.items:
+            if item.branch != branch:
+                continue
+            line: Any
+            if isinstance(item, Parameter):
+                line = item.distribution.to_yaml()
+                if is_branching(item):
+                    names = item.distribution.values()
+                    line = {"choice": {name: self.to_yaml((*branch, (item.key, name))) for name in names}}
+            elif isinstance(item, Derived):
+                line = {"derive": item.expression.text}
+            else:
+                assert isinstance(item, Constant)  # there is nothing else
+                line = item.value
+            if item.when:
+                line["when"] = {key: value for condition in item.when for key, value in condition.to_yaml().items()}
+            lines[item.key.removeprefix(inside)] = line
+        return lines
+
+
+def _choose_next(fixed: list[Any], chosen: list[tuple[Any, list[Any]]], parameter: Parameter) -> Any:
+    """Returns the fixed value of a parameter, or its first one, and notes it with all values that it may have."""
+    values = parameter.distribution.values()
+    value = fixed[len(chosen)] if len(chosen) < len(fixed) else values[0]
+    chosen.append((value, values))
+    return value
+
+
+@dataclass(frozen=True)
+class Branches(Choice):
+    """The names of branches; what stands in them are items of their own."""
+
+
+def is_branching(parameter: Parameter) -> bool:
+    """Whether a branch is sampled, and not the value of a key."""
+    return isinstance(parameter.distribution, Branches)
+
+
+def _in_order(items: Sequence[Item]) -> tuple[Item, ...]:
+    """Returns the items in an order in which each stands behind those that it looks at."""
+    waiting, ordered = list(items), []
+    while waiting:
+        unknown = {item.key for item in waiting}
+        ready = next((item for item in waiting if not unknown.intersection(item.looks_at)), None)
+        if ready is None:
+            circle = [item for item in waiting if not isinstance(item, Constant)]
+            raise ConfigError(
+                [f"{item.source}: {item.key} looks at {', '.join(item.looks_at)}, in a circle" for item in circle]
+            )
+        waiting.remove(ready)
+        ordered.append(ready)
+    return tuple(ordered)

@@ -5,6 +5,7 @@ import time
 from typing import Any
 
 from configs.files import shown_path
+from search.confirmation import confirmed
 from search.events import (
     SEARCH_ENDED,
     TRIAL_DONE,
@@ -15,8 +16,10 @@ from search.events import (
 )
 from search.folder import SearchFolder
 from search.history import DONE, FAILED, INTERRUPTED, STOPPED, History, TrialRecord
+from search.options import POPULATIONS
+from search.pareto import objective_values, pareto_front
 from search.plan import SearchPlan
-from search.results import retrain_command
+from search.results import describe_winner, retrain_command
 
 
 class Terminal:
@@ -28,15 +31,37 @@ class Terminal:
         self._folder = folder
         self._start = time.monotonic()
         self._best: float | None = None
+        self._has_told_unread = False
+        self._has_started = False
 
     def __call__(self, event: Event) -> None:
         """Prints a line where there is something to say."""
         if event.kind in (TRIAL_DONE, TRIAL_STOPPED, TRIAL_FAILED) and event.trial is not None:
-            self._say(self._ended(self._history.trials[event.trial]))
+            record = self._history.trials[event.trial]
+            self._say(self._ended(record))
+            self._tell_unread(record)
         elif event.kind == SEARCH_ENDED:
             self._summary(event)
-        elif event.kind == TRIAL_STARTED and event.trial == 0:
+        elif event.kind == TRIAL_STARTED and event.data.get("donor"):
+            donor = event.data["donor"]
+            self._say(
+                f"trial {event.trial:>3}  goes on with the weights of trial {donor['number']} after epoch "
+                f"{donor['epoch']}: {describe(event.data['params'])}"
+            )
+        elif event.kind == TRIAL_STARTED and not self._has_started:
+            self._has_started = True
             self._say("the first trial has started")
+
+    def _tell_unread(self, record: TrialRecord) -> None:
+        """Names the knobs that did nothing in the first trial that has trained."""
+        if self._has_told_unread or not record.rows:
+            return
+        self._has_told_unread = True
+        if record.unread:
+            print(
+                f"note: trial {record.number} never looked at {', '.join(record.unread)}: sampled for nothing there; "
+                "`when:` in the space file makes a key active only where it counts"
+            )
 
     def _say(self, text: str) -> None:
         minutes, seconds = divmod(int(time.monotonic() - self._start), 60)
@@ -44,8 +69,11 @@ class Terminal:
 
     def _ended(self, record: TrialRecord) -> str:
         metric = self._plan.options.metric
-        epochs = f"{len(record.rows)}/{self._plan.total_epochs(record.params)} epochs"
-        what = f"trial {record.number:>3}  {record.state:<8}{epochs:>12}"
+        epochs = f"{len(record.rows)}/{self._plan.total_epochs(record.settings)} epochs"
+        is_waiting = record.state == STOPPED and self._plan.options.scheduler.name in POPULATIONS
+        what = f"trial {record.number:>3}  {'waits' if is_waiting else record.state:<8}{epochs:>12}"
+        if record.confirms is not None:
+            what += f"  (again {record.confirms})"
         if record.state == FAILED:
             return f"{what}  {record.reason} (log: {shown_path(self._folder.trials / record.name / 'train.log')})"
         row = record.best(metric) or {}
@@ -58,8 +86,9 @@ class Terminal:
     def _summary(self, event: Event) -> None:
         count = {state: len(self._history.in_state(state)) for state in (DONE, STOPPED, FAILED, INTERRUPTED)}
         parts = ", ".join(f"{number} {state}" for state, number in count.items() if number) or "no trial was started"
-        missing = self._plan.options.num_samples - len(self._history.trials)
-        parts += f", {missing} not started" if missing > 0 else ""
+        missing = self._plan.options.num_samples - len(self._history.samples())
+        is_exhausted = event.data["reason"].startswith("all ")
+        parts += f", {missing} not started" if missing > 0 and not is_exhausted else ""
         print(f"\n{event.data['reason']}: {parts}")
         metric = self._plan.options.metric
         best = self._history.best_trial(metric)
@@ -68,8 +97,19 @@ class Terminal:
             return
         row = best.best(metric) or {}
         print(f"best: trial {best.number}, {metric} {row[metric]:.4f} in epoch {row['epoch']}: {describe(best.params)}")
+        repeated = confirmed(self._history, metric)
+        if repeated:
+            print(f"{describe_winner(repeated, metric)}; all repeats: {shown_path(self._folder.confirmation)}")
+        objectives = self._plan.options.objectives
+        if len(objectives) > 1:
+            front = pareto_front(self._history.samples(), objectives)
+            print(f"Pareto front: {len(front)} trials, in {shown_path(self._folder.pareto_csv)} and .png")
+            for record in front:
+                values = zip(objectives, objective_values(record, objectives), strict=True)
+                print(f"  trial {record.number:>3}  {'  '.join(f'{name} {value:.5g}' for name, value in values)}")
         print(f"all trials: {shown_path(self._folder.results_csv)}   their folders: {shown_path(self._folder.trials)}")
-        print(f"retrain the best: {retrain_command(self._folder)}", flush=True)
+        output = self._folder.path.with_name(f"{self._folder.path.name}-best")
+        print(f"retrain the best: {retrain_command(self._folder.best, output)}", flush=True)
 
 
 def describe(params: dict[str, Any]) -> str:

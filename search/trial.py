@@ -1,5 +1,6 @@
 """What a worker process of Ray does for one trial."""
 
+import contextlib
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,12 +11,14 @@ from yacs.config import CfgNode
 
 from configs.defaults import KEYS
 from configs.errors import ConfigError
-from configs.loader import build_cfg
+from configs.loader import FREE_ON_RESUME, build_cfg, cfg_from_text, changed_keys
 from configs.registry import import_user_modules
 from configs.settings import Setting, settings_from_environment
+from configs.tracking import track_reads
 from search.history import trial_name
 from search.plan import merge_sample
-from search.searcher import FAILURE, TOTAL_EPOCHS
+from search.searcher import FAILURE, TOTAL_EPOCHS, UNREAD
+from trainable.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from trainable.fit import fit
 from trainable.log_file import log_to
 from trainable.process_state import ProcessState
@@ -35,7 +38,7 @@ def run_trial(config: dict[str, Any], base_cfg: dict[str, Any], trials_folder: s
     """Trains the config of a sample in the trial's folder and reports each epoch to Ray.
 
     Args:
-        config: number, id, params and heard, from the searcher.
+        config: of the searcher, see `trial_config`.
         base_cfg: settings that the sample is merged over, by key.
         trials_folder: holds one folder a trial; the trial goes on from what it finds in its own.
     """
@@ -62,13 +65,16 @@ def _restore_process(user_modules: Sequence[str]) -> None:
 
 def _train(config: dict[str, Any], base_cfg: dict[str, Any], folder: RunFolder, lock: FolderLock) -> None:
     try:
-        cfg = merge_sample(_base(base_cfg), config["params"])
+        cfg, read = track_reads(merge_sample(_base(base_cfg), config["settings"]))
         total_epochs = cfg.MODEL.SOLVER.TOTAL_EPOCHS
+        if config["donor"]:
+            _take_over(cfg, folder, config["donor"])
 
         def report(row: dict[str, Any], checkpoint: Path) -> None:
+            unread = [key for key in config["params"] if key in KEYS and key not in read]
             # Ray never comes back from the report by which a trial is stopped; another worker may then go on with it
             lock.release()
-            tune.report({**row, TOTAL_EPOCHS: total_epochs})
+            tune.report({**row, TOTAL_EPOCHS: total_epochs, UNREAD: unread})
             lock.acquire()
 
         fit(cfg, report, folder, resume=True, heard=config["heard"])
@@ -78,6 +84,21 @@ def _train(config: dict[str, Any], base_cfg: dict[str, Any], folder: RunFolder, 
     except Exception:
         logger.exception("the trial failed")
         raise
+
+
+def _take_over(cfg: CfgNode, folder: RunFolder, donor: dict[str, Any]) -> None:
+    """Puts the weights of another trial into the folder, unless the trial has trained on with them already."""
+    with contextlib.suppress(CheckpointError):
+        own = cfg_from_text(load_checkpoint(folder.latest)["config"], str(folder.latest))
+        if not changed_keys(own, cfg, FREE_ON_RESUME):
+            return
+    path = RunFolder(folder.path.with_name(donor["name"])).backup(donor["epoch"])
+    try:
+        state = load_checkpoint(path)
+    except CheckpointError as error:
+        raise ConfigError(f"the weights of trial {donor['number']} cannot be taken over: {error}") from None
+    save_checkpoint(folder.latest, state)
+    folder.keep_as(folder.best)  # the one before is from a past that is given up
 
 
 def _base(base_cfg: dict[str, Any]) -> CfgNode:

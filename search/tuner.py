@@ -20,9 +20,12 @@ from search.callback import EventCallback
 from search.engine import build_engine
 from search.events import SEARCH_ENDED, TRIAL_DONE, TRIAL_STOPPED, Event, EventStream
 from search.folder import SearchFolder
-from search.history import FINISHED, INTERRUPTED, RUNNING, History, trial_name
+from search.history import INTERRUPTED, RUNNING, History, trial_name
+from search.options import SearchOptions
 from search.plan import SearchPlan
-from search.scheduler import PromotionASHA, StoppingASHA, build_scheduler
+from search.scheduler import build_scheduler
+from search.searcher import TruthfulOptunaSearch
+from search.stopping import stop_reason
 from search.trial import run_trial
 
 REACHABLE_TIMEOUT = 5.0  # seconds
@@ -32,11 +35,14 @@ class SearchStopper(tune.Stopper):
     """Ends a search when its time is over or when people interrupt it.
 
     Args:
-        time_budget: seconds from now; None: no limit.
+        options: its time budget counts from now; its target and its patience.
+        history: of the search, as it goes on.
     """
 
-    def __init__(self, time_budget: float | None):
-        self._deadline = time.monotonic() + time_budget if time_budget else None
+    def __init__(self, options: SearchOptions, history: History):
+        self._deadline = time.monotonic() + options.time_budget if options.time_budget else None
+        self._options = options
+        self._history = history
         self.was_interrupted = False
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
@@ -45,11 +51,13 @@ class SearchStopper(tune.Stopper):
 
     def stop_all(self) -> bool:
         """Whether all trials end now."""
-        return self.was_interrupted or self.is_over_time()
+        return self.was_interrupted or self.reason() is not None
 
-    def is_over_time(self) -> bool:
-        """Whether the time budget is used up."""
-        return self._deadline is not None and time.monotonic() >= self._deadline
+    def reason(self) -> str | None:
+        """Why the search has come to its end before all trials are made; None: it has not."""
+        if self._deadline is not None and time.monotonic() >= self._deadline:
+            return "time budget used up"
+        return stop_reason(self._options, self._history)
 
     @contextmanager
     def listening(self) -> Iterator[None]:
@@ -169,10 +177,9 @@ def run_trials(
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # failed trials are told by our own events
     _settle(plan, history, events, stream)
     total_epochs = plan.base_cfg.MODEL.SOLVER.TOTAL_EPOCHS
-    engine = build_engine(plan.parameters, plan.options, total_epochs, slots, history, events)
-    stopper = SearchStopper(plan.options.time_budget)
-    reason = "finished"
-    if engine.searcher.has_more():
+    engine = build_engine(plan.space, plan.options, total_epochs, slots, history, events, plan.start)
+    stopper = SearchStopper(plan.options, history)
+    if engine.searcher.has_more() and not stopper.stop_all():
         base_cfg = {key: get_value(plan.base_cfg, key) for key in KEYS if not KEYS[key].is_secret}
         trainable = tune.with_parameters(run_trial, base_cfg=base_cfg, trials_folder=str(folder.trials.absolute()))
         with (
@@ -198,22 +205,25 @@ def run_trials(
                 ),
             )
             tuner.fit()
-        if stopper.was_interrupted:
-            reason = "interrupted"
-        elif stopper.is_over_time() and (
-            len(history.in_state(*FINISHED)) < plan.options.num_samples or engine.searcher.has_more()
-        ):
-            reason = "time budget used up"
-    stream.emit(SEARCH_ENDED, reason=reason)
+    stream.emit(SEARCH_ENDED, reason=_end_reason(plan, history, engine.searcher, stopper))
     return stopper.was_interrupted
+
+
+def _end_reason(plan: SearchPlan, history: History, searcher: TruthfulOptunaSearch, stopper: SearchStopper) -> str:
+    if stopper.was_interrupted:
+        return "interrupted"
+    has_finished = not history.in_state(RUNNING, INTERRUPTED) and not searcher.has_more()
+    if searcher.is_exhausted and has_finished:
+        return f"all {len(history.samples())} combinations were tried"
+    return "finished" if has_finished else stopper.reason() or "finished"
 
 
 def _settle(plan: SearchPlan, history: History, events: list[Event], stream: EventStream) -> None:
     """Ends trials whose last report is known, but whose end is not: the search died between the two."""
-    scheduler = build_scheduler(plan.options, plan.base_cfg.MODEL.SOLVER.TOTAL_EPOCHS)
-    stopped = scheduler.replay(events) if isinstance(scheduler, (PromotionASHA, StoppingASHA)) else []
+    scheduler = build_scheduler(plan.options, plan.space, plan.base_cfg.MODEL.SOLVER.TOTAL_EPOCHS)
+    stopped = scheduler.replay(events)
     for record in history.in_state(RUNNING, INTERRUPTED):
-        if len(record.rows) >= plan.total_epochs(record.params):
+        if len(record.rows) >= plan.total_epochs(record.settings):
             stream.emit(TRIAL_DONE, record.number)
         elif record.number in stopped:
             stream.emit(TRIAL_STOPPED, record.number)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from configs.defaults import TOP_LEVEL
+from configs.metric_names import TIMES
 from data.make_synthetic import make_synthetic
 from search.ray_environment import prepare_ray_environment
 
@@ -30,6 +31,11 @@ TINY_PAIRS = [
     *("MODEL.SOLVER.TOTAL_EPOCHS", "3"),
     *("TENSORBOARD", "false"),
 ]
+
+
+def without_times(rows: list[dict]) -> list[dict]:
+    """Returns rows of metrics without what differs between two runs of one config."""
+    return [{name: value for name, value in row.items() if name not in TIMES} for row in rows]
 
 
 @pytest.fixture(scope="session")

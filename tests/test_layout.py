@@ -10,7 +10,7 @@ import pytest
 
 from configs.loader import load_cfg
 from search.plan import make_plan
-from search.space import read_space
+from search.space_file import read_space
 from tests.conftest import ROOT
 
 # Each package may import those before it.
@@ -77,7 +77,7 @@ def test_every_experiment_loads(path):
 
 @pytest.mark.parametrize("path", SPACES, ids=lambda path: path.name)
 def test_every_space_makes_a_plan(path):
-    assert make_plan(read_space(path)).parameters
+    assert make_plan(read_space(path)).space.parameters
     assert path.read_text().startswith("#"), "says what it is for"
 
 

@@ -10,7 +10,7 @@ import torch
 
 from configs.files import write_atomically
 
-FORMAT = 2
+FORMAT = 3
 
 
 class CheckpointError(RuntimeError):

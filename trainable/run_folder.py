@@ -10,7 +10,7 @@ from typing import Any
 
 from configs.errors import ConfigError
 from configs.files import write_atomically
-from configs.metric_names import METRICS
+from configs.metric_names import METRICS, WHOLE
 
 LOCK, LOG = ".lock", "train.log"
 TASK_METRICS = ("epoch", "task", "acc", "recall")
@@ -100,7 +100,7 @@ class RunFolder:
         text = self.metrics.read_text()
         complete = text[: text.rfind("\n") + 1]
         return [
-            {name: int(value) if name == "epoch" else float(value) for name, value in row.items()}
+            {name: int(value) if name in WHOLE else float(value) for name, value in row.items()}
             for row in csv.DictReader(io.StringIO(complete))
         ]
 
@@ -148,10 +148,14 @@ class RunFolder:
         limit = 0 if limit is None and self.is_trial else limit
         if limit == 0:
             return
-        self.keep_as(self.backups / f"epoch_{epoch:04d}.pt")
+        self.keep_as(self.backup(epoch))
         if limit is not None:
             for old in self.backup_files()[:-limit]:
                 old.unlink()
+
+    def backup(self, epoch: int) -> Path:
+        """The backup of an epoch, whether it is there or not."""
+        return self.backups / f"epoch_{epoch:04d}.pt"
 
     def backup_files(self) -> list[Path]:
         """The backups, oldest first."""

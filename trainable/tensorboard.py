@@ -14,7 +14,7 @@ from yacs.config import CfgNode
 from configs.defaults import get_cfg_defaults
 from configs.loader import changed_keys
 from configs.metric_names import OBJECTIVES
-from configs.tree import get_value
+from configs.tree import flatten
 from trainable.training import Training
 
 logger = logging.getLogger(__name__)
@@ -64,7 +64,8 @@ class Tensorboard:
         """Adds what the config changes of the defaults, with the metrics of the best epoch."""
         if self._writer is None:
             return
-        changed = {key: get_value(cfg, key) for key in changed_keys(get_cfg_defaults(), cfg)}
+        values = flatten(cfg)
+        changed = {key: values[key] for key in changed_keys(get_cfg_defaults(), cfg)}
         shown = {
             key: value if isinstance(value, bool | int | float | str) else str(value) for key, value in changed.items()
         }

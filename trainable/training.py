@@ -9,11 +9,14 @@ from yacs.config import CfgNode
 
 from configs.dump import dump_cfg
 from configs.errors import ConfigError
+from configs.lineage import settings_at
+from configs.loader import with_values
 from data.image_data import ImageData
 from data.loader import Loader, to_model_input
 from data.mixing import Mixing
 from data.task_fit import check_task_fit
 from trainable.backbone.freezing import set_training
+from trainable.evaluation.cost import model_cost
 from trainable.evaluation.metrics import ClassificationMetrics
 from trainable.meta_arch.build import build_model
 from trainable.precision import autocast
@@ -38,10 +41,11 @@ class Training:
         task_metrics: of each epoch and task: epoch, task, acc and recall on the validation images.
         evaluation: the validation images of the last epoch by label and prediction; None before the first.
         resolved_cfg: the config with derived values filled in.
+        cost: of the model, see evaluation/cost.py.
     """
 
     def __init__(self, cfg: CfgNode, data: ImageData, device: torch.device):
-        self.cfg = cfg
+        self.cfg = cfg  # its own values, which the epochs of a lineage do not have yet
         self.data = data
         self.device = device
         self.epoch = 0
@@ -54,15 +58,44 @@ class Training:
         model, self.resolved_cfg = build_model(cfg, data.class_counts)
         self._memory_format = torch.channels_last if solver.CHANNELS_LAST else torch.contiguous_format
         self.model = model.to(device).to(memory_format=self._memory_format)
-        self.loader = Loader(data, cfg.DATASET, cfg.SEED, with_views=solver.LOSS.JSD_WEIGHT > 0)
-        self.mixing = Mixing(cfg.DATASET.AUGMENTATION, cfg.SEED)
-        self.loss = build_loss(solver.LOSS, data.classes, data.labels[data.train_indices]).to(device)
-        self.optimizer = build_optimizer(solver.OPTIMIZER, parameter_groups(self.model, solver.OPTIMIZER))
+        channels = 3 if cfg.DATASET.TO_RGB else 1
+        self.cost = model_cost(self.model, torch.zeros(1, channels, *cfg.DATASET.RESIZE_SHAPE, device=device))
+        self._changed = settings_at(cfg, epoch=1)
+        now = self._build_changeable()
+        self.optimizer = build_optimizer(now.MODEL.SOLVER.OPTIMIZER, self._groups(now))
         updates_per_epoch = -(-self.loader.steps_per_epoch // solver.ACCUMULATION_STEPS)
         self.schedule = build_schedule(solver.SCHEDULER, self.optimizer, solver.TOTAL_EPOCHS, updates_per_epoch)
-        self.update = WeightUpdate(solver, self.model, self.optimizer, self.schedule, device)
+        self.update = WeightUpdate(now.MODEL.SOLVER, self.model, self.optimizer, self.schedule, device)
         if solver.COMPILE:
             self.model.compile()
+
+    def _build_changeable(self) -> CfgNode:
+        """Builds what has no state of its own, so that it may be built anew between two epochs.
+
+        Returns:
+            The config with the values that count now.
+        """
+        cfg = with_values(self.cfg, self._changed)
+        loss_cfg = cfg.MODEL.SOLVER.LOSS
+        self.loader = Loader(self.data, cfg.DATASET, cfg.SEED, with_views=loss_cfg.JSD_WEIGHT > 0)
+        self.mixing = Mixing(cfg.DATASET.AUGMENTATION, cfg.SEED)
+        self.loss = build_loss(loss_cfg, self.data.classes, self.data.labels[self.data.train_indices]).to(self.device)
+        return cfg
+
+    def _groups(self, cfg: CfgNode) -> list[dict[str, Any]]:
+        return parameter_groups(self.model, cfg.MODEL.SOLVER.OPTIMIZER)
+
+    def _follow_lineage(self) -> None:
+        """Takes up the values of the epoch that begins, where they are others than those before."""
+        changed = settings_at(self.cfg, self.epoch)
+        if changed == self._changed:
+            return
+        self._changed = changed
+        now = self._build_changeable()
+        self.update.use(now.MODEL.SOLVER)
+        fresh = build_optimizer(now.MODEL.SOLVER.OPTIMIZER, self._groups(now))
+        for group, options in zip(self.optimizer.param_groups, fresh.param_groups, strict=True):
+            group.update({name: value for name, value in options.items() if name != "params"})
 
     def run_epoch(self, on_step: OnStep) -> Metrics:
         """Trains and evaluates one epoch and returns its metrics.
@@ -72,14 +105,17 @@ class Training:
         """
         start = time.perf_counter()
         self.epoch += 1
+        self._follow_lineage()
         train = self.train_epoch(on_step).summary()
+        trained = time.perf_counter()
         self.evaluation = self.evaluate()
+        images_per_second = len(self.data.val_indices) / (time.perf_counter() - trained)
         val = self.evaluation.summary()
         self.schedule.after_epoch(val["loss"])
         row: Metrics = {"epoch": self.epoch, "lr": self.update.rate}
         row |= {f"train_{name}": value for name, value in train.items()}
         row |= {f"val_{name}": value for name, value in val.items()}
-        row["seconds"] = time.perf_counter() - start
+        row |= {"seconds": time.perf_counter() - start, **self.cost, "images_per_second": images_per_second}
         self.metrics.append(row)
         self.task_metrics += [{"epoch": self.epoch, **of_task} for of_task in self.evaluation.tasks()]
         return row
@@ -184,6 +220,9 @@ class Training:
                 "training began with: going on could validate on what was trained on; train in another folder, with "
                 "MODEL.WARM_START_PATH to start from these weights"
             )
+        if state["epoch"]:  # as it was when the checkpoint was written
+            self._changed = settings_at(self.cfg, state["epoch"])
+            self.update.use(self._build_changeable().MODEL.SOLVER)
         self.model.load_state_dict(state["model"])
         self.update.load_state_dict(state)
         self.epoch = state["epoch"]

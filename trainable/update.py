@@ -50,6 +50,10 @@ class WeightUpdate:
         self.rate = 0.0
         self.skipped = 0
 
+    def use(self, solver_cfg: CfgNode) -> None:
+        """Goes on with other values of the keys that may change in a model that is trained."""
+        self._cfg = solver_cfg
+
     @property
     def averaged(self) -> nn.Module | None:
         """The model that is evaluated instead of the one in training."""

@@ -28,8 +28,9 @@ from search.options import SearchOptions
 from search.plan import make_plan
 from search.run import main
 from search.scheduler import build_scheduler
-from search.space import read_space
-from tests.conftest import ROOT, TINY, TINY_PAIRS
+from search.space import Space
+from search.space_file import read_space
+from tests.conftest import ROOT, TINY, TINY_PAIRS, without_times
 from trainable.fit import fit
 from trainable.run_folder import RunFolder
 
@@ -50,10 +51,6 @@ def write_space(folder: Path, space: str, search: str = "", **changes: str) -> P
 RATE = "MODEL.SOLVER.OPTIMIZER.BASE_LR: {loguniform: [1e-4, 1e-1]}"
 
 
-def without_seconds(rows: list[dict]) -> list[dict]:
-    return [{name: value for name, value in row.items() if name != "seconds"} for row in rows]
-
-
 def train_again(trial_folder: Path, record: TrialRecord) -> list[dict]:
     """Trains a trial's config from scratch in this process, for as many epochs as the trial had."""
     rows: list[dict] = []
@@ -65,7 +62,7 @@ def train_again(trial_folder: Path, record: TrialRecord) -> list[dict]:
 
     with contextlib.suppress(KeyboardInterrupt):
         fit(load_cfg(trial_folder / "results" / "config.yaml"), report, RunFolder(record.name))
-    return without_seconds(rows)
+    return without_times(rows)
 
 
 @pytest.fixture(scope="module")
@@ -140,7 +137,7 @@ def test_every_trial_trains_again_to_the_same_numbers(searched):
     assert len(history.trials) == 12
     for record in history.trials.values():
         again = train_again(folder / "trials" / record.name, record)
-        assert again == without_seconds(record.rows), record.name
+        assert again == without_times(record.rows), record.name
         assert RunFolder(folder / "trials" / record.name).read_metrics() == record.rows
 
 
@@ -156,8 +153,8 @@ def test_best_yaml_retrains_in_another_process_folder_and_with_other_threads(sea
     history = History(EventLog(folder / "events.jsonl").read())
     best = history.best_trial("val_score")
     assert best is not None
-    rows = without_seconds(RunFolder(tmp_path / "best").read_metrics())
-    assert rows[: len(best.rows)] == without_seconds(best.rows)
+    rows = without_times(RunFolder(tmp_path / "best").read_metrics())
+    assert rows[: len(best.rows)] == without_times(best.rows)
     assert len(RunFolder(tmp_path / "best").backup_files()) == EPOCHS  # as a run of its own keeps them
 
 
@@ -190,7 +187,7 @@ def test_nothing_leaks_to_the_next_trial_and_failures_stay_alone(ray_address, tm
     ]
     assert spoiled, "the seed must give an honest trial after a spoiling one in the same process"
     for record in spoiled:
-        assert train_again(folder / "trials" / record.name, record) == without_seconds(record.rows)
+        assert train_again(folder / "trials" / record.name, record) == without_times(record.rows)
 
     failed = history.in_state(FAILED)
     raised = [r for r in failed if r.params["MODEL.HEAD.NAME"] == "raising_head"]
@@ -218,7 +215,7 @@ def test_the_events_of_a_search_replayed_give_the_same_decisions(ray_address, tm
     assert main(arguments) == 0
     events = EventLog("experiments/tiny_space/events.jsonl").read()
     plan = make_plan(read_space(space))
-    engine = build_engine(plan.parameters, plan.options, EPOCHS, slots=1, history=History())
+    engine = build_engine(plan.space, plan.options, EPOCHS, slots=1, history=History())
     method = OurMethod(engine.searcher, engine.scheduler, EPOCHS)
     tried = 0
     trial = ""
@@ -309,13 +306,13 @@ def test_a_search_survives_ctrl_c_and_kill(ray_address, tmp_path, capsys, monkey
     for record in history.trials.values():
         assert [row["epoch"] for row in record.rows] == list(range(1, len(record.rows) + 1)), "twice or lost"
         again = train_again(folder / "trials" / record.name, record)
-        assert again == without_seconds(record.rows)
+        assert again == without_times(record.rows)
     for record in interrupted.in_state(*FINISHED):
         assert history.trials[record.number].rows[: len(record.rows)] == record.rows
     # ASHA's rungs were there again: those that wait are those that are stopped, and none of them should go on
-    rungs = build_scheduler(SearchOptions(), EPOCHS).rungs
-    assert sorted(rungs.replay(events)) == [record.number for record in history.in_state(STOPPED)]
-    assert rungs.next(is_full=True) is None
+    asha = build_scheduler(SearchOptions(), Space([]), EPOCHS)
+    assert sorted(asha.replay(events)) == [record.number for record in history.in_state(STOPPED)]
+    assert asha.rungs.next(is_full=True) is None
     commands = json.dumps((folder / "provenance.yaml").read_text())
     assert commands.count("--resume") == 2
 

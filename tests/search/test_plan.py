@@ -6,7 +6,7 @@ import pytest
 
 from configs.errors import ConfigError
 from search.plan import make_plan
-from search.space import read_space
+from search.space_file import read_space
 
 SPACE = """
 base: base.yaml
@@ -46,8 +46,11 @@ def test_flags_replace_options():
 def test_a_searched_key_on_the_command_line_is_fixed_and_said():
     fixed = plan(pairs=["MODEL.HEAD.DROPOUT", "0.25"])
     assert fixed.base_cfg.MODEL.HEAD.DROPOUT == 0.25
-    assert list(fixed.parameters) == ["MODEL.HEAD.NAME", "MODEL.HEAD.HIDDEN_DIMS"]
-    assert fixed.notes == ("MODEL.HEAD.DROPOUT is fixed to 0.25 by the command line and not sampled",)
+    assert [p.key for p in fixed.space.parameters] == ["MODEL.HEAD.NAME", "MODEL.HEAD.HIDDEN_DIMS"]
+    assert fixed.notes == (
+        "MODEL.HEAD.DROPOUT is fixed to 0.25 by the command line and not sampled",
+        "the space has 4 combinations; the search ends when all are tried",
+    )
 
 
 def test_a_sample_is_merged_over_the_base():
@@ -115,7 +118,8 @@ def test_what_does_not_fit_together(text, base, message):
 
 def test_epochs_may_be_searched_without_asha():
     text = SPACE.replace("DATASET.BATCH_SIZE: 16", "MODEL.SOLVER.TOTAL_EPOCHS: {randint: [2, 9]}")
-    assert "MODEL.SOLVER.TOTAL_EPOCHS" in plan(text.replace("{asha: {grace_period: 2}}", "none")).parameters
+    space = plan(text.replace("{asha: {grace_period: 2}}", "none")).space
+    assert "MODEL.SOLVER.TOTAL_EPOCHS" in [parameter.key for parameter in space.parameters]
 
 
 def test_fixing_everything_leaves_nothing_to_search():

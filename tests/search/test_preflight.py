@@ -11,7 +11,7 @@ from configs.errors import ConfigError
 from data import make_dataset
 from search.plan import make_plan
 from search.preflight import check_parts, contradictions
-from search.space import read_space
+from search.space_file import read_space
 from tests.conftest import TINY
 
 
@@ -42,7 +42,7 @@ def test_values_that_do_not_go_together_are_told():
         "space:\n  MODEL.SOLVER.LOSS.JSD_WEIGHT: {choice: [0, 1]}\n  MODEL.HEAD.DROPOUT: {uniform: [0, 0.5]}\n"
     )
     (line,) = contradictions(make_plan(read_space("space.yaml")))
-    count, problem = re.fullmatch(r"(\d+) of 50 samples drawn at random would fail: (.*)", line).groups()
+    count, problem = re.fullmatch(r"(\d+) of 50 random samples cannot be trained and are not made: (.*)", line).groups()
     assert 10 < int(count) < 40
     assert "JSD_WEIGHT compares AugMix versions of an image; set DATASET.AUGMENTATION.AUGMIX.PROB above 0" in problem
     assert contradictions(make_plan(read_space("space.yaml"), pairs=["DATASET.AUGMENTATION.AUGMIX.PROB", "1"])) == []

@@ -24,7 +24,7 @@ from search.folder import SearchFolder, folder_to_resume, new_folder
 from search.history import History
 from search.plan import make_plan
 from search.results import Results
-from search.space import read_space
+from search.space_file import read_space
 from search.tuner import run_trials
 
 PARAMS = {"MODEL.HEAD.DROPOUT": 0.1, "MODEL.HEAD.HIDDEN_DIMS": [8]}
@@ -35,7 +35,7 @@ def reported(trial: int, epoch: int, score: float, time: float) -> Event:
 
 
 def events() -> list[Event]:
-    started = [Event(TRIAL_STARTED, n, {"id": f"id{n}", "params": PARAMS}, 100.0) for n in range(5)]
+    started = [Event(TRIAL_STARTED, n, {"id": f"id{n}", "params": PARAMS, "settings": PARAMS}, 100.0) for n in range(5)]
     return [
         Event(SEARCH_STARTED, data={"version": VERSION}, time=99.0),
         *started,
@@ -77,7 +77,7 @@ def test_logs_that_are_none():
     with pytest.raises(ConfigError, match="is not an event log"):
         EventLog("other.jsonl").read()
     Path("future.jsonl").write_text(json.dumps({"kind": SEARCH_STARTED, "data": {"version": 99}}) + "\n")
-    with pytest.raises(ConfigError, match="in format 99; this version has format 1"):
+    with pytest.raises(ConfigError, match="in format 99; this version has format 2"):
         EventLog("future.jsonl").read()
 
 
@@ -106,7 +106,7 @@ def test_a_trial_that_goes_on_after_an_interruption():
     history = History(
         [
             *events(),
-            Event(TRIAL_STARTED, 3, {"id": "id3", "params": PARAMS}, 1000.0),
+            Event(TRIAL_STARTED, 3, {"id": "id3", "params": PARAMS, "settings": PARAMS}, 1000.0),
             reported(3, 2, 0.9, 1001.0),
             Event(TRIAL_DONE, 3, {}, 1001.0),
         ]
@@ -192,7 +192,7 @@ def test_trials_whose_end_was_lost_are_ended_without_training(kind):
         f"search: {{scheduler: {{asha: {{type: {kind}}}}}}}\n"
     )
     log = [Event(SEARCH_STARTED, data={"version": VERSION}, time=1.0)]
-    log += [Event(TRIAL_STARTED, n, {"id": f"id{n}", "params": PARAMS}, 1.0) for n in range(2)]
+    log += [Event(TRIAL_STARTED, n, {"id": f"id{n}", "params": PARAMS, "settings": PARAMS}, 1.0) for n in range(2)]
     log += [reported(0, epoch, 0.5, 2.0) for epoch in range(1, 10)]
     log += [reported(1, 1, 0.1, 3.0)]
     history = History(log)

@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 
 from configs.errors import ConfigError
+from search.history import History
+from search.options import SearchOptions
 from search.plan import make_plan
-from search.space import read_space
+from search.space_file import read_space
 from search.tuner import SearchStopper, trial_resources, trial_slots
 
 
@@ -48,6 +50,6 @@ def test_a_trial_that_fits_nowhere():
 
 
 def test_the_time_budget():
-    assert not SearchStopper(None).stop_all()
-    assert not SearchStopper(1000).stop_all()
-    assert SearchStopper(1e-9).stop_all()
+    assert not SearchStopper(SearchOptions(), History()).stop_all()
+    assert not SearchStopper(SearchOptions(time_budget=1000), History()).stop_all()
+    assert SearchStopper(SearchOptions(time_budget=1e-9), History()).stop_all()

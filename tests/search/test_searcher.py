@@ -10,22 +10,23 @@ from search.history import DONE, FAILED, INTERRUPTED, STOPPED, History, TrialRec
 from search.options import NamedOptions, SearchOptions
 from search.rungs import Rungs
 from search.searcher import TruthfulOptunaSearch
-from search.space import read_space
+from search.space import Space
+from search.space_file import read_space
 
 DROPOUT, DIMS = "MODEL.HEAD.DROPOUT", "MODEL.HEAD.HIDDEN_DIMS"
 
 
 @pytest.fixture
-def parameters():
+def space():
     Path("s.yaml").write_text(f"space: {{{DROPOUT}: {{uniform: [0, 0.5]}}, {DIMS}: {{choice: [[], [8]]}}}}\n")
-    return read_space("s.yaml").parameters
+    return Space(read_space("s.yaml").items)
 
 
-def make(parameters, history=None, metric="val_score", seed=0, slots=99, num_samples=20, rungs=None):
+def make(space, history=None, metric="val_score", seed=0, slots=99, num_samples=20, rungs=None):
     options = SearchOptions(
         metric=metric, seed=seed, num_samples=num_samples, sampler=NamedOptions("tpe", {"n_startup_trials": 2})
     )
-    return TruthfulOptunaSearch(parameters, options, history or History(), slots, rungs)
+    return TruthfulOptunaSearch(space, options, history or History(), slots, waiting=rungs)
 
 
 def result(epoch: int, value: float, total: int = 9, metric: str = "val_score") -> dict:
@@ -34,54 +35,54 @@ def result(epoch: int, value: float, total: int = 9, metric: str = "val_score") 
 
 def record(number: int, state: str, values: list[float], dropout: float = 0.1) -> TrialRecord:
     rows = [{"epoch": epoch + 1, "val_score": value} for epoch, value in enumerate(values)]
-    return TrialRecord(number, "abc", {DROPOUT: dropout, DIMS: [8]}, state, rows)
+    params = {DROPOUT: dropout, DIMS: [8]}
+    return TrialRecord(number, "abc", params, params, state, rows)
 
 
-def test_suggestions_are_values_of_the_space(parameters):
-    config = make(parameters).suggest("a")
+def test_suggestions_are_values_of_the_space(space):
+    config = make(space).suggest("a")
     assert config["number"] == 0 and config["heard"] == 0
     assert len(config["id"]) == 6
     assert 0 <= config["params"][DROPOUT] < 0.5
     assert config["params"][DIMS] in ([], [8])
 
 
-def test_there_are_no_more_trials_than_slots(parameters):
-    searcher = make(parameters, slots=2)
+def test_there_are_no_more_trials_than_slots(space):
+    searcher = make(space, slots=2)
     assert searcher.suggest("a") and searcher.suggest("b")
     assert searcher.suggest("c") is None
     searcher.on_trial_complete("a", result(1, 0.5))
     assert searcher.suggest("c")["number"] == 2
 
 
-def test_a_stopped_trial_is_pruned_with_all_its_values(parameters):
-    searcher = make(parameters)
+def test_a_stopped_trial_is_pruned_with_all_its_values(space):
+    searcher = make(space)
     searcher.suggest("a")
     searcher.on_trial_result("a", result(1, 0.2))
     searcher.on_trial_complete("a", result(2, 0.3))  # Ray gives the last result here alone
-    (trial,) = searcher.study.trials
+    (trial,) = searcher.told()
     assert trial.state == TrialState.PRUNED
     assert trial.intermediate_values == {1: 0.2, 2: 0.3}
 
 
 @pytest.mark.parametrize(("metric", "best"), [("val_score", 0.9), ("val_loss", 0.5)])
-def test_a_finished_trial_is_complete_with_its_best_value(parameters, metric, best):
-    searcher = make(parameters, metric=metric)
+def test_a_finished_trial_is_complete_with_its_best_value(space, metric, best):
+    searcher = make(space, metric=metric)
     searcher.suggest("a")
     searcher.on_trial_result("a", result(1, 0.9, 2, metric))
     searcher.on_trial_complete("a", result(2, 0.5, 2, metric))
-    (trial,) = searcher.study.trials
+    (trial,) = searcher.told()
     assert (trial.state, trial.value) == (TrialState.COMPLETE, best)
 
 
 @pytest.mark.parametrize("end", [{"error": True}, {"result": {"failure": "nan", "epoch": 2}}, {"result": None}])
-def test_a_failed_trial_is_told_as_failed(parameters, end):
-    searcher = make(parameters)
+def test_a_failed_trial_violates_a_constraint(space, end):
+    searcher = make(space)
     searcher.suggest("a")
     searcher.on_trial_result("a", result(1, 0.2))
     searcher.on_trial_complete("a", **end)
-    (trial,) = searcher.study.trials
-    assert trial.state == TrialState.FAIL
-    assert trial.intermediate_values == {1: 0.2}
+    (trial,) = searcher.told()
+    assert (trial.state, trial.constraints) == (TrialState.PRUNED, {"failed": 1.0})
 
 
 def play(searcher, number: int) -> list[dict]:
@@ -94,21 +95,23 @@ def play(searcher, number: int) -> list[dict]:
     return configs
 
 
-def test_one_seed_fixes_the_whole_study(parameters):
-    assert play(make(parameters), 8) == play(make(parameters), 8)
-    assert play(make(parameters), 8) != play(make(parameters, seed=1), 8)
+def test_one_seed_fixes_the_whole_study(space):
+    assert play(make(space), 8) == play(make(space), 8)
+    assert play(make(space), 8) != play(make(space, seed=1), 8)
 
 
-def test_a_resumed_study_goes_on_as_it_would_have(parameters):
-    whole = play(make(parameters), 8)
+def test_a_resumed_study_goes_on_as_it_would_have(space):
+    whole = play(make(space), 8)
     history = History()
     for config in whole[:5]:
         rows = [{"epoch": 1, "val_score": config["params"][DROPOUT]}]
-        history.trials[config["number"]] = TrialRecord(config["number"], config["id"], config["params"], DONE, rows)
-    assert play(make(parameters, history), 3) == whole[5:]
+        history.trials[config["number"]] = TrialRecord(
+            config["number"], config["id"], config["params"], config["settings"], DONE, rows
+        )
+    assert play(make(space, history), 3) == whole[5:]
 
 
-def test_resuming_keeps_finished_trials_and_suggests_the_others_first(parameters):
+def test_resuming_keeps_finished_trials_and_suggests_the_others_first(space):
     history = History()
     history.trials = {
         0: record(0, DONE, [0.5, 0.9, 0.8]),
@@ -116,23 +119,23 @@ def test_resuming_keeps_finished_trials_and_suggests_the_others_first(parameters
         2: record(2, INTERRUPTED, [0.3, 0.4], dropout=0.33),
         3: record(3, FAILED, []),
     }
-    searcher = make(parameters, history)
-    assert [t.state for t in searcher.study.trials] == [TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL]
-    assert searcher.study.trials[0].value == 0.9
-    assert searcher.study.trials[1].intermediate_values == {1: 0.2}
+    searcher = make(space, history)
+    assert [t.state for t in searcher.told()] == [TrialState.COMPLETE, TrialState.PRUNED, TrialState.PRUNED]
+    assert searcher.told()[0].value == 0.9
+    assert searcher.told()[1].intermediate_values == {1: 0.2}
     first = searcher.suggest("x")
     assert (first["number"], first["id"], first["heard"]) == (2, "abc", 2)
     assert first["params"] == {DROPOUT: 0.33, DIMS: [8]}
-    assert searcher.study.trials[-1].params[DROPOUT] == 0.33
+    assert searcher.told()[-1].params[DROPOUT] == 0.33
     searcher.on_trial_result("x", result(2, 0.4))  # heard before
     searcher.on_trial_complete("x", result(3, 0.6, total=3))
-    assert searcher.study.trials[-1].intermediate_values == {1: 0.3, 2: 0.4, 3: 0.6}
+    assert searcher.told()[-1].intermediate_values == {1: 0.3, 2: 0.4, 3: 0.6}
     assert searcher.suggest("y")["number"] == 4
 
 
-def test_a_trial_that_waited_goes_on_and_is_known_once(parameters):
+def test_a_trial_that_waited_goes_on_and_is_known_once(space):
     rungs = Rungs("val_score", "max", [1, 3], 3)
-    searcher = make(parameters, rungs=rungs, num_samples=4)
+    searcher = make(space, rungs=rungs, num_samples=4)
     configs = [searcher.suggest(str(number)) for number in range(4)]
     for number, value in enumerate([0.2, 0.7, 0.3]):
         rungs.reach(number, result(1, value))
@@ -141,20 +144,20 @@ def test_a_trial_that_waited_goes_on_and_is_known_once(parameters):
     promoted = searcher.suggest("again")
     assert promoted == {**configs[1], "heard": 1}
     assert rungs.next() is None
-    states = [(trial.state, trial.intermediate_values) for trial in searcher.study.trials]
+    states = [(trial.state, trial.intermediate_values) for trial in searcher.told()]
     assert states == [
         *((TrialState.PRUNED, {1: 0.2}), (TrialState.PRUNED, {1: 0.3})),
-        *((TrialState.RUNNING, {1: 0.1}), (TrialState.RUNNING, {1: 0.7})),  # those that run, in what is now the study
+        *((TrialState.PRUNED, {1: 0.1}), (TrialState.PRUNED, {1: 0.7})),  # those that run
     ]
     searcher.on_trial_complete("3", result(2, 0.2))
     searcher.on_trial_complete("again", result(9, 0.8))
-    ended = [(trial.state, trial.intermediate_values) for trial in searcher.study.trials[2:]]
+    ended = [(trial.state, trial.intermediate_values) for trial in searcher.told()[2:]]
     assert ended == [(TrialState.PRUNED, {1: 0.1, 2: 0.2}), (TrialState.COMPLETE, {1: 0.7, 9: 0.8})]
 
 
-def test_it_finishes_when_all_are_made_and_none_may_go_on(parameters):
+def test_it_finishes_when_all_are_made_and_none_may_go_on(space):
     rungs = Rungs("val_score", "max", [1], 3)
-    searcher = make(parameters, rungs=rungs, num_samples=3)
+    searcher = make(space, rungs=rungs, num_samples=3)
     for number in range(3):
         searcher.suggest(str(number))
     assert searcher.suggest("x") is None, "one of the three may have to go on"

@@ -8,7 +8,7 @@ import pytest
 from configs.errors import ConfigError
 from search.distributions import Choice, FloatRange, IntRange, QuantisedRange
 from search.options import read_duration
-from search.space import read_space
+from search.space_file import read_space
 
 DROPOUT = "MODEL.HEAD.DROPOUT"
 
@@ -123,14 +123,17 @@ def test_choices_of_lists_survive_optunas_scalars():
         (f"{DROPOUT}: {{qloguniform: [0.1, 0.5, 0.1]}}", "qloguniform is not supported: use loguniform"),
         (f"{DROPOUT}: {{randn: [0, 1]}}", "randn is not supported: use uniform"),
         (f"{DROPOUT}: {{sample_from: x}}", "sample_from is not supported"),
-        (f"{DROPOUT}: {{uniform: [0, 0.5], when: x}}", "'when' is not supported by this version"),
+        (f"{DROPOUT}: {{uniform: [0, 0.5], when: x}}", "when: found 'x', expected {KEY: value}"),
         (f"{DROPOUT}: {{uniform: [0, 0.5], choice: [0, 1]}}", "found uniform, choice, expected one distribution"),
         (f"{DROPOUT}: {{choice: [0.5]}}", "expected a list of two values or more"),
         (f"{DROPOUT}: {{choice: [0.5, 0.5]}}", "0.5 stands there more than once"),
         (f"{DROPOUT}: {{choice: [0.5, 1.5]}}", "found 1.5, allowed is a number at least 0 and below 1"),
-        ("MODEL.SOLVER.OPTIMIZER: {choice: [{NAME: sgd}, {NAME: adam}]}", "mappings as values are not supported"),
+        (
+            "MODEL.SOLVER.OPTIMIZER: {choice: [{NAME: sgd}, {NAME: adam}]}",
+            "a mapping stands in the list; write named branches",
+        ),
         ("MODEL.SOLVER.OPTIMIZER.BASE_LR: {loguniform: [0, 1]}", "a logarithmic range starts above 0"),
-        ("DATASET.BATCH_SIZE: {uniform: [1, 64]}", "DATASET.BATCH_SIZE takes whole numbers; use randint"),
+        ("DATASET.BATCH_SIZE: {uniform: [1, 64]}", "DATASET.BATCH_SIZE: the key takes whole numbers; use randint"),
         ("DATASET.BATCH_SIZE: {choice: [32, '32']}", "32 stands there more than once"),
         ("DATASET.SPLIT_SEED: {choice: [1, 2]}", "DATASET.SPLIT_SEED cannot be searched"),
         ("DATASET.BATCH_SIZE: {randint: [1.5, 64]}", "low: found 1.5, expected a whole number"),
@@ -161,8 +164,8 @@ GOOD = f"space: {{{DROPOUT}: {{uniform: [0, 0.5]}}}}\n"
     [
         ("serach: {seed: 1}\n", "unknown word 'serach'. Did you mean 'search'?"),
         ("MODEL.HEAD.DROPOUT: 1\n", "Config keys stand under space:"),
-        ("extends: x.yaml\n", "'extends' is not supported by this version"),
-        ("constraints: []\n", "'constraints' is not supported by this version"),
+        ("extends: x.yaml\n", "x.yaml: no such file"),
+        ("constraints: 3 > 2\n", "constraints: found '3 > 2', expected a list of expressions"),
         ("base: 3\n", "base: found 3"),
         ("base:\n", "base: found None"),
         ("search:\n", "search: found None"),
@@ -180,7 +183,13 @@ GOOD = f"space: {{{DROPOUT}: {{uniform: [0, 0.5]}}}}\n"
         ("search: {scheduler: {asha: {reduction_factor: 1}}}\n", "reduction_factor: found 1"),
         ("search: {resources: {cpus: 1}}\n", "resources: found"),
         ("search: {resources: {cpu: 0}}\n", "cpu: found 0, allowed is a number at least 0.1"),
-        ("search: {objectives: {val_score: max}}\n", "'objectives' is not supported by this version"),
+        ("search: {objectives: {val_scor: max}}\n", "unknown metric 'val_scor'. Did you mean 'val_score'?"),
+        ("search: {objectives: {params: max}}\n", "params: found 'max', but it is better the other way: min"),
+        ("search: {objectives: {val_score: max}, metric: val_acc}\n", "objectives stands in place of metric"),
+        ("search: {stop: {targt: 1}}\n", "stop: found {'targt': 1}, allowed is {target: number, patience: number}"),
+        ("search: {confirm: {top: 0}}\n", "confirm: top: found 0, allowed is a whole number at least 1"),
+        ("search: {start: [default]}\n", "start: point 1: found 'default', expected `defaults` or {KEY: value}"),
+        ("search: {sampler: cmaes}\n", "use scheduler: none"),
         ("search: {seed: 1}\nsearch: {seed: 2}\n", "key 'search' stands already"),
     ],
 )

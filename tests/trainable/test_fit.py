@@ -13,7 +13,7 @@ import torch
 
 from configs.errors import ConfigError
 from configs.loader import load_cfg
-from configs.metric_names import METRICS
+from configs.metric_names import METRICS, TIMES
 from tests.conftest import TINY, TINY_PAIRS
 from trainable.checkpoint import load_checkpoint
 from trainable.fit import fit
@@ -32,7 +32,7 @@ def train(name: str, *pairs: str, resume: bool = False, stop_after: int = 99, he
 
     def report(row, checkpoint):
         assert load_checkpoint(checkpoint)["epoch"] >= row["epoch"]
-        seen.append({key: value for key, value in row.items() if key != "seconds"})
+        seen.append({key: value for key, value in row.items() if key not in TIMES})
         if row["epoch"] == stop_after:
             raise KeyboardInterrupt
 
@@ -63,7 +63,7 @@ def test_the_config_it_leaves_trains_to_the_same_numbers():
     again = []
     torch.manual_seed(123)  # whatever happened before in the process
     torch.rand(10)
-    fit(cfg, lambda row, _: again.append({k: v for k, v in row.items() if k != "seconds"}), RunFolder("again"))
+    fit(cfg, lambda row, _: again.append({k: v for k, v in row.items() if k not in TIMES}), RunFolder("again"))
     assert again == rows
 
 

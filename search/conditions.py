@@ -1,0 +1,40 @@
+"""Whether conditions can ever hold."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from search.distributions import FloatRange
+from search.space import Condition, Constant, Item, Parameter
+
+
+def can_hold(conditions: Sequence[Condition], items: Sequence[Item]) -> bool:
+    """Whether some sample satisfies conditions, those of the keys that they look at included.
+
+    Conditions on keys that the space does not give are left to the base config.
+    """
+    allowed: dict[str, list[Any]] = {}
+    for condition in conditions:
+        before = allowed.get(condition.key, list(condition.values))
+        allowed[condition.key] = [value for value in before if value in condition.values]
+    if not all(allowed.values()):
+        return False
+    for key, values in allowed.items():
+        givers = [item for item in items if item.key == key]
+        ways = [item for item in givers if any(_gives(item, value) for value in values)]
+        more = [[c for c in item.conditions if c not in conditions] for item in ways]
+        if givers and not any(not new or can_hold([*conditions, *new], items) for new in more):
+            return False
+    return True
+
+
+def _gives(item: Item, value: Any) -> bool:
+    if isinstance(item, Parameter):
+        if isinstance(item.distribution, FloatRange):
+            return False  # one value of a continuum
+        return item.distribution.contains(value)
+    return isinstance(item, Constant) and item.value == value
+
+
+def words(conditions: Sequence[Condition]) -> str:
+    """Returns conditions as people say them."""
+    return " and ".join(f"{c.key} is {' or '.join(map(str, c.values))}" for c in conditions)

@@ -1,0 +1,74 @@
+"""Repeats of the best configs with other seeds: which of them is really the best?"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean, stdev
+
+from scipy.stats import t
+
+from configs.metric_names import METRICS
+from search.history import DONE, History, TrialRecord
+
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True)
+class Confirmed:
+    """A config that was trained again with other seeds.
+
+    Attributes:
+        record: the trial that was repeated.
+        values: of the metric, each the best epoch of a repeat.
+        macs: multiplications with addition for an image.
+        params: numbers of the model.
+    """
+
+    record: TrialRecord
+    values: tuple[float, ...]
+    macs: int
+    params: int
+
+    @property
+    def mean(self) -> float:
+        """Of the values."""
+        return fmean(self.values)
+
+    @property
+    def interval(self) -> float:
+        """Half the width of the mean's confidence interval, by Student's t; infinite for one value."""
+        return _half_width([self.values])
+
+    def is_tied_with(self, other: "Confirmed") -> bool:
+        """Whether the difference of the means is within noise."""
+        return abs(self.mean - other.mean) <= _half_width([self.values, other.values])
+
+
+def _half_width(samples: Sequence[Sequence[float]]) -> float:
+    """Returns half the confidence interval of a mean, or of the difference of two."""
+    if any(len(values) < 2 for values in samples):
+        return float("inf")
+    error = sum(stdev(values) ** 2 / len(values) for values in samples) ** 0.5
+    degrees = sum(len(values) - 1 for values in samples)
+    return float(t.ppf((1 + CONFIDENCE) / 2, degrees)) * error
+
+
+def confirmed(history: History, metric: str) -> list[Confirmed]:
+    """Returns the configs that were repeated, the winner first, then by their mean.
+
+    Of those that are tied with the best within noise, the cheapest wins: by multiplications for an image, then by
+    numbers of the model.
+    """
+    found = []
+    for record in history.samples():
+        repeats = [r for r in history.in_state(DONE) if r.confirms == record.number]
+        rows = [row for row in (repeat.best(metric) for repeat in repeats) if row]
+        if rows:
+            values = tuple(row[metric] for row in rows)
+            found.append(Confirmed(record, values, rows[0]["macs"], rows[0]["params"]))
+    sign = -1 if METRICS[metric] == "max" else 1
+    found.sort(key=lambda one: (sign * one.mean, one.record.number))
+    tied = [one for one in found if one.is_tied_with(found[0])]
+    if tied:
+        winner = min(tied, key=lambda one: (one.macs, one.params, sign * one.mean))
+        found = [winner, *(one for one in found if one is not winner)]
+    return found

@@ -1,0 +1,173 @@
+"""Population based training (Jaderberg et al. 2017) and PB2 (Parker-Holder et al. 2020).
+
+Every trial waits after each interval of epochs until the whole population has come as far. Then the worst take over the
+weights of the best, with values that are changed a little (pbt) or chosen by a Gaussian process (pb2), and all go on.
+So the outcome does not depend on how many trials run at a time, and a population that is larger than the cluster is
+trained as well as any other.
+"""
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
+
+from search.distributions import Choice, Distribution
+from search.space import Space
+
+FACTORS = (0.8, 1.2)  # by which pbt changes numbers
+CANDIDATES = 1000  # among which pb2 chooses
+CONFIDENCE = 2.0  # standard deviations that pb2 hopes for
+
+
+@dataclass(frozen=True)
+class Takeover:
+    """What a trial goes on with: the weights of another, and values of its own.
+
+    Attributes:
+        donor: number of the other trial.
+        epoch: after which its weights are taken.
+        values: of the parameters, by name.
+    """
+
+    donor: int
+    epoch: int
+    values: dict[str, Any]
+
+
+class Population:
+    """Which trials wait for the others, and with what they go on.
+
+    Args:
+        space: what is sampled.
+        metric: by which trials are compared.
+        mode: whether it is to be `min` or `max`.
+        size: how many trials there are.
+        interval: epochs between two comparisons.
+        quantile: share of the trials that take over the weights of as many others.
+        resample: chance that pbt draws a value anew instead of changing it.
+        seed: of all choices.
+        is_bandit: whether values are chosen as in PB2.
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        metric: str,
+        mode: str,
+        size: int,
+        interval: int,
+        quantile: float,
+        resample: float,
+        seed: int,
+        is_bandit: bool,
+    ):
+        self._space = space
+        self._metric, self._sign = metric, 1.0 if mode == "max" else -1.0
+        self._size, self.interval, self._quantile, self._resample = size, interval, quantile, resample
+        self._seed, self._is_bandit = seed, is_bandit
+        self._values: dict[int, dict[str, Any]] = {}  # of the parameters, of each trial as it is now
+        self._scores: dict[int, dict[int, float]] = {}  # by epoch, then by trial
+        self._failed: set[int] = set()
+        self._ready: dict[int, Takeover | None] = {}
+        self._compared = 0  # the last epoch after which all have come together
+        self._gains: list[tuple[float, list[float], float]] = []  # epoch, values from 0 to 1, gain of the interval
+
+    def join(self, number: int, values: Mapping[str, Any]) -> None:
+        """Takes note of what a trial begins with, or goes on with."""
+        self._values[number] = dict(values)
+
+    def reach(self, number: int, result: Mapping[str, Any]) -> bool:
+        """Takes note of a trial's report and returns whether it now waits for the others."""
+        epoch = int(result["epoch"])
+        if epoch % self.interval:
+            return False
+        self._scores.setdefault(epoch, {})[number] = self._sign * result[self._metric]
+        before = self._scores.get(epoch - self.interval, {}).get(number)
+        if before is not None:
+            gain = self._scores[epoch][number] - before
+            self._gains.append((epoch, self._shares(self._values[number]), gain / self.interval))
+        self._compare(epoch)
+        return True
+
+    def _compare(self, epoch: int) -> None:
+        """Lets all go on, if all have come so far."""
+        scores = {number: value for number, value in self._scores.get(epoch, {}).items() if number not in self._failed}
+        if epoch <= self._compared or len(scores) + len(self._failed) < self._size:
+            return
+        self._compared = epoch
+        ranked = sorted(scores, key=lambda number: (-scores[number], number))
+        moved = min(int(np.ceil(self._quantile * len(ranked))), len(ranked) // 2)
+        self._ready = dict.fromkeys(ranked)
+        for number in ranked[len(ranked) - moved :]:
+            rng = np.random.default_rng([self._seed, epoch, number])
+            donor = int(rng.choice(ranked[:moved]))
+            values = self._explore(self._values[donor], epoch, rng)
+            self._ready[number] = Takeover(donor, epoch, values)
+            self._scores[epoch][number] = scores[donor]  # what its next gain is counted from
+
+    def next(self, is_full: bool = False) -> int | None:
+        """Returns the number of the trial that goes on first, None if all have to wait."""
+        return min(self._ready, default=None)
+
+    def leave(self, number: int) -> Takeover | None:
+        """Takes note that a trial goes on, and returns what it takes over, None if it goes on as it was."""
+        return self._ready.pop(number, None)
+
+    def fail(self, number: int) -> None:
+        """Takes note that a trial has failed: nobody waits for it any more."""
+        self.leave(number)
+        self._failed.add(number)
+        if self._scores:
+            self._compare(max(self._scores))
+
+    def _explore(self, values: Mapping[str, Any], epoch: int, rng: np.random.Generator) -> dict[str, Any]:
+        parameters = {p.name: p.distribution for p in self._space.parameters if p.name in values}
+        if self._is_bandit and self._gains:
+            numbers = {name: d for name, d in parameters.items() if not isinstance(d, Choice)}
+            best = self._most_hopeful(list(numbers), epoch, rng)
+            chosen = {name: numbers[name].at(share) for name, share in zip(numbers, best, strict=True)}
+            return {name: chosen.get(name, values[name]) for name in values}
+        return {
+            name: distribution.at(rng.random())
+            if rng.random() < self._resample
+            else _perturbed(distribution, values[name], rng)
+            for name, distribution in parameters.items()
+        }
+
+    def _shares(self, values: Mapping[str, Any]) -> list[float]:
+        return [
+            p.distribution.share(values[p.name])
+            for p in self._space.parameters
+            if p.name in values and not isinstance(p.distribution, Choice)
+        ]
+
+    def _most_hopeful(self, names: list[str], epoch: int, rng: np.random.Generator) -> list[float]:
+        """Returns the values, from 0 to 1, with the highest upper confidence bound of the next gain."""
+        times = np.array([[time] for time, _, _ in self._gains]) / max(epoch, 1)
+        points = np.hstack([times, np.array([shares for _, shares, _ in self._gains])])
+        gains = np.array([gain for _, _, gain in self._gains])
+        gains = (gains - gains.mean()) / (gains.std() or 1.0)
+        # the dimension of time makes old gains count less, as the kernel of PB2 does
+        kernel = ConstantKernel() * RBF([1.0] + [0.3] * len(names)) + WhiteKernel(0.1)
+        process = GaussianProcessRegressor(kernel, random_state=0)
+        candidates = rng.random((CANDIDATES, len(names)))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # few points do not fix every length scale
+            process.fit(points, gains)
+            mean, deviation = process.predict(np.hstack([np.ones((CANDIDATES, 1)), candidates]), return_std=True)
+        return [float(share) for share in candidates[int(np.argmax(mean + CONFIDENCE * deviation))]]
+
+
+def _perturbed(distribution: Distribution, value: Any, rng: np.random.Generator) -> Any:
+    """Returns a neighbour of a value: a number times one of FACTORS, the choice before or after."""
+    if isinstance(distribution, Choice):
+        options = distribution.values()
+        position = options.index(value) + int(rng.choice([-1, 1]))
+        return options[min(max(position, 0), len(options) - 1)]
+    changed = value * float(rng.choice(FACTORS))
+    return distribution.at(min(max(distribution.share(changed), 0.0), float(np.nextafter(1, 0))))

@@ -1,0 +1,314 @@
+"""Reads a space file: which config keys are sampled, from what, under which conditions, and how to search."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from configs.defaults import KEYS, NODES
+from configs.errors import ConfigError, did_you_mean
+from configs.legal import Int, Maybe, TupleOf
+from configs.loader import read_setting
+from configs.settings import Setting, resolve_name
+from configs.tree import plain
+from configs.yaml_file import YamlMap, read_yaml
+from search.conditions import can_hold, words
+from search.distributions import Choice, Distribution, read_distribution
+from search.expressions import Expression
+from search.options import SearchOptions, build_options, read_options
+from search.space import Branches, Condition, Constant, Constraint, Derived, Item, Parameter, is_branching
+
+WORDS = ("extends", "base", "search", "space", "constraints")
+
+
+@dataclass(frozen=True)
+class SpaceFile:
+    """A space file, read and checked.
+
+    Attributes:
+        path: of the file.
+        base: the experiment YAML that samples are merged over, or None for the defaults.
+        options: how to search.
+        items: what is sampled, constant and derived, by the file's order.
+        constraints: that every sample satisfies.
+    """
+
+    path: Path
+    base: Path | None
+    options: SearchOptions
+    items: tuple[Item, ...]
+    constraints: tuple[Constraint, ...]
+
+    @property
+    def parameters(self) -> dict[str, Parameter]:
+        """What is sampled, by name."""
+        return {item.name: item for item in self.items if isinstance(item, Parameter)}
+
+    @property
+    def constants(self) -> tuple[Setting, ...]:
+        """The keys that have one value in all trials."""
+        outermost = [item for item in self.items if isinstance(item, Constant) and not item.branch]
+        return tuple(Setting(item.key, item.value, item.source) for item in outermost)
+
+
+def read_space(path: str | Path) -> SpaceFile:
+    """Reads a space file, and those that it extends.
+
+    Raises:
+        ConfigError: with every mistake that was found.
+    """
+    problems: list[str] = []
+    parts = _read_parts(Path(path), problems, ())
+    items = list(parts.items)
+    problems += _misplaced(items)
+    if not problems:
+        items, wrong = _checked_conditions(items)
+        problems += wrong
+    if not any(isinstance(item, Parameter) for item in items) and not problems:
+        problems.append(
+            f"{path}: nothing is sampled; give a key under space: a distribution, as in {{uniform: [0, 1]}}"
+        )
+    problems += _unknown_keys(items, parts.constraints)
+    options = build_options(parts.options, str(path), problems)
+    if problems:
+        raise ConfigError(problems)
+    return SpaceFile(Path(path), parts.base, options, tuple(items), tuple(parts.constraints))
+
+
+@dataclass
+class _Parts:
+    """What one file says, and those that it extends."""
+
+    base: Path | None
+    options: dict[str, Any]
+    items: list[Item]
+    constraints: list[Constraint]
+
+
+def _read_parts(path: Path, problems: list[str], children: tuple[Path, ...]) -> _Parts:
+    tree = read_yaml(path)
+    for word in tree:
+        if word not in WORDS:
+            hint = " Config keys stand under space:" if word.split(".")[0].isupper() else did_you_mean(word, WORDS)
+            problems.append(f"{tree.where(word)}: unknown word {word!r}.{hint} Known: {', '.join(WORDS)}")
+    inherited = _Parts(None, {}, [], [])
+    parent = _path_of(tree, "extends", "a space file", problems)
+    if parent is not None:
+        if parent.resolve() in [child.resolve() for child in (*children, path)]:
+            problems.append(f"{tree.where('extends')}: extends: {parent} extends this file itself, in a circle")
+        else:
+            inherited = _read_parts(parent, problems, (*children, path))
+    base = _path_of(tree, "base", "an experiment YAML", problems)
+    options = _mapping(tree, "search", problems, lambda m: read_options(m, problems), {})
+    reader = _ItemReader(problems)
+    _mapping(tree, "space", problems, lambda m: reader.read(m, "", ()), None)
+    return _Parts(
+        base or inherited.base,
+        inherited.options | options,
+        [*(item for item in inherited.items if not _is_replaced(item, reader.items)), *reader.items],
+        [*inherited.constraints, *_read_constraints(tree, problems)],
+    )
+
+
+def _path_of(tree: YamlMap, word: str, what: str, problems: list[str]) -> Path | None:
+    value = tree.get(word)
+    if word in tree and (not isinstance(value, str) or not value):
+        problems.append(f"{tree.where(word)}: {word}: found {value!r}, expected the path of {what}")
+        return None
+    return Path(tree.file).parent / value if value else None
+
+
+def _mapping(tree: YamlMap, word: str, problems: list[str], read: Callable[[YamlMap], Any], default: Any) -> Any:
+    value = tree.get(word)
+    if isinstance(value, YamlMap):
+        return read(value)
+    if word in tree:
+        problems.append(f"{tree.where(word)}: {word}: found {value!r}, expected `word: value` lines")
+    return default
+
+
+def _read_constraints(tree: YamlMap, problems: list[str]) -> list[Constraint]:
+    texts = tree.get("constraints", [])
+    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+        problems.append(f"{tree.where('constraints')}: constraints: found {texts!r}, expected a list of expressions")
+        return []
+    constraints = []
+    for text in texts:
+        source = f"{tree.where('constraints')}: constraints"
+        try:
+            constraints.append(Constraint(Expression(text), source))
+        except ConfigError as error:
+            problems.append(f"{source}: {error}")
+    return constraints
+
+
+def _outermost(item: Item) -> str:
+    return item.branch[0][0] if item.branch else item.key
+
+
+def _is_replaced(item: Item, by: Sequence[Item]) -> bool:
+    """Whether a file that extends another says something else about a key, or about a node of branches above it."""
+    key = _outermost(item)
+    return any(key == _outermost(other) or key.startswith(f"{_outermost(other)}.") for other in by)
+
+
+class _ItemReader:
+    """Reads the `space:` tree: UPPERCASE is a config key, lowercase is grammar."""
+
+    def __init__(self, problems: list[str]):
+        self.items: list[Item] = []
+        self._problems = problems
+
+    def read(self, tree: YamlMap, prefix: str, branch: tuple[tuple[str, str], ...]) -> None:
+        """Reads the lines below a node."""
+        for name, value in tree.items():
+            key = f"{prefix}.{name}" if prefix else name
+            where = tree.where(name)
+            is_mapping = isinstance(value, YamlMap)
+            is_grammar = is_mapping and not any(word[:1].isupper() for word in value)
+            if is_grammar and key in NODES and isinstance(value.get("choice"), YamlMap):
+                self._read_branches(key, value, where, branch)
+                continue
+            if is_grammar and f"{key}.NAME" in KEYS:  # MODEL.BACKBONE: {choice: [...]} is about its NAME
+                key = f"{key}.NAME"
+            if is_mapping and not is_grammar and key in NODES:
+                self.read(value, key, branch)
+                continue
+            leaf = resolve_name(key, value, where, self._problems)
+            if leaf is None:
+                continue
+            if is_mapping:
+                self._read_mapping(leaf, value, where, branch)
+            else:
+                self._add_constant(leaf, value, where, branch)
+
+    def _read_branches(self, node: str, mapping: YamlMap, where: str, branch: tuple[tuple[str, str], ...]) -> None:
+        names = mapping["choice"]
+        for word in mapping:
+            if word not in ("choice", "when"):
+                self._problems.append(f"{mapping.where(word)}: {node}: unknown word {word!r} beside choice")
+        if len(names) < 2:
+            self._problems.append(f"{where}: {node}: choice: found {', '.join(names)}, expected two branches or more")
+        when = self._read_when(mapping, node)
+        self.items.append(Parameter(node, where, branch, when, distribution=Branches(tuple(names))))
+        for name, lines in names.items():
+            if isinstance(lines, YamlMap):
+                self.read(lines, node, (*branch, (node, name)))
+            elif lines is not None:  # a branch may be empty
+                self._problems.append(
+                    f"{names.where(name)}: {node}: branch {name}: found {lines!r}, expected `KEY: value` lines"
+                )
+
+    def _read_mapping(self, key: str, mapping: YamlMap, where: str, branch: tuple[tuple[str, str], ...]) -> None:
+        if not KEYS[key].searchable:
+            self._problems.append(
+                f"{where}: {key} cannot be searched ({KEYS[key].meaning}); give it one value in the base"
+            )
+            return
+        when = self._read_when(mapping, key)
+        words = {word: value for word, value in mapping.items() if word != "when"}
+        try:
+            if "derive" in words:
+                if len(words) > 1 or not isinstance(words["derive"], str):
+                    raise ConfigError("derive: expected one expression, in quotes, and nothing beside it but when")
+                self.items.append(Derived(key, where, branch, when, expression=Expression(words["derive"])))
+            else:
+                distribution = self._checked(key, read_distribution(words), where)
+                if distribution is not None:
+                    self.items.append(Parameter(key, where, branch, when, distribution=distribution))
+        except ConfigError as error:
+            self._problems.append(f"{where}: {key}: {error}")
+
+    def _checked(self, key: str, distribution: Distribution, where: str) -> Distribution | None:
+        """Returns a distribution whose values are legal for the key, and adds what is wrong if they are not."""
+        rule = KEYS[key].rule
+        if isinstance(rule.rule if isinstance(rule, Maybe) else rule, Int) and not distribution.is_whole:
+            raise ConfigError("the key takes whole numbers; use randint, lograndint or qrandint")
+        illegal: list[str] = []
+        source = f"{where}: {distribution.word}"
+        values = [read_setting(Setting(key, value, source), illegal) for value in distribution.probes()]
+        self._problems += illegal
+        if illegal:
+            return None
+        if isinstance(distribution, Choice):  # 1e-4, which YAML reads as text, becomes a number
+            distribution = Choice(tuple(plain(value) for value in values))
+            if distribution.repeated():
+                raise ConfigError(f"choice: {distribution.repeated()} stands there more than once")
+        return distribution
+
+    def _read_when(self, mapping: YamlMap, key: str) -> tuple[Condition, ...]:
+        """Reads `when: {KEY: value, OTHER: [any, of, these]}`; the values are checked when all keys are known."""
+        when = mapping.get("when", {})
+        if isinstance(when, YamlMap) and when:
+            return tuple(Condition(name, (value,)) for name, value in when.items())
+        if "when" in mapping:
+            self._problems.append(f"{mapping.where('when')}: {key}: when: found {when!r}, expected {{KEY: value}}")
+        return ()
+
+    def _add_constant(self, key: str, value: Any, where: str, branch: tuple[tuple[str, str], ...]) -> None:
+        if key in ("OUTPUT_PATH", "RESUME_PATH"):
+            self._problems.append(f"{where}: {key} has no place in a search; -o names its folder")
+            return
+        if branch:  # the others are checked with the base config
+            value = plain(read_setting(Setting(key, value, where), self._problems))
+            if not KEYS[key].searchable:
+                self._problems.append(f"{where}: {key} cannot differ from trial to trial; give it one value")
+        self.items.append(Constant(key, where, branch, value=value))
+
+
+def _misplaced(items: Sequence[Item]) -> list[str]:
+    """Returns what is wrong with keys that are given twice where both could be active."""
+    problems = []
+    for number, item in enumerate(items):
+        for other in items[:number]:
+            shared = dict(other.branch)
+            is_apart = any(shared.get(node, name) != name for node, name in item.branch)
+            if item.key == other.key and not is_apart:
+                problems.append(f"{item.source}: {item.key} is given already in {other.source}; remove one of them")
+    return problems
+
+
+def _checked_conditions(items: list[Item]) -> tuple[list[Item], list[str]]:
+    """Returns the items with the keys and values of their conditions resolved, and what is wrong with them."""
+    nodes = {item.key for item in items if isinstance(item, Parameter) and is_branching(item)}
+    problems: list[str] = []
+    checked = [
+        replace(item, when=tuple(_resolved(condition, item, nodes, problems) for condition in item.when))
+        for item in items
+    ]
+    if not problems:
+        problems += [
+            f"{item.source}: {item.key}: when: can never hold: {words(item.conditions)}"
+            for item in checked
+            if item.when and not can_hold(item.conditions, checked)
+        ]
+    return checked, problems
+
+
+def _resolved(condition: Condition, item: Item, nodes: set[str], problems: list[str]) -> Condition:
+    where = f"{item.source}: {item.key}: when"
+    (given,) = condition.values
+    if condition.key in nodes:
+        return Condition(condition.key, tuple(given) if isinstance(given, list) else (given,))
+    key = resolve_name(condition.key, "", where, problems)
+    if key is None:
+        return condition
+    takes_lists = isinstance(KEYS[key].rule, TupleOf)
+    is_any_of = isinstance(given, list) and (not takes_lists or all(isinstance(value, list) for value in given))
+    values = [
+        read_setting(Setting(key, value, where), problems) for value in (given if is_any_of and given else [given])
+    ]
+    return Condition(key, tuple(plain(value) for value in values))
+
+
+def _unknown_keys(items: Sequence[Item], constraints: Sequence[Constraint]) -> list[str]:
+    """Returns which keys of expressions do not exist."""
+    known = {*KEYS, *(item.key for item in items)}
+    looked_at = [(f"{item.source}: {item.key}: derive", item.expression) for item in items if isinstance(item, Derived)]
+    looked_at += [(constraint.source, constraint.expression) for constraint in constraints]
+    return [
+        f"{where}: unknown key {key!r} in {expression.text!r}.{did_you_mean(key, known)}"
+        for where, expression in looked_at
+        for key in expression.keys
+        if key not in known
+    ]

@@ -1,0 +1,89 @@
+"""Start points: configs that a search begins with, checked against the space."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from configs.errors import did_you_mean
+from configs.loader import read_setting
+from configs.settings import Setting, resolve_name
+from configs.tree import plain
+from search.options import StartPoint
+from search.space import DRAWN, Constant, Parameter, Space, is_branching
+
+
+def start_values(start: StartPoint, space: Space, problems: list[str]) -> dict[str, Any]:
+    """Returns the values of a start point by name of the parameter; adds what is wrong to `problems`."""
+    if start.values is None:
+        return _default_values(start, space, problems)
+    found: dict[str, Any] = {}
+    before = len(problems)
+    for given, value in start.values.items():
+        branching = {parameter.key for parameter in space.parameters if is_branching(parameter)}
+        key = given if given in branching else resolve_name(given, "", start.source, problems)
+        if key is None:
+            continue
+        meant = [parameter for parameter in space.parameters if parameter.key == key]
+        if not meant:
+            known = [parameter.key for parameter in space.parameters]
+            problems.append(f"{start.source}: {key} is not sampled.{did_you_mean(key, known)}")
+            continue
+        read = value if key in branching else plain(read_setting(Setting(key, value, start.source), problems))
+        fitting = [parameter for parameter in meant if parameter.distribution.contains(read)]
+        if not fitting and len(problems) == before:
+            ranges = " or ".join(str(parameter.distribution.to_yaml()) for parameter in meant)
+            problems.append(f"{start.source}: {key}: found {value!r}, which is not within {ranges}")
+        found |= {parameter.name: read for parameter in fitting}
+    if len(problems) == before:
+        _check_start(start, space, found, problems)
+    return found
+
+
+def _default_values(start: StartPoint, space: Space, problems: list[str]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+
+    def choose(parameter: Parameter) -> Any:
+        if is_branching(parameter):
+            value: Any = next(
+                (n for n in parameter.distribution.values() if _is_default(space, parameter.key, n)), None
+            )
+        else:
+            value = space.default(parameter.key)
+        if parameter.distribution.contains(value):
+            found[parameter.name] = value
+            return value
+        what = "no branch is what the base config has" if value is None else f"the default {value!r} is not within it"
+        problems.append(
+            f"{start.source}: defaults: {parameter.key}: {parameter.distribution.to_yaml()}: {what}; give a point "
+            "without `defaults`, or widen the space"
+        )
+        return parameter.distribution.probes()[0]
+
+    before = len(problems)
+    space.point(choose)
+    if len(problems) == before:
+        _check_start(start, space, found, problems)
+    return found
+
+
+def _is_default(space: Space, node: str, name: str) -> bool:
+    """Whether the constants of a branch are what the base config has."""
+    own = [item for item in space.items if isinstance(item, Constant) and item.branch[-1:] == ((node, name),)]
+    return all(space.default(item.key) == item.value for item in own)
+
+
+def _check_start(start: StartPoint, space: Space, values: Mapping[str, Any], problems: list[str]) -> None:
+    """Whether the point can be completed to one that can be trained, and its values are all used."""
+    rng = np.random.default_rng(0)
+    wrong: list[str] = []
+    used: set[str] = set()
+    for _ in range(DRAWN):
+        point = space.point(lambda parameter: values.get(parameter.name, parameter.distribution.at(rng.random())))
+        wrong = space.problems(point)
+        used |= {name.split(" [")[0] for name in point.sampled if name in values}
+        if not wrong:
+            break
+    unused = {name.split(" [")[0] for name in values} - used
+    problems += [f"{start.source}: {problem}" for problem in wrong]
+    problems += [f"{start.source}: {key} is not active with the other values of the point" for key in sorted(unused)]

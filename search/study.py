@@ -1,0 +1,232 @@
+"""The bridge to Optuna: a sample is a function of the search's seed, the trial's number and what is known so far.
+
+Nothing of Optuna's outlives a sample that could not be made again from the history: the study is filled from the
+trials, with what is true of them and what the sampler can learn from:
+
+- tpe is told every epoch of every trial. One that was stopped early, waits or runs is PRUNED; TPE ranks such trials by
+  epoch first and value second.
+- gp, nsga2 and cmaes learn from COMPLETE trials alone, and so does every sampler that has several objectives. They are
+  told one value a trial, at the highest epoch that enough trials have reached; a trial that was stopped before is told
+  with its own best value, but never as better than the worst of those that went on.
+- A trial that failed violates a constraint, which keeps samplers away from where it was; FAIL none of them reads.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import optuna
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState, create_trial
+from scipy.stats import qmc
+
+from configs.metric_names import METRICS, best_row
+from search.distributions import Distribution
+from search.history import DONE, FAILED, FINISHED, TrialRecord
+from search.options import SearchOptions
+from search.sampler import build_sampler, sampler_kind
+from search.space import Parameter, Point, Space
+
+ATTEMPTS = 20  # with the sampler, before a point is drawn at random
+ENOUGH = 8  # trials that make an epoch the one at which all are compared, or one more than there are parameters
+
+Given = Mapping[str, Any]  # values, by name of the parameter
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A new point.
+
+    Attributes:
+        point: what is to be trained.
+        notes: what the sampler wants to know of it later.
+    """
+
+    point: Point
+    notes: dict[str, Any]
+
+
+class Study:
+    """Makes samples.
+
+    Args:
+        space: what is sampled.
+        options: sampler, seed and objectives.
+    """
+
+    def __init__(self, space: Space, options: SearchOptions):
+        self._space = space
+        self._options = options
+        self._seen: set[str] = set()
+        self._points: dict[int, Point] = {}  # of trials, by number
+        self._frozen_trials: dict[tuple[int, int, str], FrozenTrial] = {}  # by number, epochs and state
+
+    def add(self, number: int, point: Point) -> None:
+        """Takes note of a trial's point, which is not sampled again."""
+        self._points[number] = point
+        self._seen.add(_identity(point))
+
+    def sample(self, number: int, trials: Iterable[TrialRecord], given: Given | None = None) -> Sample | None:
+        """Returns a point that is new and can be trained, None if there is none any more.
+
+        Args:
+            number: of the trial that it is for.
+            trials: all before, in the order in which they ended.
+            given: values of some parameters, which are not sampled.
+        """
+        records = list(trials)
+        if self._options.sampler.name == "grid":
+            return self._next_of_all(number)
+        sampling = self._quasi_random if self._options.sampler.name == "qmc" else self._with_optuna
+        for attempt in range(ATTEMPTS):
+            sample = sampling(number, attempt, records, given or {})
+            if self._is_new(sample.point):
+                return sample
+        rng = self._rng(number, ATTEMPTS)
+        if self._space.size is not None:  # few: whatever is left
+            return self._next_of_all(number)
+        for _ in range(ATTEMPTS):
+            point = self._space.feasible_point(rng)
+            if self._is_new(point):
+                return Sample(point, {})
+        return None
+
+    def _is_new(self, point: Point) -> bool:
+        return _identity(point) not in self._seen and not self._space.problems(point)
+
+    def _rng(self, number: int, attempt: int) -> np.random.Generator:
+        return np.random.default_rng([self._options.seed, number, attempt])
+
+    def _next_of_all(self, number: int) -> Sample | None:
+        """Returns one of the points of a finite space that are left, in an order that the seed decides."""
+        left = [point for point in self._space.points() if _identity(point) not in self._seen]
+        for position in self._rng(number, 0).permutation(len(left)):
+            if not self._space.problems(left[position]):
+                return Sample(left[position], {})
+        return None
+
+    def _quasi_random(self, number: int, attempt: int, records: list[TrialRecord], given: Given) -> Sample:
+        """The next point of a sequence that fills the unit cube evenly; each parameter has a dimension of its own."""
+        used = [record.notes["qmc_index"] for record in records if "qmc_index" in record.notes]
+        index = max(used, default=-1) + 1 + attempt
+        options = {"qmc_type": "sobol", "scramble": True, **self._options.sampler.options}
+        engine = qmc.Sobol if options["qmc_type"] == "sobol" else qmc.Halton
+        sequence = engine(len(self._space.parameters), scramble=options["scramble"], rng=self._options.seed)
+        sequence.fast_forward(index)
+        names = [parameter.name for parameter in self._space.parameters]
+        shares = dict(zip(names, sequence.random(1)[0], strict=True))
+        point = self._space.point(
+            lambda parameter: given.get(parameter.name, parameter.distribution.at(float(shares[parameter.name])))
+        )
+        return Sample(point, {"qmc_index": index})
+
+    def _with_optuna(self, number: int, attempt: int, records: list[TrialRecord], given: Given) -> Sample:
+        directions = [
+            StudyDirection.MAXIMIZE if METRICS[name] == "max" else StudyDirection.MINIMIZE
+            for name in self._options.objectives
+        ]
+        seed = int(np.random.SeedSequence([self._options.seed, number, attempt]).generate_state(1)[0])
+        study = optuna.create_study(directions=directions, sampler=build_sampler(self._options.sampler, seed))
+        study.add_trials(self.told(records))
+        trial = study.ask()
+
+        def choose(parameter: Parameter) -> Any:
+            if parameter.name in given:
+                return given[parameter.name]
+            return parameter.distribution.decode(_suggest(trial, parameter.name, parameter.distribution))
+
+        point = self._space.point(choose)
+        asked = study.tell(trial, state=TrialState.FAIL)  # the point comes back from the history, if it is trained
+        return Sample(point, dict(asked.system_attrs))
+
+    def told(self, records: list[TrialRecord]) -> list[FrozenTrial]:
+        """Returns what Optuna is told of trials; see the head of this file."""
+        records = [record for record in records if record.number in self._points]  # the others do not fit the space
+        kind = sampler_kind(self._options.sampler)
+        if kind.learns_from == "nothing":
+            return []
+        told = []
+        values = {}
+        by_value = kind.learns_from == "values" or bool(self._options.others)
+        if by_value:
+            values = self._comparable([record for record in records if record.state != FAILED and record.rows])
+        for record in records:
+            if record.state == FAILED:
+                told.append(self._failed(record, values))
+            elif record.number in values and record.state in FINISHED:
+                told.append(self._frozen(record, TrialState.COMPLETE, values=values[record.number]))
+            elif not by_value and record.rows:  # also of one that runs: what it has shown is known
+                told.append(self._with_epochs(record))
+            elif kind.looks_at_running or self._options.sampler.options.get("constant_liar"):
+                told.append(self._frozen(record, TrialState.RUNNING))
+        return told
+
+    def _with_epochs(self, record: TrialRecord) -> FrozenTrial:
+        key = (record.number, len(record.rows), record.state)
+        if key not in self._frozen_trials:
+            metric = self._options.metric
+            best = (best_row(metric, record.rows)[metric],) if record.state == DONE else None
+            self._frozen_trials[key] = self._frozen(
+                record,
+                TrialState.COMPLETE if best else TrialState.PRUNED,
+                values=best,
+                intermediate_values={row["epoch"]: row[metric] for row in record.rows},
+            )
+        return self._frozen_trials[key]
+
+    def _failed(self, record: TrialRecord, values: Mapping[int, tuple[float, ...]]) -> FrozenTrial:
+        key = (record.number, len(values), record.state)
+        if key not in self._frozen_trials:
+            worst = None
+            if values:
+                columns = zip(self._options.objectives, zip(*values.values(), strict=True), strict=True)
+                worst = tuple((min if METRICS[name] == "max" else max)(column) for name, column in columns)
+            state = TrialState.COMPLETE if worst else TrialState.PRUNED
+            self._frozen_trials[key] = self._frozen(record, state, values=worst, constraints={"failed": 1.0})
+        return self._frozen_trials[key]
+
+    def _frozen(self, record: TrialRecord, state: TrialState, **more: Any) -> FrozenTrial:
+        point = self._points[record.number]
+        parameters = {parameter.name: parameter for parameter in self._space.parameters}
+        used = {name: parameters[name].distribution for name in point.sampled}
+        return create_trial(
+            state=state,
+            params={name: distribution.encode(point.sampled[name]) for name, distribution in used.items()},
+            distributions={name: distribution.to_optuna() for name, distribution in used.items()},
+            system_attrs=dict(record.notes),
+            **more,
+        )
+
+    def _comparable(self, records: list[TrialRecord]) -> dict[int, tuple[float, ...]]:
+        """Returns a value for each objective and trial, by number, so that trials of different length compare."""
+        metric = self._options.metric
+        worst_of = min if METRICS[metric] == "max" else max
+        enough = max(ENOUGH, len(self._space.parameters) + 1)
+        lengths = sorted((record.rows[-1]["epoch"] for record in records), reverse=True)
+        epoch = lengths[min(enough, len(lengths)) - 1] if lengths else 0
+        rows = {r.number: best_row(metric, [row for row in r.rows if row["epoch"] <= epoch]) for r in records}
+        limit = worst_of((rows[r.number][metric] for r in records if r.rows[-1]["epoch"] >= epoch), default=0.0)
+        values = {}
+        for record in records:
+            row = rows[record.number]
+            own = row[metric] if record.rows[-1]["epoch"] >= epoch else worst_of(row[metric], limit)
+            values[record.number] = (own, *(row[name] for name in self._options.others))
+        return values
+
+
+def _identity(point: Point) -> str:
+    return repr(sorted(point.sampled.items()))
+
+
+def _suggest(trial: optuna.Trial, name: str, distribution: Distribution) -> Any:
+    """Asks for a value of a parameter; Optuna has one method for each kind."""
+    match distribution.to_optuna():
+        case FloatDistribution(low=low, high=high, log=log, step=step):
+            return trial.suggest_float(name, low, high, log=log, step=step)
+        case IntDistribution(low=low, high=high, log=log, step=step):
+            return trial.suggest_int(name, low, high, log=log, step=step)
+        case CategoricalDistribution(choices=choices):
+            return trial.suggest_categorical(name, choices)
+    raise AssertionError("Optuna has three kinds of distributions")
