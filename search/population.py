@@ -21,7 +21,7 @@ from search.space import Space
 
 FACTORS = (0.8, 1.2)  # by which pbt changes numbers
 CANDIDATES = 1000  # among which pb2 chooses
-CONFIDENCE = 2.0  # standard deviations that pb2 hopes for
+CONFIDENCE = 1.0  # standard deviations that pb2 hopes for: a bad value costs a trial a whole interval
 
 
 @dataclass(frozen=True)
@@ -153,7 +153,7 @@ class Population:
         gains = np.array([gain for _, _, gain in self._gains])
         gains = (gains - gains.mean()) / (gains.std() or 1.0)
         # the dimension of time makes old gains count less, as the kernel of PB2 does
-        kernel = ConstantKernel() * RBF([1.0] + [0.3] * len(names)) + WhiteKernel(0.1)
+        kernel = ConstantKernel() * RBF([1.0] + [0.5] * len(names), (0.3, 10.0)) + WhiteKernel(0.1)
         process = GaussianProcessRegressor(kernel, random_state=0)
         candidates = rng.random((CANDIDATES, len(names)))
         with warnings.catch_warnings():

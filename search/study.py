@@ -114,7 +114,8 @@ class Study:
         options = {"qmc_type": "sobol", "scramble": True, **self._options.sampler.options}
         engine = qmc.Sobol if options["qmc_type"] == "sobol" else qmc.Halton
         sequence = engine(len(self._space.parameters), scramble=options["scramble"], rng=self._options.seed)
-        sequence.fast_forward(index)
+        if index:
+            sequence.fast_forward(index)
         names = [parameter.name for parameter in self._space.parameters]
         shares = dict(zip(names, sequence.random(1)[0], strict=True))
         point = self._space.point(

@@ -14,6 +14,7 @@ from data.make_synthetic import make_synthetic
 from search.ray_environment import prepare_ray_environment
 
 prepare_ray_environment(address=None)  # before anything imports ray
+os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112  tests beside them must not starve the workers
 
 ROOT = Path(__file__).parent.parent
 TINY = str(ROOT / "tests" / "parts" / "tiny.py")  # a backbone that trains in milliseconds

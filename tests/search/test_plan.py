@@ -125,3 +125,44 @@ def test_epochs_may_be_searched_without_asha():
 def test_fixing_everything_leaves_nothing_to_search():
     with pytest.raises(ConfigError, match="nothing is left to search"):
         plan("space: {MODEL.HEAD.DROPOUT: {uniform: [0, 0.5]}}", pairs=["MODEL.HEAD.DROPOUT", "0.1"])
+
+
+def test_what_max_t_means_is_said():
+    short = plan(SPACE.replace("grace_period: 2", "max_t: 4"))
+    assert any("max_t 4 ends every trial 5 epochs before MODEL.SOLVER.TOTAL_EPOCHS 9" in note for note in short.notes)
+    assert any("max_t 20 has no effect" in note for note in plan(SPACE.replace("grace_period: 2", "max_t: 20")).notes)
+
+
+POPULATION = """
+search: {num_samples: 4, scheduler: {pbt: {perturbation_interval: 2}}}
+space:
+  MODEL.SOLVER.OPTIMIZER.BASE_LR: {loguniform: [1e-4, 1]}
+"""
+
+
+def test_a_population_keeps_the_backups_that_others_go_on_from():
+    assert plan(POPULATION).base_cfg.MODEL_BACKUPS == 3
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "message"),
+    [
+        ("num_samples: 4", "num_samples: 4, sampler: tpe", "pbt brings its own sampler; remove the word sampler"),
+        ("num_samples: 4", "num_samples: 1", "pbt takes a population of two or more"),
+        ("perturbation_interval: 2", "perturbation_interval: 9", "perturbation_interval 9 is not below"),
+        ("MODEL.SOLVER.OPTIMIZER.BASE_LR: {loguniform: [1e-4, 1]}", "SEED: {choice: [1, 2]}", "SEED cannot change"),
+        ("{loguniform: [1e-4, 1]}", "{loguniform: [1e-4, 1]}\n  MODEL.SOLVER.SCHEDULER: cosine", "set it to unchange"),
+        ("{loguniform: [1e-4, 1]}", "{loguniform: [1e-4, 1], when: {SEED: 3}}", None),  # always holds: SEED is 3
+        ("{pbt: {perturbation_interval: 2}}", "pb2", None),
+        ("pbt: {perturbation_interval: 2}", "pb2: {resample_probability: 1}", "pb2 has no option"),
+        ("num_samples: 4", "objectives: {val_score: max, params: min}", "pbt has one objective"),
+    ],
+)
+def test_what_a_population_can_do(before, after, message):
+    text = "base: base.yaml\n" + POPULATION.replace(before, after)
+    if message is None:
+        assert plan(text).space.parameters
+        return
+    with pytest.raises(ConfigError) as caught:
+        plan(text)
+    assert message in str(caught.value)

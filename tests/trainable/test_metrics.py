@@ -4,10 +4,13 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from sklearn.metrics import accuracy_score, classification_report, recall_score
+from torch import nn
 
 from trainable.evaluation.class_table import write_class_table
 from trainable.evaluation.confusion_picture import draw_confusion
+from trainable.evaluation.cost import model_cost
 from trainable.evaluation.metrics import ClassificationMetrics
 
 
@@ -73,3 +76,12 @@ def test_the_picture_of_confusions(tmp_path):
     draw_confusion(tmp_path / "results" / "confusion.png", metrics, classes)
     picture = cv2.imread(str(tmp_path / "results" / "confusion.png"))
     assert picture.shape == (600, 1200, 3)
+
+
+def test_what_a_model_costs():
+    model = nn.Sequential(
+        nn.Conv2d(3, 4, 3, padding=1, bias=False), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(4 * 25, 7)
+    )
+    cost = model_cost(model, torch.zeros(1, 3, 5, 5))
+    assert cost["params"] == 4 * 3 * 9 + 2 * 4 + 100 * 7 + 7
+    assert cost["macs"] == 25 * 4 * 3 * 9 + 100 * 7, "convolution and linear layer"

@@ -1,0 +1,204 @@
+"""What a space file can say, in whole searches: real Ray, real Optuna, real training, real files."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from configs.loader import load_cfg
+from search.events import TRIAL_REPORTED, TRIAL_STARTED, EventLog
+from search.folder import SearchFolder
+from search.history import History
+from search.run import main
+from tests.conftest import ROOT, TINY_PAIRS, without_times
+from trainable.fit import fit
+from trainable.run_folder import RunFolder
+
+OPTIMIZER, LOSS, SCHEDULER = "MODEL.SOLVER.OPTIMIZER", "MODEL.SOLVER.LOSS", "MODEL.SOLVER.SCHEDULER"
+RATE = f"{OPTIMIZER}.BASE_LR"
+
+
+def tiny_experiment(epochs: int) -> str:
+    pairs = dict(zip(TINY_PAIRS[::2], TINY_PAIRS[1::2], strict=True)) | {"MODEL.SOLVER.TOTAL_EPOCHS": str(epochs)}
+    Path("tiny.yaml").write_text("".join(f"{key}: {value}\n" for key, value in pairs.items()))
+    return "tiny.yaml"
+
+
+def search(
+    ray_address: str, space: str, options: str, *words: str, epochs: int = 3
+) -> tuple[pd.DataFrame, SearchFolder, int]:
+    """Runs a search over the tiny network, one trial at a time; returns results.csv, the folder and the exit status."""
+    Path("s.yaml").write_text(f"base: {tiny_experiment(epochs)}\nsearch: {{{options}}}\nspace: {{{space}}}\n")
+    return run(ray_address, "s.yaml", *words)
+
+
+def run(ray_address: str, space: str, *words: str) -> tuple[pd.DataFrame, SearchFolder, int]:
+    # one trial at a time needs one worker process, which imports torch once
+    status = main(["--space", space, "--address", ray_address, "--cpus-per-trial", "2", *words, "NUM_THREADS", "1"])
+    folder = SearchFolder(Path("experiments") / Path(space).stem)
+    return pd.read_csv(folder.results_csv), folder, status
+
+
+def test_branches_conditions_derived_keys_and_constraints(ray_address, tmp_path, capsys):
+    table, folder, status = run(
+        ray_address,
+        str(ROOT / "spaces" / "optimizer_branches.yaml"),
+        *("--cfg", tiny_experiment(epochs=3), "--num-samples", "12"),
+    )
+    assert status == 0
+    first = table.iloc[0]
+    assert (first[OPTIMIZER], first[RATE]) == ("adamw", 1e-3), "the start point"
+    sgd = table[OPTIMIZER] == "sgd"
+    assert sgd.any() and not sgd.all()
+    assert (table[f"{OPTIMIZER}.SGD.MOMENTUM"].notna() == sgd).all()
+    assert (table[f"{OPTIMIZER}.WEIGHT_DECAY"].notna() == ~sgd).all()
+    assert table.loc[sgd, RATE].min() >= 1e-3 and table.loc[~sgd, RATE].max() < 1e-2
+    smooth = table[f"{LOSS}.NAME"] == "label_smoothing_cross_entropy"
+    assert (table[f"{LOSS}.EPS"].notna() == smooth).all()
+    cycle = table[table[f"{SCHEDULER}.NAME"] == "OneCycleLR"]
+    assert len(cycle) and cycle[f"{SCHEDULER}.MAX_LR"].tolist() == (2 * cycle[RATE]).tolist()
+    assert f"{OPTIMIZER}.NAME" not in table, "the branch says it"
+    best = load_cfg(folder.best)
+    assert table.loc[table["val_score"].idxmax(), OPTIMIZER] == best.MODEL.SOLVER.OPTIMIZER.NAME
+    for event in EventLog(folder.events).read():
+        if event.kind == TRIAL_STARTED:
+            assert event.data["settings"][f"{OPTIMIZER}.NAME"] == event.data["params"][OPTIMIZER]
+        if event.kind == TRIAL_REPORTED:
+            metrics = event.data["metrics"]
+            assert metrics["params"] > 0 and metrics["macs"] > 0 and metrics["images_per_second"] > 0
+
+
+def test_a_small_space_ends_by_itself_and_goes_on_when_it_is_changed(ray_address, tmp_path, capsys):
+    space = "DATASET.BATCH_SIZE: {choice: [32, 64]}, MODEL.HEAD.DROPOUT: {choice: [0.0, 0.5]}"
+    table, folder, status = search(ray_address, space, "num_samples: 9", epochs=1)
+    assert status == 0
+    assert len(table) == 4 and len(table[["DATASET.BATCH_SIZE", "MODEL.HEAD.DROPOUT"]].drop_duplicates()) == 4
+    assert "all 4 combinations were tried: 4 done" in capsys.readouterr().out
+    # another key, whose default old trials had, and another value, so that two of them do not fit any more
+    wider = (
+        "DATASET.BATCH_SIZE: {choice: [32, 64]}, MODEL.HEAD.DROPOUT: {choice: [0.0, 0.2]}, "
+        "MODEL.HEAD.ACTIVATION: {choice: [relu, gelu]}, MODEL.SOLVER.LOSS.OHEM_RATE: {choice: [0.5, 1.0], when: "
+        "{MODEL.HEAD.ACTIVATION: gelu}}"
+    )
+    more, _, status = search(ray_address, wider, "num_samples: 99", "--resume", "-o", "experiments/s", epochs=1)
+    assert status == 0
+    assert more.iloc[:4]["trial"].tolist() == [0, 1, 2, 3]
+    assert len(more) == 4 + 12 - 2, "all of the new space, two of which were known"
+    assert "the space has changed: trials that fit it count" in capsys.readouterr().out
+    assert "choice: [0.0, 0.5]" in (folder.path / "space-1.yaml").read_text()
+
+
+@pytest.mark.parametrize("scheduler", ["hyperband", "median"])
+def test_trials_end_at_different_epochs(ray_address, tmp_path, scheduler):
+    space = f"{RATE}: {{loguniform: [1e-5, 1]}}"
+    table, _, status = search(ray_address, space, f"num_samples: 12, scheduler: {scheduler}", epochs=9)
+    assert status == 0
+    ended = set(table["epochs"])
+    assert 9 in ended and len(ended) >= 2, ended
+    assert scheduler == "median" or ended == {1, 3, 9}
+
+
+@pytest.mark.parametrize("sampler", ["gp", "cmaes", "nsga2", "qmc", "random", "grid"])
+def test_samplers(ray_address, tmp_path, sampler):
+    space = f"{RATE}: {{loguniform: [1e-3, 1e-1]}}, MODEL.HEAD.DROPOUT: {{uniform: [0, 0.5]}}"
+    if sampler == "grid":
+        space = f"{RATE}: {{choice: [0.1, 0.01, 0.001]}}, MODEL.HEAD.DROPOUT: {{quniform: [0, 0.5, 0.5]}}"
+    options = {
+        "gp": "{gp: {n_startup_trials: 3}}",
+        "cmaes": "{cmaes: {n_startup_trials: 1}}",
+        "nsga2": "{nsga2: {population_size: 3}}",
+    }
+    limit = "" if sampler == "grid" else "num_samples: 6, "
+    scheduler = "none" if sampler == "cmaes" else "asha"
+    named = options.get(sampler, sampler)
+    table, _, status = search(ray_address, space, f"{limit}sampler: {named}, scheduler: {scheduler}", epochs=2)
+    assert status == 0
+    assert len(table) == 6 and len(table[[RATE, "MODEL.HEAD.DROPOUT"]].drop_duplicates()) == 6
+
+
+def test_several_objectives(ray_address, tmp_path, capsys):
+    table, folder, status = run(
+        ray_address,
+        str(ROOT / "spaces" / "backbone_tradeoff.yaml"),
+        *("--num-samples", "8", "DATASET.VALIDATION_FRACTION", "0.9", "MODEL.SOLVER.TOTAL_EPOCHS", "3"),
+        *("MODEL.BACKBONE.NAME", "test_resnet"),
+    )
+    assert status == 0
+    assert {"val_score", "macs"} <= set(table)
+    front = pd.read_csv(folder.pareto_csv)
+    for _, row in front.iterrows():
+        beating = table[(table["val_score"] >= row["val_score"]) & (table["macs"] <= row["macs"])]
+        assert beating.query("val_score > @row.val_score or macs < @row.macs").empty
+        assert load_cfg(folder.path / row["config"])
+    assert front["val_score"].is_monotonic_decreasing and front["macs"].is_monotonic_decreasing
+    assert len(list(folder.pareto.iterdir())) == len(front)
+    assert folder.pareto_picture.read_bytes().startswith(b"\x89PNG")
+    assert f"Pareto front: {len(front)} trials" in capsys.readouterr().out
+
+
+def test_the_best_are_confirmed_with_other_seeds(ray_address, tmp_path, capsys):
+    space = f"{RATE}: {{loguniform: [1e-4, 1e-1]}}"
+    options = "num_samples: 6, confirm: {top: 2, seeds: 3}"
+    table, folder, status = search(ray_address, space, options, epochs=3)
+    assert status == 0
+    repeats = table[table["confirms"].notna()]
+    assert len(table) == 6 + 2 * 3 and (repeats["epochs"] == 3).all(), "to the last epoch, whatever asha thinks"
+    samples = table[table["confirms"].isna()].sort_values("val_score", ascending=False)
+    assert set(repeats["confirms"]) == set(samples["trial"].iloc[:2])
+    assert repeats["SEED"].nunique() == 3 and 0 not in set(repeats["SEED"])
+    confirmed = pd.read_csv(folder.confirmation)
+    for _, row in confirmed.iterrows():
+        own = repeats.loc[repeats["confirms"] == row["trial"], "val_score"]
+        assert row["mean"] == pytest.approx(own.mean())
+        assert row["interval"] == pytest.approx(4.302652729911275 * own.std() / 3**0.5)  # Student's t for 2 degrees
+    winner = int(confirmed["trial"].iloc[0])
+    header = folder.best.read_text()
+    assert f": {winner:04d}_" in header.splitlines()[0]
+    assert f"# confirmed: trial {winner}, val_score {confirmed['mean'].iloc[0]:.4f} +- " in header
+    assert f"confirmed: trial {winner}" in capsys.readouterr().out
+
+
+def test_patience_ends_a_search(ray_address, tmp_path, capsys):
+    space = f"{RATE}: {{loguniform: [1e-4, 1e-1]}}, {LOSS}.EPS: {{uniform: [0.0, 0.3]}}"
+    table, _, status = search(ray_address, space, "num_samples: 50, stop: {patience: 3}", epochs=1)
+    assert status == 0
+    assert 4 <= len(table) < 50
+    printed = capsys.readouterr().out
+    assert "no better trial in the last 3: " in printed
+    # softmax_cross_entropy never asks
+    assert "trial 0 never looked at MODEL.SOLVER.LOSS.EPS: sampled for nothing there" in printed
+
+
+@pytest.mark.parametrize("scheduler", ["pbt", "pb2"])
+def test_a_population_leaves_a_lineage_that_trains_again(ray_address, tmp_path, capsys, scheduler):
+    if scheduler == "pbt":
+        words = ["--cfg", tiny_experiment(epochs=6), "--num-samples", "4"]
+        table, folder, status = run(ray_address, str(ROOT / "spaces" / "pbt_schedule.yaml"), *words)
+    else:
+        space = f"{RATE}: {{loguniform: [1e-4, 1]}}, DATASET.AUGMENTATION.ROTATION_PROB: {{uniform: [0, 1]}}"
+        table, folder, status = search(
+            ray_address, space, "num_samples: 4, scheduler: {pb2: {perturbation_interval: 2}}", epochs=6
+        )
+    assert status == 0
+    assert (table["state"] == "done").all() and (table["epochs"] == 6).all()
+    assert "goes on with the weights of trial" in capsys.readouterr().out
+    history = History(EventLog(folder.events).read())
+    moved = [record for record in history.trials.values() if record.donor]
+    assert moved, "the worst have taken over"
+    for record in history.trials.values():
+        cfg = load_cfg(folder.trials / record.name / "results" / "config.yaml")
+        assert bool(cfg.LINEAGE) == (record in moved)
+        rows: list[dict] = []
+        fit(cfg, lambda row, _, rows=rows: rows.append(row), RunFolder(f"again-{record.number}"))
+        assert without_times(rows) == without_times(record.rows), "by the training command alone, from the start"
+    segments = [segment for record in moved for segment in record.settings["LINEAGE"]]
+    assert all(segment["epochs"][1] % 2 == 0 and RATE in segment["settings"] for segment in segments)
+
+
+def test_failures_keep_the_sampler_away(ray_address, tmp_path):
+    space = "MODEL.HEAD.NAME: {choice: [simple_head_module, raising_head]}, MODEL.HEAD.DROPOUT: {uniform: [0, 0.5]}"
+    options = "num_samples: 24, scheduler: none, sampler: {tpe: {n_startup_trials: 6}}"
+    table, _, _ = search(ray_address, space, options, epochs=1)
+    failed = table.loc[table["state"] == "failed", "trial"].tolist()
+    assert failed and len(table) == 24
+    assert sum(number >= 12 for number in failed) <= 3, "where everything fails, hardly anything is sampled"

@@ -1,0 +1,124 @@
+"""Stop rules, repeats with other seeds, Pareto fronts."""
+
+import math
+
+import pytest
+
+from search.confirmation import confirmed
+from search.distributions import FloatRange
+from search.history import DONE, FAILED, RUNNING, STOPPED, History, TrialRecord
+from search.options import Confirm, SearchOptions, StopRules
+from search.pareto import pareto_front
+from search.rungs import Brackets, hyperband
+from search.searcher import TruthfulOptunaSearch, other_seeds
+from search.space import Parameter, Space
+from search.stopping import stop_reason
+
+
+def history_of(*records: TrialRecord) -> History:
+    history = History()
+    for place, record in enumerate(records):
+        record.ended = place
+        history.trials[record.number] = record
+    return history
+
+
+def record(number: int, score: float, state: str = DONE, macs: int = 10, confirms: int | None = None) -> TrialRecord:
+    row = {"epoch": 1, "val_score": score, "macs": macs, "params": 5}
+    return TrialRecord(number, "id", {"SEED": number}, {}, state, [row], confirms=confirms)
+
+
+@pytest.mark.parametrize(
+    ("rules", "scores", "reason"),
+    [
+        (StopRules(), [0.9], None),
+        (StopRules(target=0.9), [0.5, 0.8], None),
+        (StopRules(target=0.9), [0.5, 0.9], "target reached: val_score 0.9000"),
+        (StopRules(patience=2), [0.5, 0.4], None),
+        (StopRules(patience=2), [0.5, 0.4, 0.5], "no better trial in the last 2"),
+        (StopRules(patience=2), [0.5, 0.4, 0.6, 0.1], None),
+    ],
+)
+def test_stop_rules(rules, scores, reason):
+    history = history_of(*(record(number, score) for number, score in enumerate(scores)))
+    assert stop_reason(SearchOptions(stop=rules), history) == reason
+
+
+def test_patience_does_not_count_while_the_best_trains():
+    history = history_of(record(0, 0.9, RUNNING), record(1, 0.1), record(2, 0.2))
+    assert stop_reason(SearchOptions(stop=StopRules(patience=2)), history) is None
+
+
+def test_the_cheapest_of_those_tied_within_noise_wins():
+    repeats = {0: [0.90, 0.92, 0.91], 1: [0.905, 0.915, 0.905], 2: [0.5, 0.51, 0.52]}
+    macs = {0: 30, 1: 20, 2: 10}
+    records = [record(number, 0.9, macs=macs[number]) for number in repeats]
+    for number, scores in repeats.items():
+        records += [record(len(records) + i, s, macs=macs[number], confirms=number) for i, s in enumerate(scores)]
+    found = confirmed(history_of(*records), "val_score")
+    assert [one.record.number for one in found] == [1, 0, 2], "1 is a little worse than 0, but not clearly, and cheaper"
+    assert found[1].mean == pytest.approx(0.91)
+    assert found[1].interval == pytest.approx(4.302652729911275 * 0.01 / math.sqrt(3))
+    assert not found[2].is_tied_with(found[0])
+
+
+def test_one_repeat_tells_no_noise():
+    (only,) = confirmed(history_of(record(0, 0.9), record(1, 0.8, confirms=0)), "val_score")
+    assert only.interval == math.inf
+
+
+def test_repeats_come_after_all_samples_and_once():
+    space = Space([Parameter("x", "", distribution=FloatRange("uniform", 0, 1))], default=lambda key: 0)
+    options = SearchOptions(num_samples=3, confirm=Confirm(top=2, seeds=2))
+    history = history_of(
+        *(record(n, s, STOPPED) for n, s in enumerate([0.3, 0.9, 0.5])),
+        record(3, 0.8, confirms=1),
+    )
+    history.trials[3].params = {"SEED": other_seeds(0, 2)[0]}
+    for n in range(3):
+        history.trials[n].params = {"x": n / 10}
+    searcher = TruthfulOptunaSearch(space, options, history, slots=9)
+    configs = []
+    while isinstance(config := searcher.suggest(str(len(configs))), dict):
+        configs.append(config)
+    assert [(c["number"], c["confirms"], c["settings"]["SEED"]) for c in configs] == [
+        (4, 1, other_seeds(0, 2)[1]),
+        (5, 2, other_seeds(0, 2)[0]),
+        (6, 2, other_seeds(0, 2)[1]),
+    ]
+
+
+def test_seeds_of_repeats():
+    seeds = other_seeds(7, 5)
+    assert len(set(seeds)) == 5 and 7 not in seeds and seeds == other_seeds(7, 5)
+    assert all(0 <= seed < 2**31 for seed in seeds)
+
+
+def test_pareto_front():
+    values = [(0.9, 30), (0.8, 10), (0.7, 20), (0.9, 30), (0.95, 50), (0.5, 10)]
+    records = [record(number, score, macs=macs) for number, (score, macs) in enumerate(values)]
+    records.append(record(6, 0.99, FAILED, macs=1))
+    assert [one.number for one in pareto_front(records, ("val_score", "macs"))] == [4, 0, 1]
+
+
+def test_brackets_of_hyperband():
+    """Li et al. 2018, table 1, for R = 9 and a factor of 3: brackets of 9, 5 and 3 configs from 1, 3 and 9 epochs."""
+    brackets = hyperband("val_score", "max", 1, 3, 9)
+    assert [list(one._values) for one in brackets._brackets] == [[1, 3], [3], []]
+    assert brackets._shares == [9, 5, 3]
+    places = [brackets._brackets.index(brackets._of(number)) for number in range(17)]
+    assert [places.count(place) for place in range(3)] == [9, 5, 3]
+
+
+def test_trials_of_a_bracket_are_compared_among_themselves():
+    brackets = hyperband("val_score", "max", 1, 3, 9)
+    assert isinstance(brackets, Brackets)
+    by_place: dict[int, list[int]] = {0: [], 1: [], 2: []}
+    for number in range(17):
+        by_place[brackets._brackets.index(brackets._of(number))].append(number)
+    for number in by_place[1][:3]:
+        assert not brackets.reach(number, {"epoch": 1, "val_score": 0.9}), "the second bracket begins at epoch 3"
+    for value, number in enumerate(by_place[0][:3]):
+        assert brackets.reach(number, {"epoch": 1, "val_score": 0.1 * value})
+    assert brackets.next() == by_place[0][2]
+    assert not brackets.reach(by_place[2][0], {"epoch": 3, "val_score": 0.1}), "the last one has no rung"

@@ -1,0 +1,108 @@
+"""Population based training on values worked out by hand."""
+
+import numpy as np
+import pytest
+
+from search.distributions import Choice, FloatRange, IntRange, QuantisedRange, read_distribution
+from search.population import Population, Takeover, _perturbed
+from search.space import Parameter, Space
+
+SPACE = Space([Parameter("rate", "", distribution=FloatRange("loguniform", 1e-4, 1))])
+
+
+def population(size=4, interval=2, is_bandit=False, mode="max", resample=0.0):
+    people = Population(SPACE, "val_score", mode, size, interval, 0.25, resample, seed=0, is_bandit=is_bandit)
+    for number in range(size):
+        people.join(number, {"rate": 0.1 / (number + 1)})
+    return people
+
+
+def report(people: Population, number: int, epoch: int, value: float) -> bool:
+    return people.reach(number, {"epoch": epoch, "val_score": value})
+
+
+@pytest.mark.parametrize(("mode", "sign"), [("max", 1), ("min", -1)])
+def test_all_wait_and_the_worst_takes_over_the_best(mode, sign):
+    people = population(mode=mode)
+    for number, value in enumerate([0.5, 0.9, 0.1, 0.6]):
+        assert not report(people, number, 1, 0.0), "epoch 1 is within the interval"
+        assert people.next() is None
+        assert report(people, number, 2, sign * value)
+    assert people.next() == 0 and people.leave(0) is None
+    assert people.leave(1) is None
+    takeover = people.leave(2)
+    assert isinstance(takeover, Takeover)
+    assert (takeover.donor, takeover.epoch) == (1, 2)
+    assert takeover.values["rate"] == pytest.approx(0.05 * 0.8) or takeover.values["rate"] == pytest.approx(0.05 * 1.2)
+    assert people.next() == 3
+
+
+def test_nobody_waits_for_one_that_failed():
+    people = population()
+    for number in range(3):
+        report(people, number, 2, 0.1 * number)
+    assert people.next() is None
+    people.fail(3)
+    assert people.next() == 0
+    for number in range(3):
+        people.leave(number)
+    people.fail(0)  # later: those that have been compared are not compared again
+    assert people.next() is None
+    report(people, 1, 4, 0.5)
+    report(people, 2, 4, 0.6)
+    assert people.next() == 1
+
+
+def test_the_bandit_goes_where_gains_were_larger():
+    people = population(size=6, interval=1, is_bandit=True)
+    rates = {number: 10.0 ** (-4 * number / 5) for number in range(6)}
+    values = dict.fromkeys(rates, 0.0)
+    chosen: list[float] = []
+    for epoch in range(1, 9):
+        for number, rate in rates.items():
+            people.join(number, {"rate": rate})
+            values[number] -= abs(np.log10(rate) + 1)  # nothing is lost at 0.1
+            report(people, number, epoch, values[number])
+        before = dict(values)
+        for number in rates:
+            if takeover := people.leave(number):
+                values[number], rates[number] = before[takeover.donor], takeover.values["rate"]
+                chosen.append(rates[number])
+    assert np.mean([0.01 < rate < 1 for rate in chosen[-8:]]) >= 0.9
+
+
+@pytest.mark.parametrize(
+    "distribution",
+    [
+        FloatRange("uniform", 0.1, 1),
+        FloatRange("loguniform", 1e-3, 1),
+        QuantisedRange("quniform", 0, 1, 0.1),
+        IntRange("randint", 1, 100),
+        IntRange("lograndint", 1, 100),
+        Choice(("a", "b", "c")),
+    ],
+)
+def test_changed_values_stay_within_the_space_and_near(distribution):
+    rng = np.random.default_rng(0)
+    for share in (0.0, 0.3, 0.999):
+        value = distribution.at(share)
+        for _ in range(10):
+            changed = _perturbed(distribution, value, rng)
+            assert distribution.contains(changed)
+            if isinstance(value, str):
+                assert abs("abc".index(changed) - "abc".index(value)) <= 1
+            else:
+                step = 1 if isinstance(value, int) else 0.05
+                assert 0.79 * value - step <= changed <= 1.21 * value + step
+
+
+@pytest.mark.parametrize(
+    "text", ["{uniform: [0, 2]}", "{loguniform: [0.01, 1]}", "{randint: [3, 9]}", "{quniform: [0, 1, 0.25]}"]
+)
+def test_share_is_the_inverse_of_at(text):
+    import yaml
+
+    distribution = read_distribution(yaml.safe_load(text))
+    for share in (0.05, 0.4, 0.95):
+        value = distribution.at(share)
+        assert distribution.at(distribution.share(value)) == pytest.approx(value)

@@ -1,0 +1,43 @@
+"""The JSON schema that editors use."""
+
+import json
+
+import jsonschema
+import pytest
+import yaml
+
+from search.schema import main, space_schema
+from tests.conftest import ROOT
+
+SPACES = sorted((ROOT / "spaces").glob("*.yaml"))
+
+
+def test_the_schema_in_the_repository_is_current(tmp_path):
+    assert main(["-o", "schema.json"]) == 0
+    written = (tmp_path / "schema.json").read_text()
+    assert written == (ROOT / "spaces" / "space.schema.json").read_text(), "python -m search.schema makes it"
+    assert json.loads(written) == space_schema()
+
+
+@pytest.mark.parametrize("path", SPACES, ids=lambda path: path.name)
+def test_every_space_is_valid(path):
+    jsonschema.validate(yaml.safe_load(path.read_text()), space_schema())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "serach: {seed: 1}",
+        "search: {metric: accuracy}",
+        "search: {sampler: {tpe: {startup: 3}}}",
+        "search: {objectives: {val_score: min}}",
+        "space: {MODEL.HED.DROPOUT: 0.1}",
+        "space: {MODEL: {HEAD: {DROPOUT: {unifrom: [0, 1]}}}}",
+        "space: {OUTPUT_PATH: {choice: [a, b]}}",
+        "space: {MODEL.HEAD: {choice: {a: {DROPUT: 0.1}, b: }}}",
+        "space: {SEED: {choice: [1]}}",
+    ],
+)
+def test_mistakes(text):
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(yaml.safe_load(text), space_schema())
