@@ -42,7 +42,8 @@ def _node_lines(node: CfgNode, derived: CfgNode | None, path: str) -> list[str]:
 
 
 def _value_text(value: Any) -> str:
-    return yaml.safe_dump(value, default_flow_style=True, width=float("inf"), sort_keys=False).removesuffix("...\n").strip()
+    text = yaml.safe_dump(value, default_flow_style=True, width=float("inf"), sort_keys=False)
+    return text.removesuffix("...\n").strip()
 
 
 def recorded_environment(path: str | Path) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """Turns what Ray Tune tells into events."""
 
+import contextlib
+from collections.abc import Callable
 from typing import Any
 
 from ray import tune
@@ -13,14 +15,37 @@ from search.events import (
     TRIAL_STOPPED,
     EventStream,
 )
-from search.searcher import FAILURE, UNREAD, has_finished
+from search.faults import CAN_BE_RETRIED, NOTHING_GOES, hanging
+from search.folder import SearchFolder
+from search.history import History
+from search.searcher import FAILURE, FAULT, UNREAD, has_finished
+from trainable.run_folder import RunFolder
 
 
 class EventCallback(tune.Callback):
-    """Makes events of trials."""
+    """Makes events of trials.
 
-    def __init__(self, stream: EventStream):
+    Args:
+        stream: gets them.
+        history: of the search, as it goes on.
+        folder: of the search.
+        max_failures: how often a trial is tried again.
+        halt: called with the reason where no trial can go on.
+    """
+
+    def __init__(
+        self,
+        stream: EventStream,
+        history: History,
+        folder: SearchFolder,
+        max_failures: int,
+        halt: Callable[[str], None],
+    ):
         self._stream = stream
+        self._history = history
+        self._folder = folder
+        self._max_failures = max_failures
+        self._halt = halt
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         config = {name: value for name, value in trial.config.items() if name not in ("number", "heard")}
@@ -36,14 +61,30 @@ class EventCallback(tune.Callback):
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         number, result = trial.config["number"], trial.last_result or {}
         if FAILURE in result:
-            self._stream.emit(TRIAL_FAILED, number, reason=one_line(result[FAILURE]))
+            self._failed(number, result[FAILURE], result[FAULT])
         else:
             self._stream.emit(TRIAL_DONE if has_finished(result) else TRIAL_STOPPED, number, unread=result[UNREAD])
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         # What raised has reported why. A process that was killed had no time to.
-        reason = (trial.last_result or {}).get(FAILURE, "its worker process died: killed, or out of memory?")
-        self._stream.emit(TRIAL_FAILED, trial.config["number"], reason=one_line(reason))
+        number = trial.config["number"]
+        reason = (trial.last_result or {}).get(FAILURE) or self._why_it_died(number)
+        self._failed(number, reason, CAN_BE_RETRIED)
+
+    def _why_it_died(self, number: int) -> str:
+        log = RunFolder(self._folder.trials / self._history.trials[number].name).log
+        with contextlib.suppress(OSError):
+            if hung := hanging(log):
+                return hung
+        return "its worker process died: killed, or out of memory?"
+
+    def _failed(self, number: int, reason: str, fault: str) -> None:
+        reason = one_line(reason)
+        failures = self._history.trials[number].failures
+        is_tried_again = fault == NOTHING_GOES or (fault == CAN_BE_RETRIED and failures < self._max_failures)
+        self._stream.emit(TRIAL_FAILED, number, reason=reason, is_tried_again=is_tried_again)
+        if fault == NOTHING_GOES:
+            self._halt(reason)
 
 
 def one_line(text: str) -> str:

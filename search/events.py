@@ -4,6 +4,7 @@ events.jsonl is the truth about a search: results, best.yaml and resuming are al
 last line that was cut off is dropped.
 """
 
+import errno
 import json
 import os
 import time
@@ -33,7 +34,7 @@ class Event:
         kind: one of the names above.
         trial: the number of the trial, or None for events of the search.
         data: trial_started has id, params, settings, donor, confirms and notes (see TrialRecord), trial_reported has
-            metrics, trial_failed and search_ended have reason, the ends of trials have unread.
+            metrics, trial_failed has reason and is_tried_again, search_ended has reason, ends of trials have unread.
         time: seconds since 1970.
     """
 
@@ -79,10 +80,16 @@ class EventLog:
     def __call__(self, event: Event) -> None:
         """Appends an event."""
         line = json.dumps({"kind": event.kind, "trial": event.trial, "time": event.time, "data": event.data})
-        with open(self.path, "ab") as file:
-            file.write(line.encode() + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
+        data = line.encode() + b"\n"
+        with open(self.path, "ab", buffering=0) as file:
+            size = file.tell()
+            try:
+                if file.write(data) < len(data):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
+                os.fsync(file.fileno())
+            except OSError:  # no half line stays, to which the next event would be added
+                os.truncate(self.path, size)
+                raise
 
 
 class EventStream:

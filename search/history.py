@@ -47,6 +47,7 @@ class TrialRecord:
         donor: whose weights it has taken over last: number, name and epoch; None: nobody's.
         confirms: the number of the trial that it repeats with another seed; None for a sample of its own.
         notes: what the sampler keeps with it.
+        failures: how often it has failed and was tried again.
         unread: keys that were sampled for it and that it never looked at.
         ended: its place in the order in which trials ended.
     """
@@ -63,6 +64,7 @@ class TrialRecord:
     donor: dict[str, Any] | None = None
     confirms: int | None = None
     notes: dict[str, Any] = field(default_factory=dict)
+    failures: int = 0
     unread: tuple[str, ...] = ()
     ended: int = -1
 
@@ -115,6 +117,9 @@ class History:
             row = event.data["metrics"]
             # an epoch whose checkpoint was lost is trained, and reported, again
             record.rows = [*(known for known in record.rows if known["epoch"] < row["epoch"]), row]
+        elif event.kind == TRIAL_FAILED and event.data.get("is_tried_again"):
+            record.state, record.reason = INTERRUPTED, event.data["reason"]
+            record.failures += 1
         elif event.kind in _ENDS:
             record.state = _ENDS[event.kind]
             record.reason = event.data.get("reason", "")

@@ -128,6 +128,9 @@ class SearchOptions:
         stop: what ends the search early.
         start: configs to begin with.
         confirm: how the best are trained again; None: not.
+        max_failures: how often a trial is tried again after a fault of its surroundings: a worker that died, a full
+            memory, a disk. What raises by itself would raise again, and is not tried again.
+        trial_timeout: seconds that a trial may take to report an epoch; None: no limit.
     """
 
     metric: str = "val_score"
@@ -142,6 +145,8 @@ class SearchOptions:
     stop: StopRules = StopRules()
     start: tuple[StartPoint, ...] = ()
     confirm: Confirm | None = None
+    max_failures: int = 2
+    trial_timeout: float | None = None
 
     @property
     def mode(self) -> str:
@@ -174,6 +179,8 @@ class SearchOptions:
             **({} if self.scheduler.name in POPULATIONS else {"sampler": self.sampler.to_yaml()}),
             "scheduler": self.scheduler.to_yaml(),
             "resources": {"cpu": self.cpus_per_trial, "gpu": self.gpus_per_trial},
+            "max_failures": self.max_failures,
+            **({"trial_timeout": self.trial_timeout} if self.trial_timeout else {}),
             **({"stop": stop} if stop else {}),
             **({"start": [point.to_yaml() for point in self.start]} if self.start else {}),
             **({"confirm": vars(self.confirm)} if self.confirm else {}),
@@ -361,6 +368,8 @@ _READERS: dict[str, tuple[Callable[[Any], Any], str]] = {
     "mode": (OneOf(("min", "max")).read, OneOf(("min", "max")).allowed),
     "num_samples": (Int(1).read, Int(1).allowed),
     "time_budget": (read_duration, "a time above 0 as in 90s, 30m, 1h30m"),
+    "max_failures": (Int(0).read, Int(0).allowed),
+    "trial_timeout": (read_duration, "a time above 0 as in 90s, 30m, 1h30m"),
     "seed": (Int(0, 2**31 - 1).read, Int(0, 2**31 - 1).allowed),
     "sampler": (_choice_reader(SAMPLERS), _described(SAMPLERS)),
     "scheduler": (_choice_reader(SCHEDULERS), _described(SCHEDULERS)),

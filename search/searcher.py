@@ -18,6 +18,7 @@ from ray.tune.search import Searcher
 from ray.tune.search.optuna import OptunaSearch
 
 from configs.metric_names import METRICS
+from search.faults import CAN_BE_RETRIED, OWN
 from search.history import DONE, FAILED, INTERRUPTED, RUNNING, STOPPED, History, TrialRecord, best_records
 from search.options import SearchOptions
 from search.population import Takeover
@@ -28,6 +29,7 @@ from search.study import Study
 # What a trial reports beside its metrics; the trial's own word on where it stands.
 TOTAL_EPOCHS = "total_epochs"
 FAILURE = "failure"
+FAULT = "fault"  # what kind of failure, see faults.py
 UNREAD = "unread"  # keys that were sampled and never looked at
 
 SEED, LINEAGE = "SEED", "LINEAGE"
@@ -215,6 +217,11 @@ class TruthfulOptunaSearch(OptunaSearch):
             self.on_trial_result(trial_id, result)
         record = self._open.pop(trial_id)
         record.state = FAILED if not is_usable else DONE if has_finished(result or {}) else STOPPED
+        fault = (result or {}).get(FAULT, OWN) if not error else CAN_BE_RETRIED
+        if record.state == FAILED and fault == CAN_BE_RETRIED and record.failures < self._options.max_failures:
+            record.failures += 1
+            self._unfinished.append(record)
+            return
         self._ended[record.number] = record
         if record.state == FAILED and self._waiting:
             self._waiting.fail(record.number)

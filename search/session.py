@@ -1,6 +1,8 @@
 """One search from start to end: checks, folder, Ray, trials, results."""
 
+import os
 import platform
+import threading
 from contextlib import ExitStack
 from importlib.metadata import version
 from itertools import count
@@ -22,7 +24,8 @@ from search.terminal import Terminal
 from search.tuner import ray_cluster, run_trials, trial_resources, trial_slots
 from trainable.run_folder import RunFolder
 
-FOUND, NOTHING_FOUND, INTERRUPTED = 0, 3, 130  # exit statuses, beside 2 for a user's mistake
+FOUND, NOTHING_FOUND = 0, 3  # exit statuses, beside 130 for interrupted and 2 for what the user has to mend
+SHUTDOWN = 15.0  # seconds that Ray gets to end after an interruption
 
 
 def run_search(plan: SearchPlan, folder: SearchFolder, address: str | None, resume: bool, command: str) -> int:
@@ -54,10 +57,14 @@ def run_search(plan: SearchPlan, folder: SearchFolder, address: str | None, resu
         stream = EventStream([log, history, Results(plan, history, folder), Terminal(plan, history, folder)])
         _greet(plan, folder, slots, [dashboard, *notes, *_resumed(plan, history)])
         stream.emit(SEARCH_STARTED, version=VERSION)
-        was_interrupted = run_trials(plan, folder, history, events, stream, resources, slots)
-    if was_interrupted:
-        print(f"go on with: python -m search.run --resume -o {shown_path(folder.path)}")
-        return INTERRUPTED
+        early = run_trials(plan, folder, history, events, stream, resources, slots)
+        if early is not None:
+            print(f"go on with: python -m search.run --resume -o {shown_path(folder.path)}", flush=True)
+            leaving = threading.Timer(SHUTDOWN, os._exit, [early])  # Ray may wait for processes that are gone
+            leaving.daemon = True
+            leaving.start()
+    if early is not None:
+        return early
     has_result = any(record.rows for record in history.in_state(DONE, STOPPED))
     return FOUND if has_result else NOTHING_FOUND
 

@@ -1,8 +1,13 @@
-"""What ends a search before all its samples are made: `stop:` in the space file."""
+"""What ends a search before all its samples are made: `stop:` in the space file, or failures that are all alike."""
+
+import re
+from itertools import takewhile
 
 from configs.metric_names import METRICS
-from search.history import FINISHED, History
+from search.history import FAILED, FINISHED, History
 from search.options import SearchOptions, StopRules
+
+FIRST, IN_A_ROW = 4, 10  # trials that fail alike: the first ones of a search, any
 
 
 def stop_reason(options: SearchOptions, history: History) -> str | None:
@@ -12,8 +17,9 @@ def stop_reason(options: SearchOptions, history: History) -> str | None:
         options: its target and patience.
         history: of the search so far.
     """
-    if options.stop == StopRules():
-        return None
+    alike = failing_alike(history)
+    if alike or options.stop == StopRules():
+        return alike
     sign = 1 if METRICS[options.metric] == "max" else -1
     best = history.best_trial(options.metric)
     row = best.best(options.metric) if best else None
@@ -28,3 +34,17 @@ def stop_reason(options: SearchOptions, history: History) -> str | None:
         if since >= options.stop.patience:
             return f"no better trial in the last {since}"
     return None
+
+
+def failing_alike(history: History) -> str | None:
+    """Returns why the search is of no use: the first few trials, or many in a row, have all failed for one reason."""
+    ended = sorted((record for record in history.samples() if record.ended >= 0), key=lambda record: -record.ended)
+    in_a_row = list(takewhile(lambda r: r.state == FAILED and _kind(r.reason) == _kind(ended[0].reason), ended))
+    if len(in_a_row) >= (FIRST if len(in_a_row) == len(ended) else IN_A_ROW):
+        return f"stopped, since {len(in_a_row)} trials in a row failed alike: {in_a_row[0].reason}"
+    return None
+
+
+def _kind(reason: str) -> str:
+    """Returns a reason without its numbers."""
+    return re.sub(r"[0-9.]+", "0", reason)

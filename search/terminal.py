@@ -74,6 +74,8 @@ class Terminal:
         what = f"trial {record.number:>3}  {'waits' if is_waiting else record.state:<8}{epochs:>12}"
         if record.confirms is not None:
             what += f"  (again {record.confirms})"
+        if record.state == INTERRUPTED:
+            return f"{what}  {record.reason}; tried again from its last checkpoint"
         if record.state == FAILED:
             return f"{what}  {record.reason} (log: {shown_path(self._folder.trials / record.name / 'train.log')})"
         row = record.best(metric) or {}

@@ -15,9 +15,10 @@ from configs.loader import FREE_ON_RESUME, build_cfg, cfg_from_text, changed_key
 from configs.registry import import_user_modules
 from configs.settings import Setting, settings_from_environment
 from configs.tracking import track_reads
+from search.faults import Watchdog, fault_of, watching
 from search.history import trial_name
 from search.plan import merge_sample
-from search.searcher import FAILURE, TOTAL_EPOCHS, UNREAD
+from search.searcher import FAILURE, FAULT, TOTAL_EPOCHS, UNREAD
 from trainable.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from trainable.fit import fit
 from trainable.log_file import log_to
@@ -34,21 +35,32 @@ LOCK_WAIT = 60.0  # seconds: workers of a driver that was killed take a few to g
 _pristine: ProcessState | None = None
 
 
-def run_trial(config: dict[str, Any], base_cfg: dict[str, Any], trials_folder: str) -> None:
+def run_trial(
+    config: dict[str, Any], base_cfg: dict[str, Any], trials_folder: str, timeout: float | None = None
+) -> None:
     """Trains the config of a sample in the trial's folder and reports each epoch to Ray.
 
     Args:
         config: of the searcher, see `trial_config`.
         base_cfg: settings that the sample is merged over, by key.
         trials_folder: holds one folder a trial; the trial goes on from what it finds in its own.
+        timeout: seconds that an epoch may take.
     """
     folder = RunFolder(Path(trials_folder) / trial_name(config["number"], config["id"]), is_trial=True)
     try:
         _restore_process(base_cfg["USER_MODULES"])
-        with folder.locked(wait=LOCK_WAIT) as lock, log_to(folder.log):
-            _train(config, base_cfg, folder, lock)
+        with (
+            folder.locked(wait=LOCK_WAIT) as lock,
+            log_to(folder.log),
+            open(folder.log, "a", buffering=1) as log,
+            contextlib.redirect_stdout(log),  # what a user's parts print
+            contextlib.redirect_stderr(log),
+            watching(log, timeout) as watchdog,
+        ):
+            _train(config, base_cfg, folder, lock, watchdog)
     except Exception as error:
-        tune.report({FAILURE: f"{'' if isinstance(error, OURS) else f'{type(error).__name__}: '}{error}"})
+        reason = f"{'' if isinstance(error, OURS) else f'{type(error).__name__}: '}{error}"
+        tune.report({FAILURE: reason, FAULT: fault_of(error)})
         if "CUDA error" in str(error):
             raise  # No later kernel would run in this process; Ray starts another for the next trial.
         # Else it is not raised: a new process takes many seconds to import everything.
@@ -63,7 +75,9 @@ def _restore_process(user_modules: Sequence[str]) -> None:
     _pristine.restore()
 
 
-def _train(config: dict[str, Any], base_cfg: dict[str, Any], folder: RunFolder, lock: FolderLock) -> None:
+def _train(
+    config: dict[str, Any], base_cfg: dict[str, Any], folder: RunFolder, lock: FolderLock, watchdog: Watchdog | None
+) -> None:
     try:
         cfg, read = track_reads(merge_sample(_base(base_cfg), config["settings"]))
         total_epochs = cfg.MODEL.SOLVER.TOTAL_EPOCHS
@@ -76,6 +90,8 @@ def _train(config: dict[str, Any], base_cfg: dict[str, Any], folder: RunFolder, 
             lock.release()
             tune.report({**row, TOTAL_EPOCHS: total_epochs, UNREAD: unread})
             lock.acquire()
+            if watchdog:
+                watchdog.report_came()
 
         fit(cfg, report, folder, resume=True, heard=config["heard"])
     except OURS as error:

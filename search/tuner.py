@@ -28,7 +28,10 @@ from search.searcher import TruthfulOptunaSearch
 from search.stopping import stop_reason
 from search.trial import run_trial
 
+HALTED, INTERRUPTED_STATUS = 2, 130  # exit statuses
+
 REACHABLE_TIMEOUT = 5.0  # seconds
+KIND_END = 20.0  # seconds after the first signal in which Ray has to stop its trials
 
 
 class SearchStopper(tune.Stopper):
@@ -44,6 +47,11 @@ class SearchStopper(tune.Stopper):
         self._options = options
         self._history = history
         self.was_interrupted = False
+        self.halted: str | None = None  # why no trial can go on
+
+    def halt(self, reason: str) -> None:
+        """Ends the search, since no trial can go on."""
+        self.halted = reason
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         """Never stops a single trial; that is the scheduler's."""
@@ -55,24 +63,35 @@ class SearchStopper(tune.Stopper):
 
     def reason(self) -> str | None:
         """Why the search has come to its end before all trials are made; None: it has not."""
+        if self.halted:
+            return f"stopped, since no trial can go on: {self.halted}"
         if self._deadline is not None and time.monotonic() >= self._deadline:
             return "time budget used up"
         return stop_reason(self._options, self._history)
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Takes the first Ctrl-C or SIGTERM as a wish to end kindly; the second Ctrl-C ends at once."""
+        """Takes the first Ctrl-C or SIGTERM as a wish to end kindly; the second ends at once.
+
+        A cluster's SIGTERM may end Ray's processes too, which then never answer: the wait has a limit.
+        """
 
         def on_signal(number: int, frame: Any) -> None:
             if self.was_interrupted:
                 raise KeyboardInterrupt
             self.was_interrupted = True
             print("stopping: trials keep their last checkpoint (once more: at once)", flush=True)
+            signal.setitimer(signal.ITIMER_REAL, KIND_END)
 
-        before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+        def on_alarm(number: int, frame: Any) -> None:
+            raise KeyboardInterrupt
+
+        handlers = {signal.SIGINT: on_signal, signal.SIGTERM: on_signal, signal.SIGALRM: on_alarm}
+        before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
         try:
             yield
         finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
             for number, handler in before.items():
                 signal.signal(number, handler)
 
@@ -162,8 +181,8 @@ def run_trials(
     stream: EventStream,
     resources: dict[str, float],
     slots: int,
-) -> bool:
-    """Runs the trials that are still to be run, and returns whether people interrupted them.
+) -> int | None:
+    """Runs the trials that are still to be run.
 
     Args:
         plan: what to search.
@@ -173,6 +192,9 @@ def run_trials(
         stream: gets the events.
         resources: of one trial, from `trial_resources`.
         slots: how many trials run at a time, from `trial_slots`.
+
+    Returns:
+        The exit status of a search that has ended early, to be gone on with; None: it has come to its end.
     """
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # failed trials are told by our own events
     _settle(plan, history, events, stream)
@@ -181,7 +203,12 @@ def run_trials(
     stopper = SearchStopper(plan.options, history)
     if engine.searcher.has_more() and not stopper.stop_all():
         base_cfg = {key: get_value(plan.base_cfg, key) for key in KEYS if not KEYS[key].is_secret}
-        trainable = tune.with_parameters(run_trial, base_cfg=base_cfg, trials_folder=str(folder.trials.absolute()))
+        trainable = tune.with_parameters(
+            run_trial,
+            base_cfg=base_cfg,
+            trials_folder=str(folder.trials.absolute()),
+            timeout=plan.options.trial_timeout,
+        )
         with (
             tempfile.TemporaryDirectory(prefix="yacstune-", ignore_cleanup_errors=True) as rays_own,
             stopper.listening(),
@@ -200,13 +227,18 @@ def run_trials(
                     name=folder.path.name,
                     storage_path=rays_own,
                     stop=stopper,
-                    callbacks=[EventCallback(stream)],
+                    callbacks=[EventCallback(stream, history, folder, plan.options.max_failures, stopper.halt)],
                     verbose=0,
                 ),
             )
-            tuner.fit()
+            try:
+                tuner.fit()
+            except KeyboardInterrupt:  # at once
+                stopper.was_interrupted = True
     stream.emit(SEARCH_ENDED, reason=_end_reason(plan, history, engine.searcher, stopper))
-    return stopper.was_interrupted
+    if stopper.halted:
+        return HALTED
+    return INTERRUPTED_STATUS if stopper.was_interrupted else None
 
 
 def _end_reason(plan: SearchPlan, history: History, searcher: TruthfulOptunaSearch, stopper: SearchStopper) -> str:

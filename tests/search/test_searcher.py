@@ -22,9 +22,13 @@ def space():
     return Space(read_space("s.yaml").items)
 
 
-def make(space, history=None, metric="val_score", seed=0, slots=99, num_samples=20, rungs=None):
+def make(space, history=None, metric="val_score", seed=0, slots=99, num_samples=20, rungs=None, max_failures=0):
     options = SearchOptions(
-        metric=metric, seed=seed, num_samples=num_samples, sampler=NamedOptions("tpe", {"n_startup_trials": 2})
+        metric=metric,
+        seed=seed,
+        num_samples=num_samples,
+        sampler=NamedOptions("tpe", {"n_startup_trials": 2}),
+        max_failures=max_failures,
     )
     return TruthfulOptunaSearch(space, options, history or History(), slots, waiting=rungs)
 
@@ -83,6 +87,26 @@ def test_a_failed_trial_violates_a_constraint(space, end):
     searcher.on_trial_complete("a", **end)
     (trial,) = searcher.told()
     assert (trial.state, trial.constraints) == (TrialState.PRUNED, {"failed": 1.0})
+
+
+@pytest.mark.parametrize("end", [{"error": True}, {"result": {"failure": "disk", "fault": "can be retried"}}])
+def test_a_fault_of_the_surroundings_is_tried_again(space, end):
+    searcher = make(space, max_failures=2)
+    first = searcher.suggest("a")
+    searcher.on_trial_result("a", result(1, 0.2))
+    for again in ("b", "c"):
+        searcher.on_trial_complete({"b": "a", "c": "b"}[again], **end)
+        assert searcher.suggest(again) == {**first, "heard": 1}, "from its last epoch"
+    searcher.on_trial_complete("c", **end)
+    assert searcher.suggest("d")["number"] == 1
+    assert [trial.constraints for trial in searcher.told()] == [{"failed": 1.0}]
+
+
+def test_what_raises_by_itself_is_not_tried_again(space):
+    searcher = make(space, max_failures=2)
+    searcher.suggest("a")
+    searcher.on_trial_complete("a", {"failure": "ValueError", "fault": "own"})
+    assert searcher.suggest("b")["number"] == 1
 
 
 def play(searcher, number: int) -> list[dict]:

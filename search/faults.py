@@ -1,0 +1,65 @@
+"""What kind of failure it was: of the trial, of its surroundings, or of all that is needed to go on."""
+
+import errno
+import faulthandler
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+OWN = "own"  # it would happen again: not tried again
+CAN_BE_RETRIED = "can be retried"  # memory, network, a disk that did not answer, a worker that died
+NOTHING_GOES = "nothing goes"  # no trial can go on: a full disk, a folder that cannot be written to
+
+_NOTHING_GOES = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+
+
+def fault_of(error: BaseException) -> str:
+    """Returns the kind of failure that an error is."""
+    if isinstance(error, OSError) and error.errno in _NOTHING_GOES:
+        return NOTHING_GOES
+    is_of_gpu = type(error).__name__ == "OutOfMemoryError" or "CUDA error" in str(
+        error
+    )  # torch's; it is not imported here
+    is_of_surroundings = is_of_gpu or isinstance(error, OSError | MemoryError)
+    return CAN_BE_RETRIED if is_of_surroundings else OWN
+
+
+class Watchdog:
+    """Ends the process when a trial reports nothing for too long, wherever it hangs.
+
+    Python's faulthandler does it from a thread of its own, which needs no lock of the interpreter.
+    """
+
+    def __init__(self, log: IO[str], limit: float):
+        self._log, self._limit = log, limit
+
+    def report_came(self) -> None:
+        """Begins to count anew."""
+        faulthandler.dump_traceback_later(self._limit, exit=True, file=self._log)
+
+
+@contextmanager
+def watching(log: IO[str], limit: float | None) -> Iterator[Watchdog | None]:
+    """Watches over a trial.
+
+    Args:
+        log: gets the place where the trial hangs.
+        limit: seconds without a report; None: nobody watches.
+    """
+    if limit is None:
+        yield None
+        return
+    watchdog = Watchdog(log, limit)
+    watchdog.report_came()
+    try:
+        yield watchdog
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+
+
+def hanging(log: Path) -> str | None:
+    """Returns in words that a trial hung, by the end of its log; None if it did not."""
+    timeouts = re.findall(r"^Timeout \(([0-9:.]+)\)!$", log.read_text(errors="replace")[-20_000:], flags=re.MULTILINE)
+    return f"it reported nothing for {timeouts[-1]} and was ended; its log says where it hung" if timeouts else None
