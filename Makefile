@@ -3,11 +3,12 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: help search test lint graphemes lock clean
+.PHONY: help search test lint chaos graphemes lock clean
 help:
 	@echo "make search   search the head of a small network on the embedded digits"
 	@echo "make test     run the test suite"
 	@echo "make lint     ruff and mypy"
+	@echo "make chaos    kill searches at 50 seeded moments and more, about half an hour"
 	@echo "make graphemes   synthetic graphemes from drawing to submission, about 7 minutes on 2 cores"
 	@echo "make lock     pin the newest dependencies that pyproject.toml allows"
 	@echo "make clean    remove the environment and caches"
@@ -22,6 +23,9 @@ lint: $(VENV)/installed
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
+
+chaos: $(VENV)/installed
+	CHAOS_RUNS=50 $(RUN) -m pytest tests/end_to_end/test_chaos.py
 
 graphemes: $(VENV)/installed
 	$(RUN) benchmarks/graphemes.py

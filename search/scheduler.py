@@ -176,7 +176,7 @@ def build_scheduler(options: SearchOptions, space: Space, total_epochs: int) -> 
         return Replayable()
     if name in ("pbt", "pb2"):
         return PopulationScheduler(_population(options, space), space, total_epochs)
-    chosen = {"type": "promotion", "grace_period": 1, "reduction_factor": 3.0, **options.scheduler.options}
+    chosen = {"type": "promotion", "grace_period": 1, "reduction_factor": 4.0, **options.scheduler.options}
     grace, factor = chosen["grace_period"], chosen["reduction_factor"]
     if name == "median":
         return StoppingScheduler(

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from configs.errors import ConfigError
-from configs.files import write_atomically
+from configs.files import remove_leftovers, write_atomically
 from configs.metric_names import METRICS, WHOLE
 
 LOCK, LOG = ".lock", "train.log"
@@ -37,6 +37,8 @@ class FolderLock:
         self._folder.mkdir(parents=True, exist_ok=True)
         self._file = open(self._folder / LOCK, "w")
         self.acquire()
+        for name in (".", "results", "results/classes", "model_backups"):
+            remove_leftovers(self._folder / name)
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -135,7 +137,7 @@ class RunFolder:
     def keep_as(self, target: Path) -> None:
         """Keeps latest.pt under a second name; no bytes are copied where the file system has hard links."""
         target.parent.mkdir(exist_ok=True)
-        temporary = target.with_name(f".{target.name}.link")
+        temporary = target.with_name(f".{target.name}.link.tmp")
         temporary.unlink(missing_ok=True)
         try:
             os.link(self.latest, temporary)

@@ -91,7 +91,8 @@ def test_a_small_space_ends_by_itself_and_goes_on_when_it_is_changed(ray_address
 @pytest.mark.parametrize("scheduler", ["hyperband", "median"])
 def test_trials_end_at_different_epochs(ray_address, tmp_path, scheduler):
     space = f"{RATE}: {{loguniform: [1e-5, 1]}}"
-    table, _, status = search(ray_address, space, f"num_samples: 12, scheduler: {scheduler}", epochs=9)
+    named = "{hyperband: {reduction_factor: 3}}" if scheduler == "hyperband" else scheduler
+    table, _, status = search(ray_address, space, f"num_samples: 12, scheduler: {named}", epochs=9)
     assert status == 0
     ended = set(table["epochs"])
     assert 9 in ended and len(ended) >= 2, ended

@@ -24,7 +24,7 @@ from configs.loader import load_cfg
 from search.engine import build_engine
 from search.events import TRIAL_DONE, TRIAL_REPORTED, TRIAL_STARTED, TRIAL_STOPPED, EventLog
 from search.history import DONE, FAILED, FINISHED, RUNNING, STOPPED, History, TrialRecord
-from search.options import SearchOptions
+from search.options import NamedOptions, SearchOptions
 from search.plan import make_plan
 from search.run import main
 from search.scheduler import build_scheduler
@@ -35,6 +35,7 @@ from trainable.fit import fit
 from trainable.run_folder import RunFolder
 
 EPOCHS = 9
+ASHA = "{asha: {reduction_factor: 3}}"
 
 
 def write_space(folder: Path, space: str, search: str = "", **changes: str) -> Path:
@@ -44,6 +45,8 @@ def write_space(folder: Path, space: str, search: str = "", **changes: str) -> P
     base = folder / "base.yaml"
     base.write_text("".join(f"{key}: {value}\n" for key, value in pairs.items()))
     path = folder / "tiny_space.yaml"
+    if "scheduler" not in search:
+        search = f"scheduler: {ASHA}" + (f", {search}" if search else "")
     path.write_text(f"base: base.yaml\nsearch: {{{search}}}\nspace: {{{space}}}\n")
     return path
 
@@ -310,7 +313,8 @@ def test_a_search_survives_ctrl_c_and_kill(ray_address, tmp_path, capsys, monkey
     for record in interrupted.in_state(*FINISHED):
         assert history.trials[record.number].rows[: len(record.rows)] == record.rows
     # ASHA's rungs were there again: those that wait are those that are stopped, and none of them should go on
-    asha = build_scheduler(SearchOptions(), Space([]), EPOCHS)
+    options = SearchOptions(scheduler=NamedOptions("asha", {"reduction_factor": 3.0}))
+    asha = build_scheduler(options, Space([]), EPOCHS)
     assert sorted(asha.replay(events)) == [record.number for record in history.in_state(STOPPED)]
     assert asha.rungs.next(is_full=True) is None
     commands = json.dumps((folder / "provenance.yaml").read_text())

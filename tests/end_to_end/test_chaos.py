@@ -1,0 +1,237 @@
+"""Searches whose processes are killed at seeded moments, and what is left of them in the end.
+
+CHAOS_RUNS=50 python -m pytest tests/end_to_end/test_chaos.py (make chaos) does the same as the suite, more often.
+"""
+
+import contextlib
+import json
+import multiprocessing
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import psutil
+import pytest
+
+from search.events import TRIAL_REPORTED, TRIAL_STARTED, EventLog
+from search.folder import SearchFolder
+from search.history import FINISHED, History
+from search.run import main
+from tests.conftest import ROOT, TINY, TINY_PAIRS, without_times
+from trainable.run_folder import RunFolder
+
+RUNS = int(os.environ.get("CHAOS_RUNS", "3"))
+EPOCHS, TRIALS = 4, 6
+
+# Where the fault happens, and how often that place is passed at most before; the suite tries the first ones.
+POINTS = {
+    "event": 30,  # driver: in the middle of a line of events.jsonl
+    "checkpoint": 12,  # worker: in the middle of a checkpoint
+    "rung": 12,  # driver: a trial has reached a rung, which nobody knows yet
+    "promotion": 3,  # driver: a trial may go on, which nobody knows yet
+    "results": 6,  # driver: in the middle of results.csv, its parquet or best.yaml
+    "metrics": 12,  # worker: after the checkpoint, before metrics.csv
+    "best": 6,  # worker: before best.pt is replaced
+    "epoch": 12,  # worker: an epoch is trained, its checkpoint not begun
+    "step": 100,  # worker: within an epoch
+}
+
+processes = multiprocessing.get_context("forkserver")
+processes.set_forkserver_preload(["search.session"])  # a driver that is forked need not import torch
+
+
+def run_driver(arguments: list[str], output: Path) -> None:
+    """What a driver of the tests does: the command, its output in a file."""
+    with open(output, "a", buffering=1) as file, contextlib.redirect_stdout(file), contextlib.redirect_stderr(file):
+        status = main(arguments)
+    os._exit(status)
+
+
+def drive(arguments: list[str], output: Path, meanwhile: Callable[[int], None] = lambda pid: None) -> int:
+    """Runs a search in a process of its own and returns its exit status, negative for the signal that killed it."""
+    driver = processes.Process(target=run_driver, args=(arguments, output))
+    driver.start()
+    assert driver.pid
+    meanwhile(driver.pid)
+    driver.join(timeout=120)
+    assert driver.exitcode is not None, f"it hangs: {output.read_text()[-3000:]}"
+    return driver.exitcode
+
+
+def write_search(folder: Path, fault: dict | None = None, **words: str) -> list[str]:
+    """Writes a space over the tiny network, and the fault beside the user's module; returns the arguments."""
+    folder.mkdir(exist_ok=True)
+    shutil.copy(ROOT / "tests" / "parts" / "faults.py", folder / "faults.py")
+    if fault:
+        (folder / "fault.json").write_text(json.dumps(fault))
+    pairs = dict(zip(TINY_PAIRS[::2], TINY_PAIRS[1::2], strict=True))
+    pairs |= {"MODEL.SOLVER.TOTAL_EPOCHS": str(EPOCHS), "USER_MODULES": f"[{TINY}, {folder / 'faults.py'}]"}
+    (folder / "base.yaml").write_text("".join(f"{key}: {value}\n" for key, value in pairs.items()))
+    asha = "{asha: {reduction_factor: 2}}"
+    options = {"num_samples": str(TRIALS), "scheduler": asha, "sampler": "{tpe: {n_startup_trials: 2}}", **words}
+    (folder / "s.yaml").write_text(
+        "base: base.yaml\n"
+        f"search: {{{', '.join(f'{word}: {value}' for word, value in options.items())}}}\n"
+        "space: {MODEL.SOLVER.OPTIMIZER.BASE_LR: {loguniform: [1e-4, 1]}, MODEL.HEAD.DROPOUT: {uniform: [0, 0.5]}}\n"
+    )
+    # one trial at a time, so that what is sampled does not depend on which of several ends first
+    return ["--space", str(folder / "s.yaml"), "-o", str(folder / "out"), "--cpus-per-trial", "2", "NUM_THREADS", "1"]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(ray_address: str, tmp_path_factory: pytest.TempPathFactory) -> SearchFolder:
+    """The same search, to which nothing happens."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    arguments = [*write_search(folder), "--address", ray_address]
+    assert drive(arguments, folder / "output") == 0, (folder / "output").read_text()
+    return SearchFolder(folder / "out")
+
+
+def table(folder: SearchFolder) -> pd.DataFrame:
+    return pd.read_csv(folder.results_csv).drop(columns=["seconds", "reason"])
+
+
+def check(folder: SearchFolder, undisturbed: SearchFolder) -> None:
+    """What must hold, whatever has happened."""
+    pd.testing.assert_frame_equal(table(folder), table(undisturbed))
+    events = EventLog(folder.events).read()
+    history, calm = History(events), History(EventLog(undisturbed.events).read())
+    assert sorted(history.trials) == list(range(TRIALS))
+    assert len(list(folder.trials.iterdir())) == TRIALS, "no folder is left over"
+    assert {event.trial for event in events if event.kind == TRIAL_STARTED} == set(history.trials)
+    reported = Counter((e.trial, e.data["metrics"]["epoch"]) for e in events if e.kind == TRIAL_REPORTED)
+    assert set(reported.values()) == {1}, "no epoch is reported twice"
+    for number, record in history.trials.items():
+        assert record.state in FINISHED
+        assert without_times(record.rows) == without_times(calm.trials[number].rows)
+        run = RunFolder(folder.trials / record.name)
+        assert without_times(run.read_metrics()) == without_times(record.rows)
+        # an epoch is logged when its checkpoint is on disk: none is trained again after that
+        logged = re.findall(r"epoch (\d+): train_loss", run.log.read_text())
+        assert len(logged) == len(set(logged)), f"trained again: {logged}"
+        assert not list(run.path.rglob(".*.tmp"))
+    assert not list(folder.path.glob(".*.tmp"))
+    assert folder.best.read_text().replace(str(folder.path), "").split("\n", 1)[1].count("MODEL") == (
+        undisturbed.best.read_text().split("\n", 1)[1].count("MODEL")
+    )
+
+
+@pytest.mark.parametrize("seed", range(RUNS))
+def test_a_kill_at_a_named_point_changes_nothing(seed, ray_address, undisturbed, tmp_path):
+    point = list(POINTS)[seed % len(POINTS)]
+    fault = {"point": point, "count": random.Random(seed).randint(0, POINTS[point])}
+    arguments = [*write_search(tmp_path / "s", fault), "--address", ray_address]
+    output = tmp_path / "s" / "output"
+    status = drive(arguments, output)
+    if status:  # it was the driver
+        assert status == -signal.SIGKILL, output.read_text()
+        assert drive([*arguments, "--resume"], output) == 0, output.read_text()
+    check(SearchFolder(tmp_path / "s" / "out"), undisturbed)
+
+
+@pytest.mark.skipif(len(POINTS) >= RUNS, reason="make chaos runs it")
+@pytest.mark.parametrize("seed", range(RUNS // 5))
+def test_kills_at_any_moment_change_nothing(seed, ray_address, undisturbed, tmp_path):
+    rng = random.Random(seed)
+    arguments = [*write_search(tmp_path / "s"), "--address", ray_address]
+    output = tmp_path / "s" / "output"
+
+    def kill_later(pid: int) -> None:
+        time.sleep(rng.uniform(2, 12))
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+    statuses = [drive(arguments, output, kill_later)]
+    while statuses[-1] and len(statuses) < 6:
+        has_begun = SearchFolder(tmp_path / "s" / "out").is_search()
+        resumed = [*arguments, *(["--resume"] if has_begun else [])]
+        statuses.append(drive(resumed, output, kill_later if len(statuses) < 3 else lambda pid: None))
+    assert statuses[-1] == 0, output.read_text()
+    check(SearchFolder(tmp_path / "s" / "out"), undisturbed)
+
+
+def own_ray_search(folder: Path) -> subprocess.Popen:
+    """Starts a search that starts a Ray of its own, in a process group of its own."""
+    words = [sys.executable, "-m", "search.run", *write_search(folder)]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_AUTH")}
+    with open(folder / "output", "ab") as output:
+        return subprocess.Popen(words, stdout=output, stderr=output, start_new_session=True, env=environment)
+
+
+def when_reported(folder: SearchFolder, reports: int) -> None:
+    deadline = time.monotonic() + 120
+    while sum(event.kind == TRIAL_REPORTED for event in EventLog(folder.events).read()) < reports:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_a_clusters_sigterm_to_all_processes_is_as_kind_as_ctrl_c(ray_address, undisturbed, tmp_path):
+    driver = own_ray_search(tmp_path / "s")
+    folder, output = SearchFolder(tmp_path / "s" / "out"), tmp_path / "s" / "output"
+    when_reported(folder, 2)
+    family = psutil.Process(driver.pid).children(recursive=True)
+    os.killpg(driver.pid, signal.SIGTERM)
+    assert driver.wait(timeout=60) == 130, output.read_text()
+    assert "go on with: python -m search.run --resume -o" in output.read_text()
+    assert folder.results_csv.exists() and "Traceback" not in output.read_text()
+    _, left = psutil.wait_procs(family, timeout=30)
+    assert not left, "no process is left behind"
+    arguments = [*write_search(tmp_path / "s"), "--address", ray_address, "--resume"]
+    assert drive(arguments, output) == 0, output.read_text()
+    check(folder, undisturbed)
+
+
+@pytest.mark.skipif(len(POINTS) >= RUNS, reason="make chaos runs it")
+@pytest.mark.parametrize("seed", range(3))
+def test_a_killed_raylet_ends_the_search_and_loses_nothing(seed, ray_address, undisturbed, tmp_path):
+    driver = own_ray_search(tmp_path / "s")
+    folder, output = SearchFolder(tmp_path / "s" / "out"), tmp_path / "s" / "output"
+    when_reported(folder, 1 + 2 * seed)
+    (raylet,) = (p for p in psutil.Process(driver.pid).children(recursive=True) if p.name() == "raylet")
+    raylet.kill()
+    assert driver.wait(timeout=180) != 0
+    arguments = [*write_search(tmp_path / "s"), "--address", ray_address, "--resume"]
+    assert drive(arguments, output) == 0, output.read_text()
+    check(folder, undisturbed)
+
+
+def test_a_hanging_trial_is_ended_and_goes_on(ray_address, undisturbed, tmp_path):
+    arguments = write_search(tmp_path / "s", {"point": "hang", "count": 60}, trial_timeout="4s")
+    output = tmp_path / "s" / "output"
+    assert drive([*arguments, "--address", ray_address], output) == 0, output.read_text()
+    printed = output.read_text()
+    assert "it reported nothing for 0:00:04 and was ended; its log says where it hung; tried again" in printed
+    folder = SearchFolder(tmp_path / "s" / "out")
+    check(folder, undisturbed)
+    assert any(
+        "in hang" in log.read_text() or "wrapped" in log.read_text() for log in folder.trials.glob("*/train.log")
+    )
+
+
+def test_a_full_disk_halts_the_search_which_goes_on_later(ray_address, undisturbed, tmp_path):
+    arguments = [*write_search(tmp_path / "s", {"point": "disk full", "count": 5}), "--address", ray_address]
+    output = tmp_path / "s" / "output"
+    assert drive(arguments, output) == 2
+    printed = output.read_text()
+    assert "stopped, since no trial can go on: OSError: [Errno 28] No space left on device" in printed
+    assert "go on with: python -m search.run --resume -o" in printed and "Traceback" not in printed
+    assert drive([*arguments, "--resume"], output) == 0, output.read_text()
+    check(SearchFolder(tmp_path / "s" / "out"), undisturbed)
+
+
+def test_trials_that_all_fail_alike_end_the_search(ray_address, tmp_path, capsys):
+    (tmp_path / "s").mkdir()
+    arguments = write_search(tmp_path / "s", num_samples="50")
+    assert main([*arguments, "--address", ray_address, "MODEL.HEAD.NAME", "raising_head"]) == 3
+    printed = capsys.readouterr().out
+    assert "stopped, since 4 trials in a row failed alike: RuntimeError: this head always raises" in printed
+    assert len(pd.read_csv(SearchFolder(tmp_path / "s" / "out").results_csv)) <= 6

@@ -1,0 +1,115 @@
+"""Faults that happen at a named point, once: a module of a user, which driver and workers of a search import.
+
+It lies, as a copy, beside a fault.json: {"point": name, "count": how often the point is passed before}.
+"""
+
+import json
+import os
+import signal
+from pathlib import Path
+
+import search.events
+import search.results
+import search.rungs
+import trainable.checkpoint
+import trainable.run_folder
+import trainable.training
+
+HERE = Path(__file__).parent
+FAULT = json.loads((HERE / "fault.json").read_text()) if (HERE / "fault.json").exists() else {"point": "", "count": 0}
+
+passed = 0
+
+
+def is_due(point: str) -> bool:
+    """Whether the fault is to happen now, at this point."""
+    global passed
+    if point != FAULT["point"]:
+        return False
+    passed += 1
+    if passed <= FAULT["count"]:
+        return False
+    try:
+        os.close(os.open(HERE / "has_happened", os.O_CREAT | os.O_EXCL))
+    except FileExistsError:
+        return False
+    return True
+
+
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _in_the_middle(point: str, write):
+    """Wraps a function that writes a whole file: half of a temporary one is there when the process dies."""
+
+    def writing(path, content):
+        if is_due(point):
+            data = content.encode() if isinstance(content, str) else content
+            Path(path).with_name(f".{Path(path).name}.killed.tmp").write_bytes(data[: len(data) // 2])
+            die()
+        write(path, content)
+
+    return writing
+
+
+def _half_a_line(append):
+    def appending(self, event):
+        if is_due("event"):
+            with open(self.path, "ab") as file:
+                file.write(b'{"kind": "trial_repo')
+            die()
+        append(self, event)
+
+    return appending
+
+
+def _before(point: str, function):
+    def wrapped(*args, **kwargs):
+        if is_due(point):
+            die()
+        return function(*args, **kwargs)
+
+    return wrapped
+
+
+def _after(point: str, function):
+    def wrapped(*args, **kwargs):
+        result = function(*args, **kwargs)
+        if is_due(point):
+            die()
+        return result
+
+    return wrapped
+
+
+def _raise_on_full_disk(function):
+    def wrapped(*args, **kwargs):
+        if is_due("disk full"):
+            raise OSError(28, "No space left on device", "latest.pt")
+        return function(*args, **kwargs)
+
+    return wrapped
+
+
+def _hang(function):
+    def wrapped(*args, **kwargs):
+        if is_due("hang"):
+            signal.pause()
+        return function(*args, **kwargs)
+
+    return wrapped
+
+
+checkpoint, folder, training = trainable.checkpoint, trainable.run_folder.RunFolder, trainable.training.Training
+# in workers
+checkpoint.write_atomically = _raise_on_full_disk(_in_the_middle("checkpoint", checkpoint.write_atomically))
+folder.append_metrics = _before("metrics", folder.append_metrics)
+folder.keep_as = _before("best", folder.keep_as)
+training.train_batch = _hang(_before("step", training.train_batch))
+training.state_dict = _before("epoch", training.state_dict)
+# in the driver
+search.events.EventLog.__call__ = _half_a_line(search.events.EventLog.__call__)
+search.results.write_atomically = _in_the_middle("results", search.results.write_atomically)
+search.rungs.Rungs.reach = _after("rung", search.rungs.Rungs.reach)
+search.rungs.Rungs.leave = _after("promotion", search.rungs.Rungs.leave)
