@@ -29,9 +29,10 @@ def dump_cfg(cfg: CfgNode, derived: CfgNode | None = None, environment: dict[str
 def _node_lines(node: CfgNode, derived: CfgNode | None, path: str) -> list[str]:
     lines = []
     indent = "  " * (path.count(".") + 1 if path else 0)
+    resolved = dict(derived.items()) if derived is not None else {}
     for name, value in node.items():
         key = f"{path}.{name}" if path else name
-        filled_in = derived[name] if derived is not None else None
+        filled_in = resolved.get(name)
         if isinstance(value, CfgNode):
             lines += [f"{indent}{name}:", *_node_lines(value, filled_in, key)]
         elif key in DERIVED and value is None and filled_in is not None:

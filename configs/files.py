@@ -1,8 +1,10 @@
 """Writes files so that they are complete or absent, whatever dies in between."""
 
+import io
 import os
 import tempfile
 from pathlib import Path
+from typing import Any
 
 
 def write_atomically(path: str | Path, content: str | bytes) -> None:
@@ -21,6 +23,13 @@ def write_atomically(path: str | Path, content: str | bytes) -> None:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def save_figure(figure: Any, path: str | Path) -> None:
+    """Writes a figure of matplotlib as a PNG, complete or absent."""
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", dpi=100)
+    write_atomically(path, picture.getvalue())
 
 
 def remove_leftovers(folder: Path) -> None:

@@ -15,7 +15,7 @@ from yacs.config import CfgNode
 
 from configs.command_line import add_config_arguments, command_parser
 from configs.errors import ConfigError, exit_status
-from configs.files import shown_path
+from configs.files import save_figure, shown_path
 from configs.loader import export_secrets, load_cfg
 from configs.registry import import_user_modules
 from data.build import build_dataset
@@ -109,7 +109,7 @@ def draw_samples(path: Path, images: Sequence[np.ndarray], cfg: CfgNode) -> None
             axes.axis("off")
             if number == 0:
                 axes.set_title(title, fontsize=9)
-    figure.savefig(path, dpi=100)
+    save_figure(figure, path)
 
 
 def draw_classes(path: Path, labels: np.ndarray, classes: Classes, dataset_cfg: CfgNode) -> None:
@@ -137,7 +137,7 @@ def draw_classes(path: Path, labels: np.ndarray, classes: Classes, dataset_cfg: 
         if len(names) <= 40:
             axes.set_xticks(range(len(names)), names, rotation=90 if max(map(len, names)) > 3 else 0)
         axes.legend()
-    figure.savefig(path, dpi=100)
+    save_figure(figure, path)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,10 @@
 """Several objectives: the trials that no other beats in all of them."""
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from configs.files import write_atomically
+from configs.files import save_figure
 from configs.metric_names import METRICS
 from search.history import FAILED, TrialRecord
 
@@ -69,6 +68,4 @@ def draw_front(path: Path, records: Sequence[TrialRecord], front: Sequence[Trial
             axis.annotate(str(record.number), (value[position], value[0]), textcoords="offset points", xytext=(4, 4))
         axis.set_xlabel(f"{name} ({METRICS[name]})")
         axis.set_ylabel(f"{names[0]} ({METRICS[names[0]]})")
-    picture = io.BytesIO()
-    figure.savefig(picture, format="png", dpi=100)
-    write_atomically(path, picture.getvalue())
+    save_figure(figure, path)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from configs.command_line import add_config_arguments, command_parser
 from configs.errors import ConfigError, exit_status
-from configs.files import shown_path, write_atomically
+from configs.files import save_figure, shown_path, write_atomically
 from configs.loader import export_secrets, load_cfg
 from data.build import build_dataset, check_data
 
@@ -153,7 +153,7 @@ def _draw(path: Path, rates: Sequence[float], losses: Sequence[float], best: flo
         xlabel="learning rate", ylabel="smoothed training loss", ylim=(None, losses[0] + (losses[0] - min(losses)) / 2)
     )
     axes.legend()
-    figure.savefig(path, dpi=100)
+    save_figure(figure, path)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from configs.files import save_figure
 from trainable.evaluation.metrics import ClassificationMetrics, macro_recall
 
 NAMED_CLASSES = 40  # with more, names would run into one another
@@ -33,4 +34,4 @@ def draw_confusion(path: Path, metrics: ClassificationMetrics, classes: dict[str
             axes.set_yticks(range(len(names)), names)
     figure.colorbar(image, ax=figure.axes, shrink=0.7, label="share of the label's images")
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=100)
+    save_figure(figure, path)
