@@ -3,12 +3,13 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: help search test lint chaos graphemes lock clean
+.PHONY: help search test lint chaos soak graphemes lock clean
 help:
 	@echo "make search   search the head of a small network on the embedded digits"
 	@echo "make test     run the test suite"
 	@echo "make lint     ruff and mypy"
 	@echo "make chaos    kill searches at 50 seeded moments and more, about half an hour"
+	@echo "make soak     2,000 short trials with faults, and what grows meanwhile"
 	@echo "make graphemes   synthetic graphemes from drawing to submission, about 7 minutes on 2 cores"
 	@echo "make lock     pin the newest dependencies that pyproject.toml allows"
 	@echo "make clean    remove the environment and caches"
@@ -17,7 +18,7 @@ search: $(VENV)/installed
 	$(RUN) -m search.run --space spaces/head.yaml
 
 test: $(VENV)/installed
-	$(RUN) -m pytest
+	$(RUN) -m pytest -n 2 --dist loadfile
 
 lint: $(VENV)/installed
 	$(VENV)/bin/ruff check .
@@ -26,6 +27,9 @@ lint: $(VENV)/installed
 
 chaos: $(VENV)/installed
 	CHAOS_RUNS=50 $(RUN) -m pytest tests/end_to_end/test_chaos.py
+
+soak: $(VENV)/installed
+	$(RUN) -m tests.soak
 
 graphemes: $(VENV)/installed
 	$(RUN) benchmarks/graphemes.py

@@ -39,7 +39,7 @@ from search.distributions import Distribution, FloatRange, IntRange
 from search.engine import build_engine
 from search.history import History
 from search.options import SearchOptions
-from search.searcher import TOTAL_EPOCHS
+from search.reports import TOTAL_EPOCHS
 from search.space import Parameter, Space
 
 WORKERS = 4

@@ -18,7 +18,7 @@ from search.events import (
 from search.faults import CAN_BE_RETRIED, NOTHING_GOES, hanging
 from search.folder import SearchFolder
 from search.history import History
-from search.searcher import FAILURE, FAULT, UNREAD, has_finished
+from search.reports import FAILURE, FAULT, UNREAD, has_finished
 from trainable.run_folder import RunFolder
 
 

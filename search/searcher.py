@@ -22,15 +22,10 @@ from search.faults import CAN_BE_RETRIED, OWN
 from search.history import DONE, FAILED, INTERRUPTED, RUNNING, STOPPED, History, TrialRecord, best_records
 from search.options import SearchOptions
 from search.population import Takeover
+from search.reports import FAILURE, FAULT, has_finished
 from search.sampler import build_sampler
 from search.space import Space
 from search.study import Study
-
-# What a trial reports beside its metrics; the trial's own word on where it stands.
-TOTAL_EPOCHS = "total_epochs"
-FAILURE = "failure"
-FAULT = "fault"  # what kind of failure, see faults.py
-UNREAD = "unread"  # keys that were sampled and never looked at
 
 SEED, LINEAGE = "SEED", "LINEAGE"
 
@@ -46,11 +41,6 @@ class Waiting(Protocol):
 
     def fail(self, number: int) -> None:
         """Takes note that a trial has failed."""
-
-
-def has_finished(result: Mapping[str, Any]) -> bool:
-    """Whether a trial's last result is that of its last epoch."""
-    return TOTAL_EPOCHS in result and result["epoch"] >= result[TOTAL_EPOCHS]
 
 
 class TruthfulOptunaSearch(OptunaSearch):

@@ -18,7 +18,7 @@ from configs.tracking import track_reads
 from search.faults import Watchdog, fault_of, watching
 from search.history import trial_name
 from search.plan import merge_sample
-from search.searcher import FAILURE, FAULT, TOTAL_EPOCHS, UNREAD
+from search.reports import FAILURE, FAULT, TOTAL_EPOCHS, UNREAD
 from trainable.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from trainable.fit import fit
 from trainable.log_file import log_to

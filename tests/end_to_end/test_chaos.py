@@ -29,7 +29,7 @@ from search.run import main
 from tests.conftest import ROOT, TINY, TINY_PAIRS, without_times
 from trainable.run_folder import RunFolder
 
-RUNS = int(os.environ.get("CHAOS_RUNS", "3"))
+RUNS = int(os.environ.get("CHAOS_RUNS", "2"))
 EPOCHS, TRIALS = 4, 6
 
 # Where the fault happens, and how often that place is passed at most before; the suite tries the first ones.

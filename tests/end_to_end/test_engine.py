@@ -5,11 +5,15 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from benchmarks.search_quality import OurMethod
 from configs.loader import load_cfg
-from search.events import TRIAL_REPORTED, TRIAL_STARTED, EventLog
+from search.engine import build_engine
+from search.events import TRIAL_DONE, TRIAL_REPORTED, TRIAL_STARTED, TRIAL_STOPPED, Event, EventLog
 from search.folder import SearchFolder
-from search.history import History
+from search.history import DONE, STOPPED, History
+from search.plan import SearchPlan, make_plan
 from search.run import main
+from search.space_file import read_space
 from tests.conftest import ROOT, TINY_PAIRS, without_times
 from trainable.fit import fit
 from trainable.run_folder import RunFolder
@@ -39,12 +43,32 @@ def run(ray_address: str, space: str, *words: str) -> tuple[pd.DataFrame, Search
     return pd.read_csv(folder.results_csv), folder, status
 
 
+def replay(events: list[Event], plan: SearchPlan, epochs: int) -> None:
+    """Drives searcher and scheduler as benchmarks/search_quality.py does, and compares what they decide with events."""
+    engine = build_engine(plan.space, plan.options, epochs, 1, History(), start=plan.start)
+    method = OurMethod(engine.searcher, engine.scheduler, epochs)
+    tried = 0
+    trial = ""
+    goes_on = False
+    for event in events:
+        if event.kind == TRIAL_STARTED:
+            tried += 1
+            trial = str(tried)
+            assert method.suggest(trial) == (event.trial, event.data["params"])
+        elif event.kind == TRIAL_REPORTED:
+            metrics = event.data["metrics"]
+            goes_on = method.report(trial, metrics["epoch"], metrics["val_score"])
+        elif event.kind in (TRIAL_STOPPED, TRIAL_DONE):
+            assert not goes_on
+    assert tried > plan.options.num_samples, "some have waited and gone on"
+    assert method.suggest("one more") is None
+    assert {record.state for record in History(events).trials.values()} == {DONE, STOPPED}
+
+
 def test_branches_conditions_derived_keys_and_constraints(ray_address, tmp_path, capsys):
-    table, folder, status = run(
-        ray_address,
-        str(ROOT / "spaces" / "optimizer_branches.yaml"),
-        *("--cfg", tiny_experiment(epochs=3), "--num-samples", "12"),
-    )
+    space, epochs = str(ROOT / "spaces" / "optimizer_branches.yaml"), 3
+    experiment = tiny_experiment(epochs)
+    table, folder, status = run(ray_address, space, "--cfg", experiment, "--num-samples", "12")
     assert status == 0
     first = table.iloc[0]
     assert (first[OPTIMIZER], first[RATE]) == ("adamw", 1e-3), "the start point"
@@ -60,7 +84,9 @@ def test_branches_conditions_derived_keys_and_constraints(ray_address, tmp_path,
     assert f"{OPTIMIZER}.NAME" not in table, "the branch says it"
     best = load_cfg(folder.best)
     assert table.loc[table["val_score"].idxmax(), OPTIMIZER] == best.MODEL.SOLVER.OPTIMIZER.NAME
-    for event in EventLog(folder.events).read():
+    events = EventLog(folder.events).read()
+    replay(events, make_plan(read_space(space), experiment, num_samples=12), epochs)
+    for event in events:
         if event.kind == TRIAL_STARTED:
             assert event.data["settings"][f"{OPTIMIZER}.NAME"] == event.data["params"][OPTIMIZER]
         if event.kind == TRIAL_REPORTED:
@@ -70,7 +96,7 @@ def test_branches_conditions_derived_keys_and_constraints(ray_address, tmp_path,
 
 def test_a_small_space_ends_by_itself_and_goes_on_when_it_is_changed(ray_address, tmp_path, capsys):
     space = "DATASET.BATCH_SIZE: {choice: [32, 64]}, MODEL.HEAD.DROPOUT: {choice: [0.0, 0.5]}"
-    table, folder, status = search(ray_address, space, "num_samples: 9", epochs=1)
+    table, folder, status = search(ray_address, space, "sampler: grid", epochs=1)
     assert status == 0
     assert len(table) == 4 and len(table[["DATASET.BATCH_SIZE", "MODEL.HEAD.DROPOUT"]].drop_duplicates()) == 4
     assert "all 4 combinations were tried: 4 done" in capsys.readouterr().out
@@ -80,7 +106,7 @@ def test_a_small_space_ends_by_itself_and_goes_on_when_it_is_changed(ray_address
         "MODEL.HEAD.ACTIVATION: {choice: [relu, gelu]}, MODEL.SOLVER.LOSS.OHEM_RATE: {choice: [0.5, 1.0], when: "
         "{MODEL.HEAD.ACTIVATION: gelu}}"
     )
-    more, _, status = search(ray_address, wider, "num_samples: 99", "--resume", "-o", "experiments/s", epochs=1)
+    more, _, status = search(ray_address, wider, "sampler: grid", "--resume", "-o", "experiments/s", epochs=1)
     assert status == 0
     assert more.iloc[:4]["trial"].tolist() == [0, 1, 2, 3]
     assert len(more) == 4 + 12 - 2, "all of the new space, two of which were known"
@@ -88,39 +114,34 @@ def test_a_small_space_ends_by_itself_and_goes_on_when_it_is_changed(ray_address
     assert "choice: [0.0, 0.5]" in (folder.path / "space-1.yaml").read_text()
 
 
-@pytest.mark.parametrize("scheduler", ["hyperband", "median"])
-def test_trials_end_at_different_epochs(ray_address, tmp_path, scheduler):
-    space = f"{RATE}: {{loguniform: [1e-5, 1]}}"
+@pytest.mark.parametrize(("scheduler", "sampler"), [("hyperband", "{gp: {n_startup_trials: 3}}"), ("median", "qmc")])
+def test_trials_end_at_different_epochs(ray_address, tmp_path, scheduler, sampler):
     named = "{hyperband: {reduction_factor: 3}}" if scheduler == "hyperband" else scheduler
-    table, _, status = search(ray_address, space, f"num_samples: 12, scheduler: {named}", epochs=9)
+    options = f"num_samples: 12, scheduler: {named}, sampler: {sampler}"
+    table, _, status = search(ray_address, f"{RATE}: {{loguniform: [1e-5, 1]}}", options, epochs=9)
     assert status == 0
+    assert table[RATE].nunique() == 12
     ended = set(table["epochs"])
     assert 9 in ended and len(ended) >= 2, ended
     assert scheduler == "median" or ended == {1, 3, 9}
 
 
-@pytest.mark.parametrize("sampler", ["gp", "cmaes", "nsga2", "qmc", "random", "grid"])
-def test_samplers(ray_address, tmp_path, sampler):
+def test_cmaes(ray_address, tmp_path):
     space = f"{RATE}: {{loguniform: [1e-3, 1e-1]}}, MODEL.HEAD.DROPOUT: {{uniform: [0, 0.5]}}"
-    if sampler == "grid":
-        space = f"{RATE}: {{choice: [0.1, 0.01, 0.001]}}, MODEL.HEAD.DROPOUT: {{quniform: [0, 0.5, 0.5]}}"
-    options = {
-        "gp": "{gp: {n_startup_trials: 3}}",
-        "cmaes": "{cmaes: {n_startup_trials: 1}}",
-        "nsga2": "{nsga2: {population_size: 3}}",
-    }
-    limit = "" if sampler == "grid" else "num_samples: 6, "
-    scheduler = "none" if sampler == "cmaes" else "asha"
-    named = options.get(sampler, sampler)
-    table, _, status = search(ray_address, space, f"{limit}sampler: {named}, scheduler: {scheduler}", epochs=2)
+    options = "num_samples: 6, scheduler: none, sampler: {cmaes: {n_startup_trials: 1}}"
+    table, _, status = search(ray_address, space, options, epochs=1)
     assert status == 0
-    assert len(table) == 6 and len(table[[RATE, "MODEL.HEAD.DROPOUT"]].drop_duplicates()) == 6
+    assert len(table[[RATE, "MODEL.HEAD.DROPOUT"]].drop_duplicates()) == 6
 
 
 def test_several_objectives(ray_address, tmp_path, capsys):
+    tradeoff = "backbone_tradeoff.yaml"
+    Path(tradeoff).write_text(
+        f"extends: {ROOT / 'spaces' / tradeoff}\nsearch: {{sampler: {{nsga2: {{population_size: 4}}}}}}\n"
+    )
     table, folder, status = run(
         ray_address,
-        str(ROOT / "spaces" / "backbone_tradeoff.yaml"),
+        tradeoff,
         *("--num-samples", "8", "DATASET.VALIDATION_FRACTION", "0.9", "MODEL.SOLVER.TOTAL_EPOCHS", "3"),
         *("MODEL.BACKBONE.NAME", "test_resnet"),
     )
@@ -161,7 +182,7 @@ def test_the_best_are_confirmed_with_other_seeds(ray_address, tmp_path, capsys):
 
 def test_patience_ends_a_search(ray_address, tmp_path, capsys):
     space = f"{RATE}: {{loguniform: [1e-4, 1e-1]}}, {LOSS}.EPS: {{uniform: [0.0, 0.3]}}"
-    table, _, status = search(ray_address, space, "num_samples: 50, stop: {patience: 3}", epochs=1)
+    table, _, status = search(ray_address, space, "num_samples: 50, sampler: random, stop: {patience: 3}", epochs=1)
     assert status == 0
     assert 4 <= len(table) < 50
     printed = capsys.readouterr().out

@@ -19,17 +19,13 @@ import nbformat
 import pandas as pd
 import pytest
 
-from benchmarks.search_quality import OurMethod
 from configs.loader import load_cfg
-from search.engine import build_engine
-from search.events import TRIAL_DONE, TRIAL_REPORTED, TRIAL_STARTED, TRIAL_STOPPED, EventLog
-from search.history import DONE, FAILED, FINISHED, RUNNING, STOPPED, History, TrialRecord
+from search.events import TRIAL_REPORTED, TRIAL_STARTED, EventLog
+from search.history import DONE, FAILED, FINISHED, STOPPED, History, TrialRecord
 from search.options import NamedOptions, SearchOptions
-from search.plan import make_plan
 from search.run import main
 from search.scheduler import build_scheduler
 from search.space import Space
-from search.space_file import read_space
 from tests.conftest import ROOT, TINY, TINY_PAIRS, without_times
 from trainable.fit import fit
 from trainable.run_folder import RunFolder
@@ -72,7 +68,9 @@ def train_again(trial_folder: Path, record: TrialRecord) -> list[dict]:
 def searched(ray_address: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]:
     """A finished search of twelve trials, two at a time: its folder, and what it printed."""
     folder = tmp_path_factory.mktemp("searched")
-    space = write_space(folder, f"{RATE}, MODEL.HEAD.DROPOUT: {{uniform: [0, 0.5]}}", "num_samples: 12")
+    # slow, so that the second worker has something to do when it has started at last
+    dropout = "MODEL.HEAD.DROPOUT: {uniform: [0, 0.5]}"
+    space = write_space(folder, f"{RATE}, {dropout}", "num_samples: 12", MODEL__BACKBONE__NAME="slow_tiny")
     printed = io.StringIO()
     with contextlib.chdir(folder), contextlib.redirect_stdout(printed):
         status = main(["--space", str(space), "--address", ray_address])
@@ -206,37 +204,6 @@ def test_nothing_leaks_to_the_next_trial_and_failures_stay_alone(ray_address, tm
     assert "Traceback" not in printed
 
 
-def test_the_events_of_a_search_replayed_give_the_same_decisions(ray_address, tmp_path):
-    """Drives searcher and scheduler as benchmarks/search_quality.py does, with the values of a real search."""
-    space = write_space(
-        tmp_path,
-        f"{RATE}, MODEL.HEAD.DROPOUT: {{uniform: [0, 0.5]}}",
-        "num_samples: 9, sampler: {tpe: {n_startup_trials: 3}}",
-    )
-    # one trial at a time: what is known when a sample is made does not depend on which of several ends first
-    arguments = ["--space", str(space), "--address", ray_address, "--cpus-per-trial", "2", "NUM_THREADS", "1"]
-    assert main(arguments) == 0
-    events = EventLog("experiments/tiny_space/events.jsonl").read()
-    plan = make_plan(read_space(space))
-    engine = build_engine(plan.space, plan.options, EPOCHS, slots=1, history=History())
-    method = OurMethod(engine.searcher, engine.scheduler, EPOCHS)
-    tried = 0
-    trial = ""
-    goes_on = False
-    for event in events:
-        if event.kind == TRIAL_STARTED:
-            tried += 1
-            trial = str(tried)
-            assert method.suggest(trial) == (event.trial, event.data["params"])
-        elif event.kind == TRIAL_REPORTED:
-            metrics = event.data["metrics"]
-            goes_on = method.report(trial, metrics["epoch"], metrics["val_score"])
-        elif event.kind in (TRIAL_STOPPED, TRIAL_DONE):
-            assert not goes_on
-    assert tried > 9 and method.suggest("one more") is None
-    assert {record.state for record in History(events).trials.values()} == {DONE, STOPPED}
-
-
 def test_when_no_trial_finishes_in_time_the_status_is_3(ray_address, tmp_path, capsys):
     space = write_space(tmp_path, RATE, "num_samples: 2")
     assert main(["--space", str(space), "--address", ray_address, "-o", "out", "--time-budget", "0.01s"]) == 3
@@ -260,15 +227,8 @@ def reports(history: History) -> int:
     return sum(len(record.rows) for record in history.trials.values())
 
 
-def between_rungs(history: History) -> bool:
-    """Whether a trial runs that has something to go on from; asha looks at it after epochs 1 and 3."""
-    return any(record.rows and record.rows[-1]["epoch"] in (2, 4, 5, 6, 7) for record in history.in_state(RUNNING))
-
-
-def test_a_search_survives_ctrl_c_and_kill(ray_address, tmp_path, capsys, monkeypatch):
-    # slow enough to be interrupted in the middle
-    slow = {"DATASET__VALIDATION_FRACTION": "0.2", "DATASET__RESIZE_SHAPE": "[32, 32]", "DATASET__BATCH_SIZE": "16"}
-    space = write_space(tmp_path, RATE, "num_samples: 8", **slow)
+def test_a_search_goes_on_after_ctrl_c(ray_address, tmp_path, capsys, monkeypatch):
+    space = write_space(tmp_path, RATE, "num_samples: 8", MODEL__BACKBONE__NAME="slow_tiny")  # to be interrupted
     folder = tmp_path / "out"
     start = ["--space", str(space), "--address", ray_address, "-o", "out"]
 
@@ -284,14 +244,6 @@ def test_a_search_survives_ctrl_c_and_kill(ray_address, tmp_path, capsys, monkey
     assert any(record.state == "interrupted" for record in interrupted.trials.values())
 
     driver = subprocess.Popen([sys.executable, "-m", "search.run", *start, "--resume"], stdout=subprocess.DEVNULL)
-    known = reports(interrupted)
-    signal_when(
-        lambda history: reports(history) >= known + 3 and between_rungs(history), folder, driver.pid, signal.SIGKILL
-    )
-    assert driver.wait(timeout=30) == -signal.SIGKILL
-    killed = History(EventLog(folder / "events.jsonl").read())
-    unfinished = [record for record in killed.trials.values() if record.state not in FINISHED]
-    assert any(record.rows for record in unfinished), "a trial that has something to go on from"
     with open(folder / "events.jsonl", "a") as file:
         file.write('{"kind": "trial_re')  # as if it had died while writing
 
@@ -318,7 +270,7 @@ def test_a_search_survives_ctrl_c_and_kill(ray_address, tmp_path, capsys, monkey
     assert sorted(asha.replay(events)) == [record.number for record in history.in_state(STOPPED)]
     assert asha.rungs.next(is_full=True) is None
     commands = json.dumps((folder / "provenance.yaml").read_text())
-    assert commands.count("--resume") == 2
+    assert commands.count("--resume") == 1
 
 
 @pytest.mark.parametrize(
