@@ -243,7 +243,6 @@ def test_a_search_goes_on_after_ctrl_c(ray_address, tmp_path, capsys, monkeypatc
     assert (folder / "results.csv").exists() and (folder / "best.yaml").exists()
     assert any(record.state == "interrupted" for record in interrupted.trials.values())
 
-    driver = subprocess.Popen([sys.executable, "-m", "search.run", *start, "--resume"], stdout=subprocess.DEVNULL)
     with open(folder / "events.jsonl", "a") as file:
         file.write('{"kind": "trial_re')  # as if it had died while writing
 
