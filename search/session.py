@@ -43,7 +43,7 @@ def run_search(plan: SearchPlan, folder: SearchFolder, address: str | None, resu
     for line in contradictions(plan):
         print(f"note: {line}")
     export_secrets(plan.base_cfg)
-    with ray_cluster(address) as (nodes, dashboard), ExitStack() as stack:
+    with ExitStack() as stack, ray_cluster(address) as (nodes, dashboard):
         resources, notes = trial_resources(plan, nodes)
         slots = trial_slots(resources, nodes)
         stack.enter_context(RunFolder(folder.path).locked())
@@ -60,13 +60,19 @@ def run_search(plan: SearchPlan, folder: SearchFolder, address: str | None, resu
         early = run_trials(plan, folder, history, events, stream, resources, slots)
         if early is not None:
             print(f"go on with: python -m search.run --resume -o {shown_path(folder.path)}", flush=True)
-            leaving = threading.Timer(SHUTDOWN, os._exit, [early])  # Ray may wait for processes that are gone
-            leaving.daemon = True
-            leaving.start()
+            stack.callback(_limited(SHUTDOWN, early).cancel)
     if early is not None:
         return early
     has_result = any(record.rows for record in history.in_state(DONE, STOPPED))
     return FOUND if has_result else NOTHING_FOUND
+
+
+def _limited(seconds: float, status: int) -> threading.Timer:
+    """Ends this process after some seconds, unless it is cancelled: Ray may wait for processes that are gone."""
+    leaving = threading.Timer(seconds, os._exit, [status])
+    leaving.daemon = True
+    leaving.start()
+    return leaving
 
 
 def _greet(plan: SearchPlan, folder: SearchFolder, slots: int, lines: list[str]) -> None:
