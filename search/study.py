@@ -11,6 +11,7 @@ trials, with what is true of them and what the sampler can learn from:
 - A trial that failed violates a constraint, which keeps samplers away from where it was; FAIL none of them reads.
 """
 
+import copy
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -192,13 +193,15 @@ class Study:
         point = self._points[record.number]
         parameters = {parameter.name: parameter for parameter in self._space.parameters}
         used = {name: parameters[name].distribution for name in point.sampled}
-        return create_trial(
+        frozen = create_trial(
             state=state,
             params={name: distribution.encode(point.sampled[name]) for name, distribution in used.items()},
             distributions={name: distribution.to_optuna() for name, distribution in used.items()},
             system_attrs=dict(record.notes),
             **more,
         )
+        frozen.__class__ = _SharedTrial
+        return frozen
 
     def _comparable(self, records: list[TrialRecord]) -> dict[int, tuple[float, ...]]:
         """Returns a value for each objective and trial, by number, so that trials of different length compare."""
@@ -215,6 +218,13 @@ class Study:
             own = row[metric] if record.rows[-1]["epoch"] >= epoch else worst_of(row[metric], limit)
             values[record.number] = (own, *(row[name] for name in self._options.others))
         return values
+
+
+class _SharedTrial(FrozenTrial):
+    """A trial that no study changes: they all have it in common, where Optuna would copy all that is in it."""
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> FrozenTrial:
+        return copy.copy(self)
 
 
 def _identity(point: Point) -> str:
