@@ -239,10 +239,11 @@ def run_trials(
 def _end_reason(plan: SearchPlan, history: History, searcher: TruthfulOptunaSearch, stopper: SearchStopper) -> str:
     if stopper.was_interrupted:
         return "interrupted"
-    has_finished = not history.in_state(RUNNING, INTERRUPTED) and not searcher.has_more()
-    if searcher.is_exhausted and has_finished:
-        return f"all {len(history.samples())} combinations were tried"
-    return "finished" if has_finished else stopper.reason() or "finished"
+    samples = len(history.samples())  # those that were started
+    is_complete = searcher.is_exhausted or samples >= plan.options.num_samples
+    if not is_complete or history.in_state(RUNNING, INTERRUPTED) or searcher.has_more():
+        return stopper.reason() or "finished"
+    return f"all {samples} combinations were tried" if searcher.is_exhausted else "finished"
 
 
 def _settle(plan: SearchPlan, history: History, events: list[Event], stream: EventStream) -> None:

@@ -62,7 +62,7 @@ def drive(arguments: list[str], output: Path, meanwhile: Callable[[int], None] =
     driver.start()
     assert driver.pid
     meanwhile(driver.pid)
-    driver.join(timeout=120)
+    driver.join(timeout=300)
     assert driver.exitcode is not None, f"it hangs: {output.read_text()[-3000:]}"
     return driver.exitcode
 
@@ -168,7 +168,7 @@ def own_ray_search(folder: Path) -> subprocess.Popen:
 
 
 def when_reported(folder: SearchFolder, reports: int) -> None:
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while sum(event.kind == TRIAL_REPORTED for event in EventLog(folder.events).read()) < reports:
         assert time.monotonic() < deadline
         time.sleep(0.05)
@@ -180,7 +180,7 @@ def test_a_clusters_sigterm_to_all_processes_is_as_kind_as_ctrl_c(ray_address, u
     when_reported(folder, 2)
     family = psutil.Process(driver.pid).children(recursive=True)
     os.killpg(driver.pid, signal.SIGTERM)
-    assert driver.wait(timeout=60) == 130, output.read_text()
+    assert driver.wait(timeout=120) == 130, output.read_text()
     assert "go on with: python -m search.run --resume -o" in output.read_text()
     assert folder.results_csv.exists() and "Traceback" not in output.read_text()
     _, left = psutil.wait_procs(family, timeout=30)

@@ -215,7 +215,7 @@ def test_when_no_trial_finishes_in_time_the_status_is_3(ray_address, tmp_path, c
 
 def signal_when(ready: Callable[[History], bool], folder: Path, pid: int, number: signal.Signals) -> None:
     """Waits until a search has come so far, by its event log, then sends its process a signal."""
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while not ready(History(EventLog(folder / "events.jsonl").read())):
         if time.monotonic() > deadline:
             return

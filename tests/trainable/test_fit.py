@@ -257,7 +257,7 @@ def test_checkpoints_of_another_version_are_not_begun_anew_over():
     torch.save({**state, "format": 1, "sha256": ""}, "run/latest.pt")
     before = Path("run/latest.pt").read_bytes()
     with pytest.raises(
-        ConfigError, match=r"latest.pt: has format 1, this version reads format 2; use the version that"
+        ConfigError, match=r"latest.pt: has format 1, this version reads format 3; use the version that"
     ):
         train("run", resume=True)
     assert Path("run/latest.pt").read_bytes() == before
