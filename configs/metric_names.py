@@ -28,6 +28,11 @@ TIMES = ("seconds", "images_per_second")
 OBJECTIVES = tuple(name for name, better in METRICS.items() if better)
 
 
+def sign(metric: str) -> int:
+    """Returns 1 for a metric that is better the higher it is, -1 for the others."""
+    return 1 if METRICS[metric] == "max" else -1
+
+
 def best_row(metric: str, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Returns the row with the best value of a metric; of equals, the earliest.
 
@@ -35,5 +40,4 @@ def best_row(metric: str, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
         metric: one of OBJECTIVES.
         rows: the metrics of epochs, at least one.
     """
-    pick = max if METRICS[metric] == "max" else min
-    return pick(rows, key=lambda row: row[metric])
+    return max(rows, key=lambda row: sign(metric) * row[metric])

@@ -6,7 +6,7 @@ from statistics import fmean, stdev
 
 from scipy.stats import t
 
-from configs.metric_names import METRICS
+from configs.metric_names import sign
 from search.history import DONE, History, TrialRecord
 
 CONFIDENCE = 0.95
@@ -65,10 +65,9 @@ def confirmed(history: History, metric: str) -> list[Confirmed]:
         if rows:
             values = tuple(row[metric] for row in rows)
             found.append(Confirmed(record, values, rows[0]["macs"], rows[0]["params"]))
-    sign = -1 if METRICS[metric] == "max" else 1
-    found.sort(key=lambda one: (sign * one.mean, one.record.number))
+    found.sort(key=lambda one: (-sign(metric) * one.mean, one.record.number))
     tied = [one for one in found if one.is_tied_with(found[0])]
     if tied:
-        winner = min(tied, key=lambda one: (one.macs, one.params, sign * one.mean))
+        winner = min(tied, key=lambda one: (one.macs, one.params, -sign(metric) * one.mean))
         found = [winner, *(one for one in found if one is not winner)]
     return found

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from configs.metric_names import METRICS, best_row
+from configs.metric_names import best_row, sign
 from search.events import (
     SEARCH_ENDED,
     SEARCH_STARTED,
@@ -152,11 +152,10 @@ def _record(number: int, data: dict[str, Any]) -> TrialRecord:
 def best_records(records: Sequence[TrialRecord], metric: str) -> list[TrialRecord]:
     """Returns the trials that have a result and did not fail, the best first; of equals, the earliest."""
     usable = [record for record in records if record.rows and record.state != FAILED]
-    sign = -1 if METRICS[metric] == "max" else 1
 
     def rank(record: TrialRecord) -> tuple[float, int]:
         best = record.best(metric)
         assert best is not None  # it has rows
-        return sign * best[metric], record.number
+        return -sign(metric) * best[metric], record.number
 
     return sorted(usable, key=rank)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from configs.files import save_figure
-from configs.metric_names import METRICS
+from configs.metric_names import METRICS, sign
 from search.history import FAILED, TrialRecord
 
 
@@ -22,10 +22,10 @@ def pareto_front(records: Sequence[TrialRecord], objectives: Sequence[str]) -> l
     The best by the first objective comes first; of trials with the same values the earliest stands for all.
     """
     usable = [record for record in records if record.rows and record.state != FAILED]
-    signs = [1 if METRICS[name] == "max" else -1 for name in objectives]
+    signs = [sign(name) for name in objectives]
     points = {
         record.number: tuple(
-            sign * value for sign, value in zip(signs, objective_values(record, objectives), strict=True)
+            one * value for one, value in zip(signs, objective_values(record, objectives), strict=True)
         )
         for record in usable
     }

@@ -20,6 +20,7 @@ from search.distributions import Choice, Distribution
 from search.space import Space
 
 FACTORS = (0.8, 1.2)  # by which pbt changes numbers
+ATTEMPTS = 20  # to find values within the constraints
 CANDIDATES = 1000  # among which pb2 chooses
 CONFIDENCE = 1.0  # standard deviations that pb2 hopes for: a bad value costs a trial a whole interval
 
@@ -84,7 +85,7 @@ class Population:
     def reach(self, number: int, result: Mapping[str, Any]) -> bool:
         """Takes note of a trial's report and returns whether it now waits for the others."""
         epoch = int(result["epoch"])
-        if epoch % self.interval:
+        if epoch % self.interval or epoch <= self._compared:  # an epoch may be reported again after a fault
             return False
         self._scores.setdefault(epoch, {})[number] = self._sign * result[self._metric]
         before = self._scores.get(epoch - self.interval, {}).get(number)
@@ -126,6 +127,14 @@ class Population:
             self._compare(max(self._scores))
 
     def _explore(self, values: Mapping[str, Any], epoch: int, rng: np.random.Generator) -> dict[str, Any]:
+        """Returns changed values that can be trained; those given, if none are found."""
+        for _ in range(ATTEMPTS):
+            changed = self._changed(values, epoch, rng)
+            if not self._space.problems(self._space.point_of(changed)):
+                return changed
+        return dict(values)
+
+    def _changed(self, values: Mapping[str, Any], epoch: int, rng: np.random.Generator) -> dict[str, Any]:
         parameters = {p.name: p.distribution for p in self._space.parameters if p.name in values}
         if self._is_bandit and self._gains:
             numbers = {name: d for name, d in parameters.items() if not isinstance(d, Choice)}

@@ -74,8 +74,10 @@ class Rungs:
         self._waiting.pop(number, None)
 
     def fail(self, number: int) -> None:
-        """Takes note that a trial has failed."""
+        """Takes note that a trial has failed, and gives its place at the rungs to others."""
         self.leave(number)
+        for values in self._values.values():
+            values.pop(number, None)
 
 
 class Brackets:
@@ -117,7 +119,7 @@ class Brackets:
 
     def fail(self, number: int) -> None:
         """As of Rungs."""
-        self.leave(number)
+        self._of(number).fail(number)
 
 
 def hyperband(metric: str, mode: str, grace_period: int, reduction_factor: float, last_epoch: int) -> Brackets:

@@ -52,7 +52,7 @@ class Replayable(FIFOScheduler):
         stopped: dict[int, bool] = {}
         repeats: set[int] = set()
         for event in events:
-            if event.trial is None or event.trial in repeats:
+            if event.trial is None or event.trial in repeats or event.data.get("is_tried_again"):
                 continue
             if event.kind == TRIAL_STARTED:
                 if event.data.get("confirms") is not None:
@@ -118,9 +118,8 @@ class PopulationScheduler(Replayable):
         self._total_epochs = total_epochs
 
     def goes_on(self, number: int, params: dict[str, Any]) -> None:
-        point = self._space.fits(params)
-        assert point is not None  # the space of a population cannot be changed
-        self.population.join(number, point.sampled)
+        # a population knows no branches, so that the name of a parameter is its key
+        self.population.join(number, {parameter.name: params[parameter.key] for parameter in self._space.parameters})
         self.population.leave(number)
 
     def decide(self, number: int, result: dict[str, Any]) -> str:
@@ -149,6 +148,8 @@ class StoppingScheduler(Replayable):
         self._last: dict[int, dict[str, Any]] = {}
 
     def decide(self, number: int, result: dict[str, Any]) -> str:
+        if "epoch" not in result:  # it has failed
+            return TrialScheduler.CONTINUE
         if number not in self._last:
             self._rays.on_trial_add(None, _Trial(str(number)))
         self._last[number] = result

@@ -83,7 +83,8 @@ class TruthfulOptunaSearch(OptunaSearch):
         self._open: dict[str, TrialRecord] = {}  # by Ray's id
         self._next_number = max(history.trials, default=-1) + 1
         for record in history.trials.values():
-            point = space.fits(record.params) if record.confirms is None else None
+            settings = {key: value for key, value in record.settings.items() if key != LINEAGE}
+            point = space.fits(record.params, settings) if record.confirms is None else None
             if point is not None:
                 self._study.add(record.number, point)
         # By number, in the order in which they ended; copies, since the history goes on by its own events.
@@ -124,7 +125,7 @@ class TruthfulOptunaSearch(OptunaSearch):
     def _taken_over(self, record: TrialRecord, takeover: Takeover) -> TrialRecord:
         """Returns a trial as it goes on with the weights of another: with its past, and values of its own."""
         donor = next(known for known in self._known() if known.number == takeover.donor)
-        point = self._space.point(lambda parameter: takeover.values[parameter.name])
+        point = self._space.point_of(takeover.values)
         earlier = [one for one in donor.settings.get(LINEAGE, []) if one["epochs"][1] <= takeover.epoch]
         first = earlier[-1]["epochs"][1] + 1 if earlier else 1
         values = {key: donor.settings[key] for key in point.settings}

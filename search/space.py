@@ -113,11 +113,13 @@ class Point:
         params: what was sampled and derived, by key; a branch is the name at its node.
         settings: the config keys that it sets.
         sampled: what was sampled, by the name of the parameter.
+        incomputable: why derived keys, which are left out, cannot be computed.
     """
 
     params: dict[str, Any]
     settings: dict[str, Any]
     sampled: dict[str, Any]
+    incomputable: tuple[str, ...] = ()
 
 
 class Space:
@@ -145,51 +147,55 @@ class Space:
         problems: Callable[[Point], list[str]] = lambda point: [],
     ):
         self.items = _in_order(items)
+        # Samples are made in an order that is the same whatever the order of the file.
+        self._sequence = _in_order(sorted(items, key=lambda item: item.name))
         self.constraints = tuple(constraints)
         self.parameters = tuple(item for item in self.items if isinstance(item, Parameter))
         self.default = default
         self._problems = problems
 
     def point(self, choose: Callable[[Parameter], Any]) -> Point:
-        """Returns the point that arises when each active parameter is asked for its value.
-
-        Raises:
-            ConfigError: a derived key cannot be computed.
-        """
+        """Returns the point that arises when each active parameter is asked for its value."""
         values: dict[str, Any] = {}
-        params, sampled = {}, {}
-        for item in self.items:
+        sampled, derived, incomputable = {}, [], []
+        for item in self._sequence:
             if not all(condition.holds(values) for condition in item.conditions):
                 continue
             if isinstance(item, Parameter):
-                params[item.key] = sampled[item.name] = values[item.key] = choose(item)
-            elif isinstance(item, Derived):
-                params[item.key] = values[item.key] = self._derive(item, values)
+                sampled[item.name] = values[item.key] = choose(item)
             elif isinstance(item, Constant):
                 values[item.key] = item.value
+            elif isinstance(item, Derived):
+                try:
+                    values[item.key] = item.expression(partial(self._value, values))
+                    derived.append(item.name)
+                except ConfigError as error:
+                    incomputable.append(f"{item.source}: {item.key}: derive: {error}")
         nodes = {parameter.key for parameter in self.parameters if is_branching(parameter)}
-        settings = {key: value for key, value in values.items() if key not in nodes}
-        return Point(params, settings, sampled)
+        shown = {*sampled, *derived}
+        return Point(
+            params={item.key: values[item.key] for item in self.items if item.name in shown},
+            settings={key: value for key, value in values.items() if key not in nodes},
+            sampled=sampled,
+            incomputable=tuple(incomputable),
+        )
 
-    def _derive(self, item: Derived, values: Mapping[str, Any]) -> Any:
-        try:
-            return item.expression(lambda key: values[key] if key in values else self.default(key))
-        except ConfigError as error:
-            raise ConfigError(f"{item.source}: {item.key}: derive: {error}") from None
+    def point_of(self, values: Mapping[str, Any]) -> Point:
+        """Returns the point of values, by name of the parameter."""
+        return self.point(lambda parameter: values[parameter.name])
+
+    def _value(self, values: Mapping[str, Any], key: str) -> Any:
+        return values[key] if key in values else self.default(key)
 
     def problems(self, point: Point) -> list[str]:
         """Returns why a point cannot be trained: constraints that it violates, values that do not go together."""
         return self._violations(point) or self._problems(point)
 
     def _violations(self, point: Point) -> list[str]:
+        if point.incomputable:
+            return list(point.incomputable)
         problems = []
-
-        def lookup(key: str) -> Any:
-            for values in (point.settings, point.params):
-                if key in values:
-                    return values[key]
-            return self.default(key)
-
+        lookup = partial(self._value, {**point.params, **point.settings})
         for constraint in self.constraints:
             try:
                 if not constraint.expression(lookup):
@@ -210,11 +216,8 @@ class Space:
         """
         wrong: dict[str, int] = {}
         for _ in range(DRAWN):
-            try:
-                point = self.random_point(rng)
-                problems = self.problems(point)
-            except ConfigError as error:
-                problems = error.problems
+            point = self.random_point(rng)
+            problems = self.problems(point)
             if not problems:
                 return point
             for problem in problems:
@@ -252,19 +255,25 @@ class Space:
         combinations = list(islice(self._combinations(), COUNTED + 1))
         return None if len(combinations) > COUNTED else len(list(self.points()))
 
-    def fits(self, params: Mapping[str, Any]) -> Point | None:
+    def fits(self, params: Mapping[str, Any], settings: Mapping[str, Any] | None = None) -> Point | None:
         """Returns the point of a sample that may have been made from another space, None if it is none of this one.
 
         A key that the sample lacks has its default; a key that is not sampled here must have it.
+
+        Args:
+            params: of the sample, by key.
+            settings: the config keys that it set, which must be those that it would set now; None: not compared.
         """
         try:
             point = self.point(lambda parameter: self._value_in(params, parameter))
-        except (ConfigError, LookupError):
+        except LookupError:
             return None
-        unknown = [key for key in params if key not in point.params]
-        if any(params[key] != plain(self.default(key)) for key in unknown) or self.problems(point):
+        if self.problems(point):
             return None
-        return point
+        before = params if settings is None else settings
+        now = point.params if settings is None else point.settings
+        changed = (key for key in {*before, *now} if self._value(before, key) != self._value(now, key))
+        return None if any(changed) else point
 
     def _value_in(self, params: Mapping[str, Any], parameter: Parameter) -> Any:
         if parameter.key in params:

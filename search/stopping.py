@@ -3,7 +3,7 @@
 import re
 from itertools import takewhile
 
-from configs.metric_names import METRICS
+from configs.metric_names import sign
 from search.history import FAILED, FINISHED, History
 from search.options import SearchOptions, StopRules
 
@@ -20,12 +20,11 @@ def stop_reason(options: SearchOptions, history: History) -> str | None:
     alike = failing_alike(history)
     if alike or options.stop == StopRules():
         return alike
-    sign = 1 if METRICS[options.metric] == "max" else -1
     best = history.best_trial(options.metric)
     row = best.best(options.metric) if best else None
     if row is None:
         return None
-    if options.stop.target is not None and sign * row[options.metric] >= sign * options.stop.target:
+    if options.stop.target is not None and sign(options.metric) * (row[options.metric] - options.stop.target) >= 0:
         return f"target reached: {options.metric} {row[options.metric]:.4f}"
     if options.stop.patience is not None:
         ended = [record for record in history.samples() if record.state in FINISHED]

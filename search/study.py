@@ -23,12 +23,12 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from scipy.stats import qmc
 
-from configs.metric_names import METRICS, best_row
+from configs.metric_names import METRICS, best_row, sign
 from search.distributions import Distribution
 from search.history import DONE, FAILED, FINISHED, TrialRecord
 from search.options import SearchOptions
 from search.sampler import build_sampler, sampler_kind
-from search.space import Parameter, Point, Space
+from search.space import DRAWN, Parameter, Point, Space
 
 ATTEMPTS = 20  # with the sampler, before a point is drawn at random
 ENOUGH = 8  # trials that make an epoch the one at which all are compared, or one more than there are parameters
@@ -85,14 +85,11 @@ class Study:
             sample = sampling(number, attempt, records, given or {})
             if self._is_new(sample.point):
                 return sample
-        rng = self._rng(number, ATTEMPTS)
         if self._space.size is not None:  # few: whatever is left
             return self._next_of_all(number)
-        for _ in range(ATTEMPTS):
-            point = self._space.feasible_point(rng)
-            if self._is_new(point):
-                return Sample(point, {})
-        return None
+        rng = self._rng(number, ATTEMPTS)
+        drawn = (self._space.random_point(rng) for _ in range(DRAWN))
+        return next((Sample(point, {}) for point in drawn if self._is_new(point)), None)
 
     def _is_new(self, point: Point) -> bool:
         return _identity(point) not in self._seen and not self._space.problems(point)
@@ -179,15 +176,12 @@ class Study:
         return self._frozen_trials[key]
 
     def _failed(self, record: TrialRecord, values: Mapping[int, tuple[float, ...]]) -> FrozenTrial:
-        key = (record.number, len(values), record.state)
-        if key not in self._frozen_trials:
-            worst = None
-            if values:
-                columns = zip(self._options.objectives, zip(*values.values(), strict=True), strict=True)
-                worst = tuple((min if METRICS[name] == "max" else max)(column) for name, column in columns)
-            state = TrialState.COMPLETE if worst else TrialState.PRUNED
-            self._frozen_trials[key] = self._frozen(record, state, values=worst, constraints={"failed": 1.0})
-        return self._frozen_trials[key]
+        worst = None
+        if values:
+            columns = zip(self._options.objectives, zip(*values.values(), strict=True), strict=True)
+            worst = tuple(sign(name) * min(sign(name) * value for value in column) for name, column in columns)
+        state = TrialState.COMPLETE if worst else TrialState.PRUNED
+        return self._frozen(record, state, values=worst, constraints={"failed": 1.0})
 
     def _frozen(self, record: TrialRecord, state: TrialState, **more: Any) -> FrozenTrial:
         point = self._points[record.number]

@@ -76,7 +76,7 @@ def test_repeats_come_after_all_samples_and_once():
     )
     history.trials[3].params = {"SEED": other_seeds(0, 2)[0]}
     for n in range(3):
-        history.trials[n].params = {"x": n / 10}
+        history.trials[n].params = history.trials[n].settings = {"x": n / 10}
     searcher = TruthfulOptunaSearch(space, options, history, slots=9)
     configs = []
     while isinstance(config := searcher.suggest(str(len(configs))), dict):

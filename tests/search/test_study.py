@@ -105,7 +105,8 @@ def play(sampler: str, number: int, history: History | None = None, seed: int = 
         score = config["params"]["x"] - (config["params"]["kind"] == "b")
         result = {"epoch": 1, "val_score": score, "total_epochs": 1}
         searcher.on_trial_complete(str(index), result)
-        ended = TrialRecord(config["number"], config["id"], config["params"], {}, DONE, [result], notes=config["notes"])
+        ended = TrialRecord(config["number"], config["id"], config["params"], config["settings"], DONE, [result])
+        ended.notes = config["notes"]
         history.trials[config["number"]] = ended
         ended.ended = config["number"]
     return params
