@@ -14,13 +14,16 @@ METRICS: dict[str, str | None] = {
     "val_acc": "max",
     "val_score": "max",
     "seconds": "min",  # wall time of the epoch, training and evaluation
-    "params": "min",  # numbers that the model learns
+    "params": "min",  # of the model, frozen ones included
     "macs": "min",  # multiplications with addition for one image
     "images_per_second": "max",  # evaluated, on this machine as busy as it is
 }
 
 # Those that are whole numbers.
 WHOLE = ("epoch", "params", "macs")
+
+# Those that an epoch does not change.
+CONSTANT_METRICS = ("params", "macs")
 
 # What differs between two runs of one config.
 TIMES = ("seconds", "images_per_second")

@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from ray import tune
@@ -46,10 +47,14 @@ class EventCallback(tune.Callback):
         self._folder = folder
         self._max_failures = max_failures
         self._halt = halt
+        self._logged: dict[int, int] = {}  # sizes of the logs of trials when they began, or went on
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         config = {name: value for name, value in trial.config.items() if name not in ("number", "heard")}
-        self._stream.emit(TRIAL_STARTED, trial.config["number"], **config)
+        number = trial.config["number"]
+        self._stream.emit(TRIAL_STARTED, number, **config)
+        log = self._log(number)
+        self._logged[number] = log.stat().st_size if log.exists() else 0
 
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
@@ -72,11 +77,13 @@ class EventCallback(tune.Callback):
         self._failed(number, reason, CAN_BE_RETRIED)
 
     def _why_it_died(self, number: int) -> str:
-        log = RunFolder(self._folder.trials / self._history.trials[number].name).log
         with contextlib.suppress(OSError):
-            if hung := hanging(log):
+            if hung := hanging(self._log(number), self._logged.get(number, 0)):
                 return hung
         return "its worker process died: killed, or out of memory?"
+
+    def _log(self, number: int) -> Path:
+        return RunFolder(self._folder.trials / self._history.trials[number].name).log
 
     def _failed(self, number: int, reason: str, fault: str) -> None:
         reason = one_line(reason)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from search.distributions import FloatRange
-from search.space import Condition, Constant, Item, Parameter
+from search.space import Condition, Constant, Derived, Item, Parameter
 
 
 def can_hold(conditions: Sequence[Condition], items: Sequence[Item]) -> bool:
@@ -32,7 +32,7 @@ def _gives(item: Item, value: Any) -> bool:
         if isinstance(item.distribution, FloatRange):
             return False  # one value of a continuum
         return item.distribution.contains(value)
-    return isinstance(item, Constant) and item.value == value
+    return isinstance(item, Derived) or (isinstance(item, Constant) and item.value == value)
 
 
 def words(conditions: Sequence[Condition]) -> str:

@@ -35,7 +35,7 @@ class Confirmed:
 
     @property
     def interval(self) -> float:
-        """Half the width of the mean's confidence interval, by Student's t; infinite for one value."""
+        """Half the width of the mean's confidence interval, by Student's t."""
         return _half_width([self.values])
 
     def is_tied_with(self, other: "Confirmed") -> bool:
@@ -45,26 +45,27 @@ class Confirmed:
 
 def _half_width(samples: Sequence[Sequence[float]]) -> float:
     """Returns half the confidence interval of a mean, or of the difference of two."""
-    if any(len(values) < 2 for values in samples):
-        return float("inf")
     error = sum(stdev(values) ** 2 / len(values) for values in samples) ** 0.5
     degrees = sum(len(values) - 1 for values in samples)
     return float(t.ppf((1 + CONFIDENCE) / 2, degrees)) * error
 
 
 def confirmed(history: History, metric: str) -> list[Confirmed]:
-    """Returns the configs that were repeated, the winner first, then by their mean.
+    """Returns the configs that were repeated twice or more, the winner first, then by their mean.
 
     Of those that are tied with the best within noise, the cheapest wins: by multiplications for an image, then by
-    numbers of the model.
+    numbers of the model. Nobody wins, and the list is empty, as long as the best sample of all has no repeats.
     """
     found = []
     for record in history.samples():
         repeats = [r for r in history.in_state(DONE) if r.confirms == record.number]
         rows = [row for row in (repeat.best(metric) for repeat in repeats) if row]
-        if rows:
+        if len(rows) >= 2:  # fewer tell no noise
             values = tuple(row[metric] for row in rows)
             found.append(Confirmed(record, values, rows[0]["macs"], rows[0]["params"]))
+    best = history.best_trial(metric)
+    if best is not None and all(one.record is not best for one in found):
+        return []
     found.sort(key=lambda one: (-sign(metric) * one.mean, one.record.number))
     tied = [one for one in found if one.is_tied_with(found[0])]
     if tied:

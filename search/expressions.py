@@ -36,6 +36,8 @@ ALLOWED = (
     f"{', '.join(_FUNCTIONS)}"
 )
 
+LONGEST = 1000  # characters; longer ones could nest deeper than Python can follow
+
 _LARGEST_POWER = 64.0  # an exponent; 9**9**9 would take for ever
 
 
@@ -55,6 +57,8 @@ class Expression:
 
     def __init__(self, text: str):
         self.text = text
+        if len(text) > LONGEST:
+            raise ConfigError(f"an expression of {len(text)} characters is longer than {LONGEST}")
         try:
             self._tree = ast.parse(text.strip(), mode="eval").body
         except (SyntaxError, ValueError, RecursionError, MemoryError):

@@ -59,7 +59,13 @@ def watching(log: IO[str], limit: float | None) -> Iterator[Watchdog | None]:
         faulthandler.cancel_dump_traceback_later()
 
 
-def hanging(log: Path) -> str | None:
-    """Returns in words that a trial hung, by the end of its log; None if it did not."""
-    timeouts = re.findall(r"^Timeout \(([0-9:.]+)\)!$", log.read_text(errors="replace")[-20_000:], flags=re.MULTILINE)
+def hanging(log: Path, start: int) -> str | None:
+    """Returns in words that a trial hung, by its log; None if it did not.
+
+    Args:
+        log: of the trial.
+        start: where the log of this try begins, in bytes.
+    """
+    text = log.read_bytes()[start:].decode(errors="replace")
+    timeouts = re.findall(r"^Timeout \(([0-9:.]+)\)!$", text, flags=re.MULTILINE)
     return f"it reported nothing for {timeouts[-1]} and was ended; its log says where it hung" if timeouts else None

@@ -88,6 +88,7 @@ class History:
     def __init__(self, events: Iterable[Event] = ()):
         self.trials: dict[int, TrialRecord] = {}
         self._ends = 0
+        self.ends_before = 0  # how many trials had ended when the search was started, or resumed, last
         for event in events:
             self(event)
 
@@ -97,6 +98,8 @@ class History:
             for record in self.trials.values():
                 if record.state == RUNNING:
                     record.state = INTERRUPTED
+        if event.kind == SEARCH_STARTED:
+            self.ends_before = self._ends
         if event.trial is None:
             return
         if event.kind == TRIAL_STARTED:

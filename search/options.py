@@ -7,7 +7,7 @@ from typing import Any
 
 from configs.errors import did_you_mean
 from configs.legal import Bool, Float, Int, OneOf, Rule
-from configs.metric_names import METRICS, OBJECTIVES
+from configs.metric_names import CONSTANT_METRICS, METRICS, OBJECTIVES
 from configs.yaml_file import YamlMap
 
 _PROBABILITY = Float(0, 1)
@@ -160,8 +160,7 @@ class SearchOptions:
 
     def science(self) -> tuple[Any, ...]:
         """Returns what decides which trials a search makes; the rest only says how many and where."""
-        population = self.num_samples if self.scheduler.name in POPULATIONS else None
-        return self.objectives, self.seed, self.sampler, self.scheduler, population
+        return self.objectives, self.seed, self.sampler, self.scheduler
 
     def to_yaml(self) -> dict[str, Any]:
         """Returns the options as a space file writes them."""
@@ -207,7 +206,9 @@ def read_options(mapping: YamlMap, problems: list[str]) -> dict[str, Any]:
     read: dict[str, Any] = {}
     for word, value in mapping.items():
         where = mapping.where(word)
-        if word in _PARTS:
+        if word in _MAY_BE_NULL and value is None:  # undoes what the file that is extended says
+            read[word] = getattr(SearchOptions, word)
+        elif word in _PARTS:
             read |= _PARTS[word](value, where, problems)
         elif word not in _READERS:
             known = (*_READERS, *_PARTS)
@@ -223,6 +224,17 @@ def read_options(mapping: YamlMap, problems: list[str]) -> dict[str, Any]:
                 )
                 problems.append(f"{where}: {word}: found {value!r}, allowed is {allowed}.{hint}")
     return read
+
+
+def inherit_options(inherited: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+    """Returns the words of a file and of the one that it extends, without those that its own contradict."""
+    kept = dict(inherited)
+    goal = ("metric", "mode", "objectives")
+    if any(word in own for word in goal):
+        kept = {word: value for word, value in kept.items() if word not in goal}
+    if "scheduler" in own and own["scheduler"].name in POPULATIONS:
+        kept.pop("sampler", None)
+    return kept | own
 
 
 def build_options(words: dict[str, Any], path: str, problems: list[str]) -> SearchOptions:
@@ -270,6 +282,19 @@ def _contradictions(options: SearchOptions) -> list[str]:
         )
     if sampler == "cmaes" and options.others:
         problems.append("sampler cmaes has one objective; use tpe, nsga2 or gp for several")
+    if options.metric in CONSTANT_METRICS:
+        problems.append(
+            f"{options.metric} is the same in every epoch, and trials are compared by their epochs; put it behind a "
+            "metric of the training: objectives: {val_score: max, " + f"{options.metric}: {METRICS[options.metric]}}}"
+        )
+    if options.sampler.options.get("group") and not options.sampler.options.get("multivariate"):
+        problems.append("sampler tpe: group: true needs multivariate: true")
+    if options.start and sampler == "grid":
+        problems.append("start says nothing with sampler grid, which tries all combinations in any case; remove it")
+    if options.stop.patience and scheduler in POPULATIONS:
+        problems.append(
+            f"stop: patience counts trials that have ended, and a population ends together; {scheduler} has none"
+        )
     if options.others and scheduler in POPULATIONS:
         problems.append(f"{scheduler} has one objective; use asha or hyperband for several")
     if options.others and options.confirm:
@@ -300,7 +325,7 @@ def _read_stop(value: Any, where: str, problems: list[str]) -> dict[str, Any]:
 
 
 def _read_confirm(value: Any, where: str, problems: list[str]) -> dict[str, Any]:
-    numbers = _numbers(value, where, "confirm", {"top": Int(1), "seeds": Int(1)}, problems)
+    numbers = _numbers(value, where, "confirm", {"top": Int(1), "seeds": Int(2)}, problems)
     return {"confirm": Confirm(numbers.get("top", 3), numbers.get("seeds", 5))}
 
 
@@ -374,6 +399,8 @@ _READERS: dict[str, tuple[Callable[[Any], Any], str]] = {
     "sampler": (_choice_reader(SAMPLERS), _described(SAMPLERS)),
     "scheduler": (_choice_reader(SCHEDULERS), _described(SCHEDULERS)),
 }
+
+_MAY_BE_NULL = ("time_budget", "trial_timeout", "stop", "start", "confirm")
 
 # Words whose readers report what is wrong themselves.
 _PARTS: dict[str, Callable[[Any, str, list[str]], dict[str, Any]]] = {

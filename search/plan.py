@@ -156,10 +156,12 @@ def make_plan(
         if any(item.key == key and not isinstance(item, Constant) for item in space_file.items)
     ]
     space = _build_space(space_file, base_cfg, fixed, notes, problems)
+    if problems:
+        raise ConfigError(problems)
     problems += _misfits(space_file, options, space, base_cfg)
     start: tuple[dict[str, Any], ...] = ()
     if not problems:
-        start = tuple(start_values(point, space, problems) for point in options.start)
+        start = tuple(start_values(point, space, fixed, problems) for point in options.start)
     if problems:
         raise ConfigError(problems)
     notes += _warnings(options, space, base_cfg)
@@ -214,7 +216,7 @@ def _misfits(space_file: SpaceFile, options: SearchOptions, space: Space, base_c
     path = space_file.path
     problems = []
     if not space.parameters:
-        problems.append(f"{path}: the command line fixes every key that is sampled; nothing is left to search")
+        problems.append(f"{path}: every key that is sampled is fixed or switched off; nothing is left to search")
     if base_cfg.RESUME_PATH:
         problems.append("RESUME_PATH has no place in a search; it is for a single run")
     if not base_cfg.USER_MODULES:
@@ -247,10 +249,21 @@ def _misfits(space_file: SpaceFile, options: SearchOptions, space: Space, base_c
         )
     if space.parameters and not problems:
         try:
-            space.feasible_point(np.random.default_rng(0))
+            _find_one(space)
         except ConfigError as error:
             problems += [f"{path}: {problem}" for problem in error.problems]
     return problems
+
+
+def _find_one(space: Space) -> None:
+    """Looks for a sample that can be trained.
+
+    Raises:
+        ConfigError: there is none, or it is rarer than one in many.
+    """
+    if space.size is not None and any(not space.problems(point) for point in space.points()):
+        return
+    space.feasible_point(np.random.default_rng(0))
 
 
 def _unfit_for_population(options: SearchOptions, space: Space, base_cfg: CfgNode, path: Path) -> list[str]:
@@ -278,6 +291,10 @@ def _unfit_for_population(options: SearchOptions, space: Space, base_cfg: CfgNod
     interval = options.scheduler.options.get("perturbation_interval", 1)
     if interval >= base_cfg.MODEL.SOLVER.TOTAL_EPOCHS:
         problems.append(f"{path}: {name}: perturbation_interval {interval} is not below {TOTAL_EPOCHS}")
+    if space.size is not None and space.size < options.num_samples:
+        problems.append(
+            f"{path}: {name} trains {options.num_samples} trials, but the space has {space.size} combinations"
+        )
     if options.num_samples < 2:
         problems.append(f"{path}: {name} takes a population of two or more: num_samples is {options.num_samples}")
     return problems

@@ -11,11 +11,12 @@ from configs.errors import ConfigError
 from configs.legal import Part
 from search.distributions import Choice
 from search.plan import SearchPlan
+from search.sampler import OWN_SAMPLERS, build_sampler
 from search.space import Parameter, Space, is_branching
 from trainable.rehearsal import rehearse
 
 # They decide which processed data is needed, and what the model has to take.
-FORM_OF_IMAGES = (*("DATASET.RESIZE_SHAPE", "DATASET.CROP_TO_CONTENT", "DATASET.PAD_TO_SQUARE", "DATASET.TO_RGB"),)
+FORM_OF_IMAGES = ("DATASET.RESIZE_SHAPE", "DATASET.CROP_TO_CONTENT", "DATASET.PAD_TO_SQUARE", "DATASET.TO_RGB")
 
 DRAWN = 50  # samples, to see whether values go together
 
@@ -24,9 +25,11 @@ def check_parts(plan: SearchPlan) -> None:
     """Builds and tries each part and each form of images that the plan names, once.
 
     Raises:
-        ConfigError: with every mistake: unknown parts, missing data, derived values that contradict, a user's part that
-            raises.
+        ConfigError: with every mistake: a sampler whose package is missing, unknown parts, missing data, derived values
+            that contradict, a user's part that raises.
     """
+    if plan.options.sampler.name not in OWN_SAMPLERS:
+        build_sampler(plan.options.sampler, plan.options.seed)
     problems: dict[str, str] = {}  # each with the first sample that shows it
     impossible: list[str] = []
     tried = 0

@@ -20,7 +20,7 @@ from configs.loader import FREE_ON_RESUME, differences
 from configs.settings import settings_from_command_line, settings_from_environment
 from data.build import check_data
 from search.folder import SearchFolder, folder_to_resume, new_folder
-from search.options import CPUS, GPUS, read_duration
+from search.options import CPUS, GPUS, POPULATIONS, read_duration
 from search.plan import SearchPlan, make_plan
 from search.ray_environment import prepare_ray_environment
 from search.space_file import read_space
@@ -132,13 +132,19 @@ def _plan_to_resume(args: argparse.Namespace, folder: SearchFolder) -> SearchPla
     changed = differences(before.base_cfg, now.base_cfg, FREE_ON_RESUME)
     if now.options.science() != before.options.science():
         changed.append("metric, seed, sampler or scheduler is another")
+    has_new_space = now.sampled_yaml() != before.sampled_yaml()
+    if now.options.scheduler.name in POPULATIONS:
+        if now.options.num_samples != before.options.num_samples:
+            changed.append(f"the population has {now.options.num_samples} trials (num_samples)")
+        if has_new_space:
+            changed.append("the population searches another space")
     if changed:
         raise ConfigError(
             f"{folder.path}: a search goes on as it was, but {'; '.join(changed)}; undo that, or start a new search "
             "without --resume"
         )
     notes = now.notes
-    if now.sampled_yaml() != before.sampled_yaml():
+    if has_new_space:
         notes = (*notes, "the space has changed: trials that fit it count for the sampler, the others are only kept")
     return replace(now, name=folder.path.name, notes=notes)
 

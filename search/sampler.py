@@ -11,6 +11,8 @@ from optuna.samplers import BaseSampler
 from configs.errors import ConfigError
 from search.options import NamedOptions
 
+OWN_SAMPLERS = ("qmc", "grid")  # those that are not Optuna's, see study.py
+
 
 @dataclass(frozen=True)
 class SamplerKind:

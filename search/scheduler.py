@@ -156,11 +156,11 @@ class StoppingScheduler(Replayable):
         return self._rays.on_trial_result(None, _Trial(str(number)), result)
 
     def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
-        if trial.config.get("confirms") is None:
+        if trial.config.get("confirms") is None and "epoch" in result:
             self.ended(trial.config["number"], TRIAL_DONE)
 
     def ended(self, number: int, kind: str) -> None:
-        if number in self._last:
+        if kind != TRIAL_FAILED:  # which may be tried again
             self._rays.on_trial_complete(None, _Trial(str(number)), self._last[number])
 
 

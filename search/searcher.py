@@ -23,7 +23,7 @@ from search.history import DONE, FAILED, INTERRUPTED, RUNNING, STOPPED, History,
 from search.options import SearchOptions
 from search.population import Takeover
 from search.reports import FAILURE, FAULT, has_finished
-from search.sampler import build_sampler
+from search.sampler import OWN_SAMPLERS, build_sampler
 from search.space import Space
 from search.study import Study
 
@@ -72,7 +72,7 @@ class TruthfulOptunaSearch(OptunaSearch):
             space={parameter.name: parameter.distribution.to_optuna() for parameter in space.parameters},
             metric=options.metric,
             mode=options.mode,
-            sampler=build_sampler(options.sampler, options.seed) if options.sampler.name not in _OWN else None,
+            sampler=build_sampler(options.sampler, options.seed) if options.sampler.name not in OWN_SAMPLERS else None,
         )
         self._space = space
         self._options = options
@@ -92,6 +92,7 @@ class TruthfulOptunaSearch(OptunaSearch):
         self._unfinished = [record.copy() for record in history.in_state(RUNNING, INTERRUPTED)]
         self._repeats = {(r.confirms, r.params[SEED]) for r in history.trials.values() if r.confirms is not None}
         self.is_exhausted = False
+        self._is_closed = False
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """Returns a trial for Ray: see `trial_config`.
@@ -107,7 +108,13 @@ class TruthfulOptunaSearch(OptunaSearch):
         self._open[trial_id] = record
         return trial_config(record)
 
+    def close(self) -> None:
+        """Makes no more samples and lets none go on: only repeats are still to come."""
+        self._is_closed = True
+
     def _next_record(self) -> TrialRecord | None:
+        if self._is_closed:
+            return self._repeat()
         if self._unfinished:
             return self._unfinished.pop(0)
         promoted = self._waiting.next(self._is_full()) if self._waiting else None
@@ -164,6 +171,8 @@ class TruthfulOptunaSearch(OptunaSearch):
 
     def has_more(self) -> bool:
         """Whether there is anything left to run."""
+        if self._is_closed:
+            return self._next_to_repeat() is not None
         if self._unfinished or not self._is_full():
             return True
         if self._waiting is not None and self._waiting.next(is_full=True) is not None:
@@ -224,9 +233,6 @@ class TruthfulOptunaSearch(OptunaSearch):
     def restore(self, checkpoint_path: str) -> None:
         """Never used: a resumed search makes its searcher anew from its history."""
         raise NotImplementedError("a search is resumed from its events.jsonl")
-
-
-_OWN = ("qmc", "grid")  # samplers that are not Optuna's
 
 
 def trial_config(record: TrialRecord) -> dict[str, Any]:

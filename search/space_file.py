@@ -15,7 +15,7 @@ from configs.yaml_file import YamlMap, read_yaml
 from search.conditions import can_hold, words
 from search.distributions import Choice, Distribution, read_distribution
 from search.expressions import Expression
-from search.options import SearchOptions, build_options, read_options
+from search.options import SearchOptions, build_options, inherit_options, read_options
 from search.space import Branches, Condition, Constant, Constraint, Derived, Item, Parameter, is_branching
 
 WORDS = ("extends", "base", "search", "space", "constraints")
@@ -104,7 +104,7 @@ def _read_parts(path: Path, problems: list[str], children: tuple[Path, ...]) -> 
     _mapping(tree, "space", problems, lambda m: reader.read(m, "", ()), None)
     return _Parts(
         base or inherited.base,
-        inherited.options | options,
+        inherit_options(inherited.options, options),
         [*(item for item in inherited.items if not _is_replaced(item, reader.items)), *reader.items],
         [*inherited.constraints, *_read_constraints(tree, problems)],
     )
@@ -149,7 +149,11 @@ def _outermost(item: Item) -> str:
 def _is_replaced(item: Item, by: Sequence[Item]) -> bool:
     """Whether a file that extends another says something else about a key, or about a node of branches above it."""
     key = _outermost(item)
-    return any(key == _outermost(other) or key.startswith(f"{_outermost(other)}.") for other in by)
+    is_in_branch = bool(item.branch) or (isinstance(item, Parameter) and is_branching(item))
+    for other in map(_outermost, by):
+        if key == other or key.startswith(f"{other}.") or (is_in_branch and other.startswith(f"{key}.")):
+            return True
+    return False
 
 
 class _ItemReader:
@@ -187,8 +191,8 @@ class _ItemReader:
         for word in mapping:
             if word not in ("choice", "when"):
                 self._problems.append(f"{mapping.where(word)}: {node}: unknown word {word!r} beside choice")
-        if len(names) < 2:
-            self._problems.append(f"{where}: {node}: choice: found {', '.join(names)}, expected two branches or more")
+        if not names:  # one is what is left of several when the command line fixes the others
+            self._problems.append(f"{where}: {node}: choice: found no branches, expected {{name: {{KEY: ...}}, ...}}")
         when = self._read_when(mapping, node)
         self.items.append(Parameter(node, where, branch, when, distribution=Branches(tuple(names))))
         for name, lines in names.items():
@@ -287,6 +291,9 @@ def _checked_conditions(items: list[Item]) -> tuple[list[Item], list[str]]:
 
 def _resolved(condition: Condition, item: Item, nodes: set[str], problems: list[str]) -> Condition:
     where = f"{item.source}: {item.key}: when"
+    if condition.key == item.key:
+        problems.append(f"{where}: {item.key} cannot depend on itself")
+        return condition
     (given,) = condition.values
     if condition.key in nodes:
         return Condition(condition.key, tuple(given) if isinstance(given, list) else (given,))

@@ -1,6 +1,6 @@
 """Start points: configs that a search begins with, checked against the space."""
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any
 
 import numpy as np
@@ -13,8 +13,15 @@ from search.options import StartPoint
 from search.space import DRAWN, Constant, Parameter, Space, is_branching
 
 
-def start_values(start: StartPoint, space: Space, problems: list[str]) -> dict[str, Any]:
-    """Returns the values of a start point by name of the parameter; adds what is wrong to `problems`."""
+def start_values(start: StartPoint, space: Space, fixed: Container[str], problems: list[str]) -> dict[str, Any]:
+    """Returns the values of a start point by name of the parameter.
+
+    Args:
+        start: as the space file has it.
+        space: what is sampled.
+        fixed: keys that the command line gives a value, which are left out.
+        problems: what is wrong is added here.
+    """
     if start.values is None:
         return _default_values(start, space, problems)
     found: dict[str, Any] = {}
@@ -22,14 +29,18 @@ def start_values(start: StartPoint, space: Space, problems: list[str]) -> dict[s
     for given, value in start.values.items():
         branching = {parameter.key for parameter in space.parameters if is_branching(parameter)}
         key = given if given in branching else resolve_name(given, "", start.source, problems)
-        if key is None:
+        if key is None or key in fixed:
             continue
         meant = [parameter for parameter in space.parameters if parameter.key == key]
         if not meant:
             known = [parameter.key for parameter in space.parameters]
             problems.append(f"{start.source}: {key} is not sampled.{did_you_mean(key, known)}")
             continue
-        read = value if key in branching else plain(read_setting(Setting(key, value, start.source), problems))
+        wrong: list[str] = []
+        read = value if key in branching else plain(read_setting(Setting(key, value, start.source), wrong))
+        problems += wrong
+        if wrong:
+            continue
         fitting = [parameter for parameter in meant if parameter.distribution.contains(read)]
         if not fitting and len(problems) == before:
             ranges = " or ".join(str(parameter.distribution.to_yaml()) for parameter in meant)

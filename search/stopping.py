@@ -37,7 +37,9 @@ def stop_reason(options: SearchOptions, history: History) -> str | None:
 
 def failing_alike(history: History) -> str | None:
     """Returns why the search is of no use: the first few trials, or many in a row, have all failed for one reason."""
-    ended = sorted((record for record in history.samples() if record.ended >= 0), key=lambda record: -record.ended)
+    # what failed before the search was resumed may have been mended
+    ended = [record for record in history.samples() if record.ended >= history.ends_before]
+    ended.sort(key=lambda record: -record.ended)
     in_a_row = list(takewhile(lambda r: r.state == FAILED and _kind(r.reason) == _kind(ended[0].reason), ended))
     if len(in_a_row) >= (FIRST if len(in_a_row) == len(ended) else IN_A_ROW):
         return f"stopped, since {len(in_a_row)} trials in a row failed alike: {in_a_row[0].reason}"

@@ -6,7 +6,7 @@ import signal
 import socket
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -25,7 +25,7 @@ from search.options import SearchOptions
 from search.plan import SearchPlan
 from search.scheduler import build_scheduler
 from search.searcher import TruthfulOptunaSearch
-from search.stopping import stop_reason
+from search.stopping import failing_alike, stop_reason
 from search.trial import run_trial
 
 HALTED, INTERRUPTED_STATUS = 2, 130  # exit statuses
@@ -39,12 +39,14 @@ class SearchStopper(tune.Stopper):
     Args:
         options: its time budget counts from now; its target and its patience.
         history: of the search, as it goes on.
+        close: called when target or patience are reached and the best are still to be confirmed.
     """
 
-    def __init__(self, options: SearchOptions, history: History):
+    def __init__(self, options: SearchOptions, history: History, close: Callable[[], None] = lambda: None):
         self._deadline = time.monotonic() + options.time_budget if options.time_budget else None
         self._options = options
         self._history = history
+        self._close = close
         self.was_interrupted = False
         self.halted: str | None = None  # why no trial can go on
 
@@ -58,15 +60,21 @@ class SearchStopper(tune.Stopper):
 
     def stop_all(self) -> bool:
         """Whether all trials end now."""
+        if self._options.confirm and stop_reason(self._options, self._history) and not failing_alike(self._history):
+            self._close()
+            return self.was_interrupted or self._own_reason() is not None
         return self.was_interrupted or self.reason() is not None
 
     def reason(self) -> str | None:
         """Why the search has come to its end before all trials are made; None: it has not."""
+        return self._own_reason() or stop_reason(self._options, self._history)
+
+    def _own_reason(self) -> str | None:
         if self.halted:
             return f"stopped, since no trial can go on: {self.halted}"
         if self._deadline is not None and time.monotonic() >= self._deadline:
             return "time budget used up"
-        return stop_reason(self._options, self._history)
+        return None
 
     @contextmanager
     def listening(self) -> Iterator[None]:
@@ -195,7 +203,7 @@ def run_trials(
     _settle(plan, history, events, stream)
     total_epochs = plan.base_cfg.MODEL.SOLVER.TOTAL_EPOCHS
     engine = build_engine(plan.space, plan.options, total_epochs, slots, history, events, plan.start)
-    stopper = SearchStopper(plan.options, history)
+    stopper = SearchStopper(plan.options, history, engine.searcher.close)
     if engine.searcher.has_more() and not stopper.stop_all():
         base_cfg = {key: get_value(plan.base_cfg, key) for key in KEYS if not KEYS[key].is_secret}
         trainable = tune.with_parameters(

@@ -62,9 +62,14 @@ def test_the_cheapest_of_those_tied_within_noise_wins():
     assert not found[2].is_tied_with(found[0])
 
 
-def test_one_repeat_tells_no_noise():
-    (only,) = confirmed(history_of(record(0, 0.9), record(1, 0.8, confirms=0)), "val_score")
-    assert only.interval == math.inf
+def test_one_repeat_tells_nothing():
+    assert confirmed(history_of(record(0, 0.9), record(1, 0.8, confirms=0)), "val_score") == []
+
+
+def test_nobody_wins_while_the_best_has_no_repeats():
+    repeats = [record(2, 0.8, confirms=0), record(3, 0.81, confirms=0)]
+    assert confirmed(history_of(record(0, 0.8), *repeats), "val_score")
+    assert confirmed(history_of(record(0, 0.8), record(1, 0.99), *repeats), "val_score") == []
 
 
 def test_repeats_come_after_all_samples_and_once():

@@ -1,4 +1,4 @@
-"""What a model costs: its numbers, and its arithmetic for one image."""
+"""What a model costs: its parameters, and its arithmetic for one image."""
 
 import torch
 from torch import nn
@@ -6,9 +6,10 @@ from torch.utils.flop_counter import FlopCounterMode
 
 
 def model_cost(model: nn.Module, image: torch.Tensor) -> dict[str, int]:
-    """Returns `params`, the numbers that a model learns, and `macs`, the multiplications with addition for one image.
+    """Returns `params` and `macs`.
 
-    Those of convolutions and matrix products are counted, as torch counts them.
+    `params` is the number of a model's parameters, frozen ones included; `macs` the multiplications with addition for
+    one image, those of convolutions and matrix products, as torch counts them.
 
     Args:
         model: is left in evaluation mode.

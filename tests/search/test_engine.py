@@ -1,0 +1,170 @@
+"""Searcher and scheduler together, as Ray drives them, one trial at a time: faults, and resumes at any moment."""
+
+import pytest
+from ray.tune.schedulers import TrialScheduler
+
+from search.distributions import Choice, FloatRange
+from search.engine import build_engine
+from search.events import (
+    SEARCH_STARTED,
+    TRIAL_DONE,
+    TRIAL_FAILED,
+    TRIAL_REPORTED,
+    TRIAL_STARTED,
+    TRIAL_STOPPED,
+    EventStream,
+)
+from search.faults import CAN_BE_RETRIED, OWN
+from search.history import DONE, FAILED, FINISHED, History
+from search.options import Confirm, NamedOptions, SearchOptions
+from search.space import Parameter, Space
+from search.tuner import SearchStopper
+
+RATE = "MODEL.SOLVER.OPTIMIZER.BASE_LR"
+SPACE = Space([Parameter(RATE, "", distribution=FloatRange("loguniform", 1e-4, 1))], default=lambda key: 0)
+EPOCHS = 9
+
+
+class Trial:
+    """What Ray's schedulers see of a trial."""
+
+    def __init__(self, trial_id: str, config: dict):
+        self.trial_id, self.config = trial_id, config
+
+
+def play(options: SearchOptions, faults: dict | None = None, dies_after: int = 10**9, space: Space = SPACE) -> History:
+    """Runs a search; its driver dies after so many events, and another one goes on with it.
+
+    Args:
+        options: how to search.
+        faults: by (trial, epoch), the kind of failure there; each happens once.
+        dies_after: events.
+        space: what is sampled.
+    """
+    left = dict(faults or {})
+    events: list = []
+    history = History()
+    while True:
+        stream = EventStream([events.append, history])
+        engine = build_engine(space, options, EPOCHS, 1, History(events), list(events))
+        stopper = SearchStopper(options, history, engine.searcher.close)
+        stream.emit(SEARCH_STARTED)
+        for number in range(10**4):
+            config = engine.searcher.suggest(str(number))
+            if not isinstance(config, dict):
+                return history
+            trial = Trial(str(number), config)
+            engine.scheduler.on_trial_add(None, trial)
+            started = {name: value for name, value in config.items() if name not in ("number", "heard")}
+            stream.emit(TRIAL_STARTED, config["number"], **started)
+            _train(trial, engine, stream, history, options, left)
+            if len(events) >= dies_after:
+                dies_after = 10**9
+                break
+            if stopper.stop_all():
+                return history
+
+
+def _train(trial: Trial, engine, stream: EventStream, history: History, options: SearchOptions, left: dict) -> None:
+    config = trial.config
+    number = config["number"]
+    for epoch in range(config["heard"] + 1, EPOCHS + 1):
+        fault = left.pop((number, epoch), None)
+        if fault:
+            tried = fault == CAN_BE_RETRIED and history.trials[number].failures < options.max_failures
+            result = {"failure": "it failed", "fault": fault}
+            engine.scheduler.on_trial_result(None, trial, result)
+            engine.scheduler.on_trial_complete(None, trial, result)
+            engine.searcher.on_trial_complete(trial.trial_id, result)
+            stream.emit(TRIAL_FAILED, number, reason="it failed", is_tried_again=tried)
+            return
+        score = config["params"][RATE] * epoch + number / 1000
+        result = {"epoch": epoch, "val_score": score, "total_epochs": EPOCHS, "macs": 1, "params": 1}
+        decision = engine.scheduler.on_trial_result(None, trial, result)
+        stream.emit(TRIAL_REPORTED, number, metrics={k: v for k, v in result.items() if k != "total_epochs"})
+        if decision == TrialScheduler.STOP or epoch == EPOCHS:
+            engine.scheduler.on_trial_complete(None, trial, result)
+            engine.searcher.on_trial_complete(trial.trial_id, result)
+            stream.emit(TRIAL_DONE if epoch == EPOCHS else TRIAL_STOPPED, number, unread=[])
+            return
+        engine.searcher.on_trial_result(trial.trial_id, result)
+
+
+def outcome(history: History) -> dict:
+    return {
+        number: (
+            record.state,
+            record.params,
+            record.settings,
+            [(row["epoch"], row["val_score"]) for row in record.rows],
+        )
+        for number, record in history.trials.items()
+    }
+
+
+SCHEDULERS = {
+    "none": {},
+    "asha": {"reduction_factor": 3.0},
+    "asha stopping": {"type": "stopping", "reduction_factor": 3.0},
+    "hyperband": {"reduction_factor": 3.0},
+    "median": {},
+    "pbt": {"perturbation_interval": 2},
+    "pb2": {"perturbation_interval": 2},
+}
+FAULTS = {
+    "nothing": {},
+    "its own": {(1, 2): OWN, (3, 1): OWN},
+    "tried again": {(1, 3): CAN_BE_RETRIED, (2, 1): CAN_BE_RETRIED, (4, 2): CAN_BE_RETRIED},
+}
+
+
+def options_of(scheduler: str, **more) -> SearchOptions:
+    name = scheduler.split()[0]
+    sampler = NamedOptions("random", {}) if name in ("pbt", "pb2") else NamedOptions("tpe", {"n_startup_trials": 3})
+    return SearchOptions(num_samples=7, sampler=sampler, scheduler=NamedOptions(name, SCHEDULERS[scheduler]), **more)
+
+
+@pytest.mark.parametrize("faults", FAULTS)
+@pytest.mark.parametrize("scheduler", SCHEDULERS)
+def test_a_search_ends_the_same_whenever_its_driver_dies(scheduler, faults):
+    whole = play(options_of(scheduler), FAULTS[faults])
+    assert sorted(whole.trials) == list(range(7))
+    assert all(record.state in FINISHED for record in whole.trials.values())
+    assert any(record.state == DONE for record in whole.trials.values())
+    failed = {number for number, record in whole.trials.items() if record.state == FAILED}
+    assert failed == ({1, 3} if faults == "its own" and scheduler != "median" else failed)
+    if faults == "tried again":
+        assert not failed
+    for dies_after in range(3, 60, 7):
+        assert outcome(play(options_of(scheduler), FAULTS[faults], dies_after)) == outcome(whole), dies_after
+
+
+def test_repeats_follow_a_target_that_is_reached():
+    from search.options import StopRules
+
+    options = options_of("asha", stop=StopRules(target=0.0), confirm=Confirm(top=1, seeds=3))
+    history = play(options)
+    assert len(history.samples()) < 7
+    repeats = [record for record in history.trials.values() if record.confirms is not None]
+    assert len(repeats) == 3 and all(record.state == DONE for record in repeats)
+
+
+def test_a_population_keeps_to_the_constraints():
+    space = Space(SPACE.items, default=lambda key: 0, problems=lambda p: ["too high"] if p.params[RATE] > 0.05 else [])
+    history = play(options_of("pbt"), space=space)
+    assert any(record.donor for record in history.trials.values())
+    assert all(record.params[RATE] <= 0.05 for record in history.trials.values())
+
+
+def test_a_failed_trial_gives_its_place_to_another():
+    space = Space([Parameter(RATE, "", distribution=Choice((0.1, 0.2, 0.3, 0.4)))], default=lambda key: 0)
+    options = SearchOptions(
+        num_samples=4,
+        sampler=NamedOptions("grid", {}),
+        scheduler=NamedOptions("asha", {"reduction_factor": 4.0}),
+    )
+    whole = play(options, space=space)
+    (best,) = (number for number, record in whole.trials.items() if record.state == DONE)
+    history = play(options, {(best, 5): OWN}, space=space)
+    assert history.trials[best].state == FAILED
+    assert [record.state for record in history.trials.values()].count(DONE) == 1, "the next one goes on in its place"
