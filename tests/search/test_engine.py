@@ -16,7 +16,7 @@ from search.events import (
 )
 from search.faults import CAN_BE_RETRIED, OWN
 from search.history import DONE, FAILED, FINISHED, History
-from search.options import Confirm, NamedOptions, SearchOptions
+from search.options import Confirm, NamedOptions, SearchOptions, StopRules
 from search.space import Parameter, Space
 from search.tuner import SearchStopper
 
@@ -140,8 +140,6 @@ def test_a_search_ends_the_same_whenever_its_driver_dies(scheduler, faults):
 
 
 def test_repeats_follow_a_target_that_is_reached():
-    from search.options import StopRules
-
     options = options_of("asha", stop=StopRules(target=0.0), confirm=Confirm(top=1, seeds=3))
     history = play(options)
     assert len(history.samples()) < 7
