@@ -4,8 +4,8 @@ python benchmarks/search_quality.py [--tables DIR] [--seeds 30] [--json out.json
 
 Recorded learning curves are replayed in virtual time by four workers, for the cost of 20 full trainings. Our searcher
 and scheduler are the objects that `search.run` uses, made by the same function (search/engine.py); those of others are
-driven in the same way. A configuration that is proposed is looked up as the nearest recorded one that this run has not
-used yet, in the unit cube.
+driven in the same way (Syne Tune's where it is installed: pip install syne-tune). A configuration that is proposed is
+looked up as the nearest recorded one that this run has not used yet, in the unit cube.
 
 Regret is that of the best value reported so far, after a quarter, a half and all of the cost: 0 is the best recorded
 configuration, 100 the median one, each by the best epoch of its curve. Rank is by the regret at the end, 1 the best of
@@ -14,6 +14,7 @@ all methods, meaned over tasks and seeds.
 
 import argparse
 import heapq
+import importlib.util
 import json
 import math
 import os
@@ -21,6 +22,8 @@ import sys
 import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from datetime import datetime
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Protocol
@@ -172,6 +175,53 @@ class OptunaMethod:
         return False
 
 
+class SyneTuneMethod:
+    """A method of Syne Tune (pip install syne-tune), driven as its tuner drives it.
+
+    Args:
+        name: of the class in syne_tune.optimizer.baselines.
+        table: the task.
+        seed: of the method.
+    """
+
+    def __init__(self, name: str, table: Table, seed: int):
+        from syne_tune import config_space
+        from syne_tune.optimizer import baselines
+
+        words = {(False, "float"): "uniform", (True, "float"): "loguniform", (False, "int"): "randint"}
+        space = {
+            key: getattr(config_space, words.get((spec["log"], spec["kind"]), "lograndint"))(spec["low"], spec["high"])
+            for key, spec in table.space.items()
+        }
+        self._epochs = table.epochs
+        self._scheduler = getattr(baselines, name)(
+            space, METRIC, "epoch", table.epochs, do_minimize=False, random_seed=seed
+        )
+        self._trials: dict[str, Any] = {}
+
+    def suggest(self, trial: str) -> tuple[int, Params] | None:
+        from syne_tune.backend.trial_status import Trial
+
+        suggestion = self._scheduler.suggest()
+        if suggestion is None:
+            return None
+        number = len(self._trials)
+        self._trials[trial] = Trial(number, suggestion.config, datetime.now())
+        self._scheduler.on_trial_add(self._trials[trial])
+        return number, suggestion.config
+
+    def report(self, trial: str, epoch: int, value: float) -> bool:
+        known, result = self._trials[trial], {METRIC: value, "epoch": epoch}
+        decision = self._scheduler.on_trial_result(known, result)
+        if epoch < self._epochs and decision == "CONTINUE":
+            return True
+        if epoch == self._epochs:
+            self._scheduler.on_trial_complete(known, result)
+        else:
+            self._scheduler.on_trial_remove(known)
+        return False
+
+
 class RandomSearch:
     """A searcher that knows nothing."""
 
@@ -220,6 +270,16 @@ METHODS: dict[str, Callable[[Table, int], Method]] = {
         table, seed, optuna.pruners.HyperbandPruner(1, table.epochs, reduction_factor=3)
     ),
 }
+
+
+SYNE_TUNE = {
+    "syne_tune_asha": "ASHA",
+    "syne_tune_bohb": "BOHB",
+    "syne_tune_bore": "ASHABORE",
+    "syne_tune_cqr": "ASHACQR",
+}
+if importlib.util.find_spec("syne_tune"):
+    METHODS |= {method: partial(SyneTuneMethod, name) for method, name in SYNE_TUNE.items()}
 
 
 def regrets(table: Table, method: Method) -> list[float]:
