@@ -63,6 +63,14 @@ class Terminal:
                 "`when:` in the space file makes a key active only where it counts"
             )
 
+    def _tell_failed(self) -> None:
+        """Says how the first trial that has failed is run alone."""
+        failed = self._history.in_state(FAILED)
+        if failed:
+            config = self._folder.trials / failed[0].name / "results" / "config.yaml"
+            alone = self._folder.path.with_name(f"{self._folder.path.name}-{failed[0].name}")
+            print(f"run trial {failed[0].number}, which failed, alone: {retrain_command(config, alone)}")
+
     def _say(self, text: str) -> None:
         minutes, seconds = divmod(int(time.monotonic() - self._start), 60)
         print(f"[{minutes:02d}:{seconds:02d}] {text}", flush=True)
@@ -92,6 +100,7 @@ class Terminal:
         is_exhausted = event.data["reason"].startswith("all ")
         parts += f", {missing} not started" if missing > 0 and not is_exhausted else ""
         print(f"\n{event.data['reason']}: {parts}")
+        self._tell_failed()
         metric = self._plan.options.metric
         best = self._history.best_trial(metric)
         if best is None:

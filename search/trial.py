@@ -10,7 +10,9 @@ from ray import tune
 from yacs.config import CfgNode
 
 from configs.defaults import KEYS
+from configs.dump import dump_cfg
 from configs.errors import ConfigError
+from configs.files import write_atomically
 from configs.loader import FREE_ON_RESUME, build_cfg, cfg_from_text, changed_keys
 from configs.registry import import_user_modules
 from configs.settings import Setting, settings_from_environment
@@ -81,6 +83,9 @@ def _train(
     try:
         cfg, read = track_reads(merge_sample(_base(base_cfg), config["settings"]))
         total_epochs = cfg.MODEL.SOLVER.TOTAL_EPOCHS
+        if not folder.config.exists():  # so that a trial that fails at once can be run alone, too
+            folder.config.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(folder.config, dump_cfg(cfg))
         if config["donor"]:
             _take_over(cfg, folder, config["donor"])
 

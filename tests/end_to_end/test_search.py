@@ -201,6 +201,9 @@ def test_nothing_leaks_to_the_next_trial_and_failures_stay_alone(ray_address, tm
         assert "epoch 1: train_loss is nan" in record.reason
     printed = capsys.readouterr().out
     assert "this head always raises (log: experiments/tiny_space/trials/" in printed
+    alone = f"run trial {failed[0].number}, which failed, alone: python -m trainable.train -o experiments/tiny_space-"
+    assert alone in printed
+    assert load_cfg(folder / "trials" / failed[0].name / "results" / "config.yaml")
     assert "Traceback" not in printed
 
 
