@@ -142,6 +142,7 @@ class RunFolder:
         try:
             os.link(self.latest, temporary)
             os.replace(temporary, target)
+            temporary.unlink(missing_ok=True)  # it stays, where target was latest.pt already
         except OSError:
             write_atomically(target, self.latest.read_bytes())
 

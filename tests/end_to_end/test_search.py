@@ -165,7 +165,7 @@ def test_nothing_leaks_to_the_next_trial_and_failures_stay_alone(ray_address, tm
     space = write_space(
         tmp_path,
         f"{heads}, {losses}, MODEL.HEAD.DROPOUT: {{uniform: [0, 0.5]}}",
-        "num_samples: 8, sampler: random, scheduler: none, seed: 2",
+        "num_samples: 8, sampler: random, scheduler: none, seed: 0",
         MODEL__SOLVER__TOTAL_EPOCHS="1",
     )
     # one trial at a time, so that they share a process
