@@ -253,8 +253,8 @@ def read_distribution(mapping: dict[str, Any]) -> Distribution:
         if word in REFUSED:
             raise ConfigError(f"{word} is not supported: {REFUSED[word]}")
         if word not in _READERS:
-            known = ", ".join(_READERS)
-            raise ConfigError(f"unknown distribution {word!r}.{did_you_mean(word, _READERS)} Known: {known}")
+            words = [*_READERS, "derive", "when"]
+            raise ConfigError(f"unknown distribution {word!r}.{did_you_mean(word, words)} Known: {', '.join(words)}")
     if len(mapping) != 1:
         raise ConfigError(f"found {', '.join(mapping) or 'nothing'}, expected one distribution")
     ((word, arguments),) = mapping.items()

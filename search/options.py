@@ -374,7 +374,10 @@ def _choice_reader(known: dict[str, dict[str, Rule]]) -> Callable[[Any], NamedOp
         checked = {}
         for word, option in (options or {}).items():
             if word not in known[name]:
-                raise ValueError(f"{name} has no option {word!r}.{did_you_mean(word, known[name])}")
+                raise ValueError(
+                    f"{name} has no option {word!r}.{did_you_mean(word, known[name])} "
+                    f"It has {', '.join(known[name]) or 'none'}"
+                )
             try:
                 checked[word] = known[name][word].read(option)
             except ValueError:
@@ -385,7 +388,7 @@ def _choice_reader(known: dict[str, dict[str, Rule]]) -> Callable[[Any], NamedOp
 
 
 def _described(known: dict[str, dict[str, Rule]]) -> str:
-    return " or ".join(f"{name} with options {', '.join(rules)}" if rules else name for name, rules in known.items())
+    return f"one of {', '.join(known)}, or {{name: {{option: value}}}}"
 
 
 _READERS: dict[str, tuple[Callable[[Any], Any], str]] = {
