@@ -41,7 +41,7 @@ from scipy.stats import rankdata
 from search.distributions import Distribution, FloatRange, IntRange
 from search.engine import build_engine
 from search.history import History
-from search.options import SearchOptions
+from search.options import NamedOptions, SearchOptions
 from search.reports import TOTAL_EPOCHS
 from search.space import Parameter, Space
 
@@ -239,14 +239,14 @@ class RandomSearch:
         """Learns nothing."""
 
 
-def _ours(table: Table, seed: int) -> Method:
+def _ours(table: Table, seed: int, sampler: str = "tpe") -> Method:
     def distribution(spec: dict[str, Any]) -> Distribution:
         if spec["kind"] == "int":
             return IntRange("lograndint" if spec["log"] else "randint", spec["low"], spec["high"] + 1)
         return FloatRange("loguniform" if spec["log"] else "uniform", spec["low"], spec["high"])
 
     space = Space([Parameter(name, "", distribution=distribution(spec)) for name, spec in table.space.items()])
-    options = SearchOptions(metric=METRIC, seed=seed, num_samples=ENDLESS)
+    options = SearchOptions(metric=METRIC, seed=seed, num_samples=ENDLESS, sampler=NamedOptions(sampler, {}))
     engine = build_engine(space, options, table.epochs, WORKERS, History())
     return OurMethod(engine.searcher, engine.scheduler, table.epochs)
 
@@ -272,6 +272,9 @@ METHODS: dict[str, Callable[[Table, int], Method]] = {
 }
 
 
+COMPARED = list(METHODS)  # unless --methods says otherwise
+# Our other samplers, also under asha; a search with gp takes minutes.
+METHODS |= {f"ours_{name}": partial(_ours, sampler=name) for name in ("gp", "nsga2", "random")}
 SYNE_TUNE = {
     "syne_tune_asha": "ASHA",
     "syne_tune_bohb": "BOHB",
@@ -360,7 +363,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--tables", type=Path, default=Path(__file__).parent / "curves")
     parser.add_argument("--seeds", type=int, default=30)
-    parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=COMPARED)
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     paths = sorted(args.tables.glob("*.parquet"))

@@ -313,6 +313,7 @@ def test_a_dry_run_shows_samples_and_writes_nothing(tmp_path, capsys):
     assert printed.count("# sample") == 5
     assert "#   MODEL.BACKBONE.NAME: 'tiny'" in printed
     assert "loguniform: [0.0001, 0.1]" in printed
+    assert "# combinations: without end" in printed
     assert sorted(tmp_path.rglob("*")) == before
 
 
