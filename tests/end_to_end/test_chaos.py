@@ -174,7 +174,7 @@ def when_reported(folder: SearchFolder, reports: int) -> None:
         time.sleep(0.05)
 
 
-def test_a_clusters_sigterm_to_all_processes_is_as_kind_as_ctrl_c(ray_address, undisturbed, tmp_path):
+def test_a_clusters_sigterm_to_all_processes_is_as_kind_as_ctrl_c(tmp_path):
     driver = own_ray_search(tmp_path / "s")
     folder, output = SearchFolder(tmp_path / "s" / "out"), tmp_path / "s" / "output"
     when_reported(folder, 2)
@@ -185,9 +185,6 @@ def test_a_clusters_sigterm_to_all_processes_is_as_kind_as_ctrl_c(ray_address, u
     assert folder.results_csv.exists() and "Traceback" not in output.read_text()
     _, left = psutil.wait_procs(family, timeout=30)
     assert not left, "no process is left behind"
-    arguments = [*write_search(tmp_path / "s"), "--address", ray_address, "--resume"]
-    assert drive(arguments, output) == 0, output.read_text()
-    check(folder, undisturbed)
 
 
 @pytest.mark.skipif(len(POINTS) >= RUNS, reason="make chaos runs it")
