@@ -5,8 +5,6 @@ A config with a LINEAGE trains the epochs of each segment with the values of tha
 
 from typing import Any
 
-from yacs.config import CfgNode
-
 from configs.legal import Int, Rule
 
 Values = tuple[tuple[str, Any], ...]  # key and value
@@ -48,16 +46,3 @@ def _read_segment(segment: Any) -> Segment:
 
 def _plain(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
-
-
-def settings_at(cfg: CfgNode, epoch: int) -> dict[str, Any]:
-    """Returns the keys that have another value in an epoch than the config says, with that value.
-
-    Args:
-        cfg: a loaded config.
-        epoch: counted from 1.
-    """
-    from configs.defaults import KEYS  # here: the keys are declared with this module's rule
-
-    values = next((values for _, _, last, values in cfg.LINEAGE if epoch <= last), ())
-    return {key: KEYS[key].rule.read(value) for key, value in values}

@@ -148,3 +148,14 @@ def with_values(cfg: CfgNode, values: dict[str, Any]) -> CfgNode:
         set_value(changed, key, value)
     changed.freeze()
     return changed
+
+
+def settings_at(cfg: CfgNode, epoch: int) -> dict[str, Any]:
+    """Returns the keys that have another value in an epoch than the config says, by its LINEAGE, with that value.
+
+    Args:
+        cfg: a loaded config.
+        epoch: counted from 1.
+    """
+    values = next((values for _, _, last, values in cfg.LINEAGE if epoch <= last), ())
+    return {key: KEYS[key].rule.read(value) for key, value in values}

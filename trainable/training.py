@@ -9,8 +9,7 @@ from yacs.config import CfgNode
 
 from configs.dump import dump_cfg
 from configs.errors import ConfigError
-from configs.lineage import settings_at
-from configs.loader import with_values
+from configs.loader import settings_at, with_values
 from data.image_data import ImageData
 from data.loader import Loader, to_model_input
 from data.mixing import Mixing

@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from configs.errors import ConfigError
-from configs.lineage import settings_at
-from configs.loader import load_cfg
+from configs.loader import load_cfg, settings_at
 from tests.conftest import TINY_PAIRS, without_times
 from trainable.fit import fit
 from trainable.run_folder import RunFolder
