@@ -4,7 +4,7 @@
 explains or suggests them. A key is declared once, here, and nowhere else.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from yacs.config import CfgNode
@@ -223,51 +223,83 @@ _key(
     "pixels are divided by it after the mean is subtracted: one value, or one a channel",
 )
 _AUGMENTATION = "DATASET.AUGMENTATION."
-_key(_AUGMENTATION + "BLURRING_PROB", 0.0, _PROBABILITY, "chance that an image is blurred (motion, median or box)")
+_key(
+    _AUGMENTATION + "BLURRING_PROB",
+    0.0,
+    _PROBABILITY,
+    "chance that an image is blurred (motion, median or box)",
+    can_change=True,
+)
 _key(
     _AUGMENTATION + "BLUR_LIMIT",
     (3, 7),
     TupleOf(Int(3, 99), (2,), ascending=True),
     "smallest and largest blur kernel, in pixels; even numbers are rounded up to odd ones",
+    can_change=True,
 )
-_key(_AUGMENTATION + "GAUSS_NOISE_PROB", 0.0, _PROBABILITY, "chance of Gaussian noise")
+_key(_AUGMENTATION + "GAUSS_NOISE_PROB", 0.0, _PROBABILITY, "chance of Gaussian noise", can_change=True)
 _key(
     _AUGMENTATION + "GAUSS_VAR_LIMIT",
     (10.0, 50.0),
     TupleOf(Float(0, 255**2), (2,), ascending=True),
     "smallest and largest variance of the noise, in squared grey levels of 0..255",
+    can_change=True,
 )
 _key(
     _AUGMENTATION + "BRIGHTNESS_CONTRAST_PROB",
     0.0,
     _PROBABILITY,
     "chance that brightness and contrast change by up to 20 %",
+    can_change=True,
 )
-_key(_AUGMENTATION + "GRID_DISTORTION_PROB", 0.0, _PROBABILITY, "chance that the image is bent along a grid")
-_key(_AUGMENTATION + "ROTATION_PROB", 0.0, _PROBABILITY, "chance that the image is rotated")
-_key(_AUGMENTATION + "ROTATION_DEGREE", 15.0, Float(0, 180), "largest rotation to either side, in degrees")
-_key(_AUGMENTATION + "HORIZONTAL_FLIP_PROB", 0.0, _PROBABILITY, "chance that left and right are swapped")
 _key(
-    _AUGMENTATION + "CUTOUT_PROB", 0.0, _PROBABILITY, "chance that one rectangle, 10-30 % of each side, is blacked out"
+    _AUGMENTATION + "GRID_DISTORTION_PROB",
+    0.0,
+    _PROBABILITY,
+    "chance that the image is bent along a grid",
+    can_change=True,
 )
-_key(_AUGMENTATION + "GRID_MASK_PROB", 0.0, _PROBABILITY, "chance that a grid of squares is blacked out")
+_key(_AUGMENTATION + "ROTATION_PROB", 0.0, _PROBABILITY, "chance that the image is rotated", can_change=True)
+_key(
+    _AUGMENTATION + "ROTATION_DEGREE",
+    15.0,
+    Float(0, 180),
+    "largest rotation to either side, in degrees",
+    can_change=True,
+)
+_key(
+    _AUGMENTATION + "HORIZONTAL_FLIP_PROB", 0.0, _PROBABILITY, "chance that left and right are swapped", can_change=True
+)
+_key(
+    _AUGMENTATION + "CUTOUT_PROB",
+    0.0,
+    _PROBABILITY,
+    "chance that one rectangle, 10-30 % of each side, is blacked out",
+    can_change=True,
+)
+_key(
+    _AUGMENTATION + "GRID_MASK_PROB", 0.0, _PROBABILITY, "chance that a grid of squares is blacked out", can_change=True
+)
 _key(
     _AUGMENTATION + "MIXUP_ALPHA",
     0.0,
     Float(0, 100),
     "Beta parameter of mixup, which blends pairs of images and their labels; 0: off",
+    can_change=True,
 )
 _key(
     _AUGMENTATION + "CUTMIX_ALPHA",
     0.0,
     Float(0, 100),
     "Beta parameter of cutmix, which pastes a rectangle of one image into another; 0: off",
+    can_change=True,
 )
 _key(
     _AUGMENTATION + "CUTMIX_PROB",
     0.5,
     _PROBABILITY,
     "chance that a batch gets cutmix, where CUTMIX_ALPHA is above 0; the others get mixup, where that is on",
+    can_change=True,
 )
 
 _key(
@@ -275,11 +307,20 @@ _key(
     0.0,
     _PROBABILITY,
     "chance that an image is replaced by a mix of chains of simple operations (AugMix)",
+    can_change=True,
 )
-_key(_AUGMENTATION + "AUGMIX.WIDTH", 3, Int(1, 10), "chains that AugMix mixes")
-_key(_AUGMENTATION + "AUGMIX.DEPTH", 3, Int(1, 10), "largest number of operations in a chain of AugMix")
-_key(_AUGMENTATION + "AUGMIX.SEVERITY", 3, Int(1, 10), "how strong the operations of AugMix are")
-_key(_AUGMENTATION + "AUGMIX.ALPHA", 1.0, Float(0, 100, True), "Dirichlet and Beta parameter of AugMix's weights")
+_key(_AUGMENTATION + "AUGMIX.WIDTH", 3, Int(1, 10), "chains that AugMix mixes", can_change=True)
+_key(
+    _AUGMENTATION + "AUGMIX.DEPTH", 3, Int(1, 10), "largest number of operations in a chain of AugMix", can_change=True
+)
+_key(_AUGMENTATION + "AUGMIX.SEVERITY", 3, Int(1, 10), "how strong the operations of AugMix are", can_change=True)
+_key(
+    _AUGMENTATION + "AUGMIX.ALPHA",
+    1.0,
+    Float(0, 100, True),
+    "Dirichlet and Beta parameter of AugMix's weights",
+    can_change=True,
+)
 
 # --- Model ---------------------------------------------------------------------------------------------------------
 _key(
@@ -364,6 +405,7 @@ _key(
     0.0,
     Float(0),
     "gradients are scaled down to this norm where theirs is larger; 0: never",
+    can_change=True,
 )
 _key(
     "MODEL.SOLVER.ACCUMULATION_STEPS",
@@ -402,14 +444,21 @@ _key(
     Float(0, above_low=True),
     "the backbone's learning rate is this times that of the rest",
 )
-_key("MODEL.SOLVER.OPTIMIZER.BASE_LR", 1e-3, Float(0, above_low=True), "learning rate that the schedule starts from")
+_key(
+    "MODEL.SOLVER.OPTIMIZER.BASE_LR",
+    1e-3,
+    Float(0, above_low=True),
+    "learning rate that the schedule starts from",
+    can_change=True,
+)
 _key(
     "MODEL.SOLVER.OPTIMIZER.WEIGHT_DECAY",
     0.0,
     Float(0),
     "weight decay (decoupled in adamw, an L2 penalty in the others)",
+    can_change=True,
 )
-_key("MODEL.SOLVER.OPTIMIZER.SGD.MOMENTUM", 0.9, Float(0, 1, below_high=True), "momentum of sgd")
+_key("MODEL.SOLVER.OPTIMIZER.SGD.MOMENTUM", 0.9, Float(0, 1, below_high=True), "momentum of sgd", can_change=True)
 _key("MODEL.SOLVER.OPTIMIZER.SGD.NESTEROV", False, Bool(), "Nesterov's momentum in sgd; needs MOMENTUM above 0")
 _key(
     "MODEL.SOLVER.OPTIMIZER.ADAM.BETAS",
@@ -417,7 +466,13 @@ _key(
     TupleOf(Float(0, 1, below_high=True), (2,)),
     "decay of the mean and of the squared mean of gradients, in adam and adamw",
 )
-_key("MODEL.SOLVER.OPTIMIZER.ADAM.EPS", 1e-8, Float(0, above_low=True), "added to the denominator in adam and adamw")
+_key(
+    "MODEL.SOLVER.OPTIMIZER.ADAM.EPS",
+    1e-8,
+    Float(0, above_low=True),
+    "added to the denominator in adam and adamw",
+    can_change=True,
+)
 _key(
     "MODEL.SOLVER.SCHEDULER.NAME",
     "unchange",
@@ -480,18 +535,21 @@ _key(
     0.1,
     Float(0, 1, below_high=True),
     "share of the label spread by label_smoothing_cross_entropy",
+    can_change=True,
 )
 _key(
     "MODEL.SOLVER.LOSS.OHEM_RATE",
     1.0,
     Float(0, 1, above_low=True),
     "online hard example mining: share of a batch, the images of highest loss, that is trained on; 1: all",
+    can_change=True,
 )
 _key(
     "MODEL.SOLVER.LOSS.FOCAL_LOSS.GAMMA",
     2.0,
     Float(0, 100),
     "how much weighted_focal_loss turns to hard images; 0: not",
+    can_change=True,
 )
 
 _key(
@@ -530,20 +588,6 @@ _key(
 
 # Keys that are filled in from other choices when a model is built, unless given by hand; dumped as comments.
 DERIVED = ("MODEL.HEAD.INPUT_DIM", "MODEL.HEAD.OUTPUT_DIMS")
-
-# Keys that a model in training takes up from one epoch to the next.
-_CAN_CHANGE = (
-    *(name for name in KEYS if name.startswith(_AUGMENTATION)),
-    "MODEL.SOLVER.OPTIMIZER.BASE_LR",
-    "MODEL.SOLVER.OPTIMIZER.WEIGHT_DECAY",
-    "MODEL.SOLVER.OPTIMIZER.SGD.MOMENTUM",
-    "MODEL.SOLVER.OPTIMIZER.ADAM.EPS",
-    "MODEL.SOLVER.LOSS.EPS",
-    "MODEL.SOLVER.LOSS.OHEM_RATE",
-    "MODEL.SOLVER.LOSS.FOCAL_LOSS.GAMMA",
-    "MODEL.SOLVER.CLIP_GRAD_NORM",
-)
-KEYS.update({name: replace(KEYS[name], can_change=True) for name in _CAN_CHANGE})
 
 # Every inner node of the tree, as in MODEL or MODEL.HEAD.
 NODES = tuple(dict.fromkeys(name.rsplit(".", depth)[0] for name in KEYS for depth in range(name.count("."), 0, -1)))

@@ -6,6 +6,7 @@ A config with a LINEAGE trains the epochs of each segment with the values of tha
 from typing import Any
 
 from configs.legal import Int, Rule
+from configs.tree import plain
 
 Values = tuple[tuple[str, Any], ...]  # key and value
 Segment = tuple[int, int, int, Values]  # trial, first epoch, last epoch, values
@@ -29,7 +30,7 @@ class Lineage(Rule):
 
     def to_yaml(self, value: Any) -> Any:
         return [
-            {"trial": trial, "epochs": [first, last], "settings": {key: _plain(one) for key, one in values}}
+            {"trial": trial, "epochs": [first, last], "settings": {key: plain(one) for key, one in values}}
             for trial, first, last, values in value
         ]
 
@@ -42,7 +43,3 @@ def _read_segment(segment: Any) -> Segment:
         segment = (segment["trial"], first, last, tuple(segment["settings"].items()))
     trial, first, last, values = segment
     return Int(0).read(trial), Int(1).read(first), Int(1).read(last), tuple((str(key), one) for key, one in values)
-
-
-def _plain(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value

@@ -152,13 +152,17 @@ def _record(number: int, data: dict[str, Any]) -> TrialRecord:
     )
 
 
+def with_result(records: Sequence[TrialRecord]) -> list[TrialRecord]:
+    """Returns the trials that have a result and did not fail."""
+    return [record for record in records if record.rows and record.state != FAILED]
+
+
 def best_records(records: Sequence[TrialRecord], metric: str) -> list[TrialRecord]:
     """Returns the trials that have a result and did not fail, the best first; of equals, the earliest."""
-    usable = [record for record in records if record.rows and record.state != FAILED]
 
     def rank(record: TrialRecord) -> tuple[float, int]:
         best = record.best(metric)
         assert best is not None  # it has rows
         return -sign(metric) * best[metric], record.number
 
-    return sorted(usable, key=rank)
+    return sorted(with_result(records), key=rank)

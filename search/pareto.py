@@ -6,7 +6,7 @@ from typing import Any
 
 from configs.files import save_figure
 from configs.metric_names import METRICS, sign
-from search.history import FAILED, TrialRecord
+from search.history import TrialRecord, with_result
 
 
 def objective_values(record: TrialRecord, objectives: Sequence[str]) -> tuple[float, ...]:
@@ -21,7 +21,7 @@ def pareto_front(records: Sequence[TrialRecord], objectives: Sequence[str]) -> l
 
     The best by the first objective comes first; of trials with the same values the earliest stands for all.
     """
-    usable = [record for record in records if record.rows and record.state != FAILED]
+    usable = with_result(records)
     signs = [sign(name) for name in objectives]
     points = {
         record.number: tuple(
@@ -58,7 +58,7 @@ def draw_front(path: Path, records: Sequence[TrialRecord], front: Sequence[Trial
 
     figure = Figure(figsize=(5 * (len(names) - 1), 4), layout="constrained")
     axes: Any = figure.subplots(1, len(names) - 1, squeeze=False)[0]
-    usable = [record for record in records if record.rows and record.state != FAILED]
+    usable = with_result(records)
     for position, (axis, name) in enumerate(zip(axes, names[1:], strict=True), start=1):
         for chosen, style in ((usable, {"color": "0.7", "s": 12}), (front, {"color": "C3", "s": 30})):
             values = [objective_values(record, names) for record in chosen]

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from configs.command_line import command_parser
+from configs.command_line import add_config_arguments, command_parser
 from configs.errors import ConfigError, exit_status
 from configs.legal import Int
 from configs.loader import FREE_ON_RESUME, differences
@@ -35,7 +35,6 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "-o", "--output", metavar="DIR", help="folder of the search; experiments/<space>[-N] without it"
     )
-    parser.add_argument("--cfg", metavar="YAML", help="experiment to search around; replaces the space's base")
     parser.add_argument("--num-samples", metavar="N", type=_read(Int(1).read, Int(1).allowed), help="trials to make")
     parser.add_argument(
         "--time-budget",
@@ -50,7 +49,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--address", help="Ray cluster to use, or auto; without it, Ray is started on this machine")
     parser.add_argument("--resume", action="store_true", help="go on with a search that was interrupted")
     parser.add_argument("--dry-run", action="store_true", help="print the space and sampled configs, start nothing")
-    parser.add_argument("pairs", nargs="*", metavar="KEY VALUE", help="config keys and their values")
+    add_config_arguments(parser, "experiment to search around; replaces the space's base")
     return parser
 
 

@@ -23,7 +23,6 @@ from search.history import DONE, FAILED, INTERRUPTED, RUNNING, STOPPED, History,
 from search.options import SearchOptions
 from search.population import Takeover
 from search.reports import FAILURE, FAULT, has_finished
-from search.sampler import OWN_SAMPLERS, build_sampler
 from search.space import Space
 from search.study import Study
 
@@ -72,7 +71,6 @@ class TruthfulOptunaSearch(OptunaSearch):
             space={parameter.name: parameter.distribution.to_optuna() for parameter in space.parameters},
             metric=options.metric,
             mode=options.mode,
-            sampler=build_sampler(options.sampler, options.seed) if options.sampler.name not in OWN_SAMPLERS else None,
         )
         self._space = space
         self._options = options

@@ -230,9 +230,19 @@ class Space:
         """Whether all combinations could be listed."""
         return all(parameter.distribution.size is not None for parameter in self.parameters)
 
-    def points(self) -> Iterator[Point]:
-        """Yields every point of a finite space within the constraints, the values of the last parameter first."""
-        return (point for point in self._combinations() if not self._violations(point))
+    def points(self) -> tuple[Point, ...]:
+        """Returns every point within the constraints of a space that has a size, the last parameter changing first."""
+        assert self._points is not None  # it has a size
+        return self._points
+
+    @cached_property
+    def _points(self) -> tuple[Point, ...] | None:
+        if not self.is_finite:
+            return None
+        combinations = list(islice(self._combinations(), COUNTED + 1))
+        if len(combinations) > COUNTED:
+            return None
+        return tuple(point for point in combinations if not self._violations(point))
 
     def _combinations(self) -> Iterator[Point]:
         fixed: list[Any] = []  # the values of the first parameters that are active, in their order
@@ -247,13 +257,10 @@ class Space:
             value, values = chosen.pop()
             fixed = [*(before for before, _ in chosen), values[values.index(value) + 1]]
 
-    @cached_property
+    @property
     def size(self) -> int | None:
         """How many points there are; None: without end, or too many to count."""
-        if not self.is_finite:
-            return None
-        combinations = list(islice(self._combinations(), COUNTED + 1))
-        return None if len(combinations) > COUNTED else len(list(self.points()))
+        return None if self._points is None else len(self._points)
 
     def fits(self, params: Mapping[str, Any], settings: Mapping[str, Any] | None = None) -> Point | None:
         """Returns the point of a sample that may have been made from another space, None if it is none of this one.

@@ -11,15 +11,14 @@ FIRST, IN_A_ROW = 4, 10  # trials that fail alike: the first ones of a search, a
 
 
 def stop_reason(options: SearchOptions, history: History) -> str | None:
-    """Returns why a search has come to its end, None if it has not.
+    """Returns which rule of the space file has brought a search to its end, None if none has.
 
     Args:
         options: its target and patience.
         history: of the search so far.
     """
-    alike = failing_alike(history)
-    if alike or options.stop == StopRules():
-        return alike
+    if options.stop == StopRules():
+        return None
     best = history.best_trial(options.metric)
     row = best.best(options.metric) if best else None
     if row is None:

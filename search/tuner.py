@@ -60,21 +60,26 @@ class SearchStopper(tune.Stopper):
 
     def stop_all(self) -> bool:
         """Whether all trials end now."""
-        if self._options.confirm and stop_reason(self._options, self._history) and not failing_alike(self._history):
+        if self.was_interrupted or self._final_reason():
+            return True
+        if not stop_reason(self._options, self._history):
+            return False
+        if self._options.confirm:
             self._close()
-            return self.was_interrupted or self._own_reason() is not None
-        return self.was_interrupted or self.reason() is not None
+            return False
+        return True
 
     def reason(self) -> str | None:
         """Why the search has come to its end before all trials are made; None: it has not."""
-        return self._own_reason() or stop_reason(self._options, self._history)
+        return self._final_reason() or stop_reason(self._options, self._history)
 
-    def _own_reason(self) -> str | None:
+    def _final_reason(self) -> str | None:
+        """Why nothing more is to be done, not even repeats."""
         if self.halted:
             return f"stopped, since no trial can go on: {self.halted}"
         if self._deadline is not None and time.monotonic() >= self._deadline:
             return "time budget used up"
-        return None
+        return failing_alike(self._history)
 
     @contextmanager
     def listening(self) -> Iterator[None]:

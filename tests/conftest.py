@@ -3,7 +3,7 @@
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -32,6 +32,13 @@ TINY_PAIRS = [
     *("MODEL.SOLVER.TOTAL_EPOCHS", "3"),
     *("TENSORBOARD", "false"),
 ]
+
+
+def write_tiny(path: Path, changes: Mapping[str, str]) -> Path:
+    """Writes an experiment of the tiny network, with some values changed or added, and returns its path."""
+    values = dict(zip(TINY_PAIRS[::2], TINY_PAIRS[1::2], strict=True)) | changes
+    path.write_text("".join(f"{key}: {value}\n" for key, value in values.items()))
+    return path
 
 
 def without_times(rows: list[dict]) -> list[dict]:

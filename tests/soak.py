@@ -22,7 +22,7 @@ from search.events import TRIAL_REPORTED, EventLog
 from search.folder import SearchFolder
 from search.history import FINISHED, History
 from search.run import main as search
-from tests.conftest import ROOT, TINY, TINY_PAIRS
+from tests.conftest import ROOT, TINY, write_tiny
 
 # What may be added between a quarter of the trials and the end.
 LIMITS = {
@@ -64,10 +64,9 @@ def main() -> int:
     trials = parser.parse_args().trials
     home = Path(tempfile.mkdtemp(prefix="soak-"))
     os.chdir(home)
-    pairs = dict(zip(TINY_PAIRS[::2], TINY_PAIRS[1::2], strict=True))
-    pairs |= {"USER_MODULES": f"[{TINY}, {ROOT / 'tests' / 'parts' / 'soak_parts.py'}]"}
-    pairs |= {"MODEL.SOLVER.TOTAL_EPOCHS": "1", "MODEL.HEAD.NAME": "soak_head", "DATASET.VALIDATION_FRACTION": "0.9"}
-    (home / "base.yaml").write_text("".join(f"{key}: {value}\n" for key, value in pairs.items()))
+    changes = {"USER_MODULES": f"[{TINY}, {ROOT / 'tests' / 'parts' / 'soak_parts.py'}]"}
+    changes |= {"MODEL.SOLVER.TOTAL_EPOCHS": "1", "MODEL.HEAD.NAME": "soak_head", "DATASET.VALIDATION_FRACTION": "0.9"}
+    write_tiny(home / "base.yaml", changes)
     (home / "soak.yaml").write_text(
         f"base: base.yaml\nsearch: {{num_samples: {trials}, sampler: random, max_failures: 1}}\n"
         "space: {MODEL.HEAD.DROPOUT: {uniform: [0, 1]}}\n"

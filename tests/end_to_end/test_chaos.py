@@ -26,7 +26,7 @@ from search.events import TRIAL_REPORTED, TRIAL_STARTED, EventLog
 from search.folder import SearchFolder
 from search.history import FINISHED, History
 from search.run import main
-from tests.conftest import ROOT, TINY, TINY_PAIRS, without_times
+from tests.conftest import ROOT, TINY, without_times, write_tiny
 from trainable.run_folder import RunFolder
 
 RUNS = int(os.environ.get("CHAOS_RUNS", "2"))
@@ -73,9 +73,8 @@ def write_search(folder: Path, fault: dict | None = None, **words: str) -> list[
     shutil.copy(ROOT / "tests" / "parts" / "faults.py", folder / "faults.py")
     if fault:
         (folder / "fault.json").write_text(json.dumps(fault))
-    pairs = dict(zip(TINY_PAIRS[::2], TINY_PAIRS[1::2], strict=True))
-    pairs |= {"MODEL.SOLVER.TOTAL_EPOCHS": str(EPOCHS), "USER_MODULES": f"[{TINY}, {folder / 'faults.py'}]"}
-    (folder / "base.yaml").write_text("".join(f"{key}: {value}\n" for key, value in pairs.items()))
+    modules = f"[{TINY}, {folder / 'faults.py'}]"
+    write_tiny(folder / "base.yaml", {"MODEL.SOLVER.TOTAL_EPOCHS": str(EPOCHS), "USER_MODULES": modules})
     asha = "{asha: {reduction_factor: 2}}"
     options = {"num_samples": str(TRIALS), "scheduler": asha, "sampler": "{tpe: {n_startup_trials: 2}}", **words}
     (folder / "s.yaml").write_text(

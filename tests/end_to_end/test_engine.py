@@ -14,7 +14,7 @@ from search.history import DONE, STOPPED, History
 from search.plan import SearchPlan, make_plan
 from search.run import main
 from search.space_file import read_space
-from tests.conftest import ROOT, TINY_PAIRS, without_times
+from tests.conftest import ROOT, without_times, write_tiny
 from trainable.fit import fit
 from trainable.run_folder import RunFolder
 
@@ -23,9 +23,7 @@ RATE = f"{OPTIMIZER}.BASE_LR"
 
 
 def tiny_experiment(epochs: int) -> str:
-    pairs = dict(zip(TINY_PAIRS[::2], TINY_PAIRS[1::2], strict=True)) | {"MODEL.SOLVER.TOTAL_EPOCHS": str(epochs)}
-    Path("tiny.yaml").write_text("".join(f"{key}: {value}\n" for key, value in pairs.items()))
-    return "tiny.yaml"
+    return str(write_tiny(Path("tiny.yaml"), {"MODEL.SOLVER.TOTAL_EPOCHS": str(epochs)}))
 
 
 def search(

@@ -26,7 +26,7 @@ from search.options import NamedOptions, SearchOptions
 from search.run import main
 from search.scheduler import build_scheduler
 from search.space import Space
-from tests.conftest import ROOT, TINY, TINY_PAIRS, without_times
+from tests.conftest import ROOT, TINY, without_times, write_tiny
 from trainable.fit import fit
 from trainable.run_folder import RunFolder
 
@@ -36,10 +36,8 @@ ASHA = "{asha: {reduction_factor: 3}}"
 
 def write_space(folder: Path, space: str, search: str = "", **changes: str) -> Path:
     """Writes a space over the tiny network; changes are values of config keys, with __ for dots."""
-    pairs = dict(zip(TINY_PAIRS[::2], TINY_PAIRS[1::2], strict=True)) | {"MODEL.SOLVER.TOTAL_EPOCHS": str(EPOCHS)}
-    pairs |= {key.replace("__", "."): value for key, value in changes.items()}
-    base = folder / "base.yaml"
-    base.write_text("".join(f"{key}: {value}\n" for key, value in pairs.items()))
+    values = {key.replace("__", "."): value for key, value in changes.items()}
+    write_tiny(folder / "base.yaml", {"MODEL.SOLVER.TOTAL_EPOCHS": str(EPOCHS)} | values)
     path = folder / "tiny_space.yaml"
     if "scheduler" not in search:
         search = f"scheduler: {ASHA}" + (f", {search}" if search else "")

@@ -7,7 +7,7 @@ import pytest
 
 from configs.errors import ConfigError
 from configs.loader import load_cfg, settings_at
-from tests.conftest import TINY_PAIRS, without_times
+from tests.conftest import without_times, write_tiny
 from trainable.fit import fit
 from trainable.run_folder import RunFolder
 
@@ -20,10 +20,11 @@ LINEAGE = (
 
 
 def load(text: str, *pairs: str):
-    Path("exp.yaml").write_text(text)
-    values = dict(zip(TINY_PAIRS[::2], TINY_PAIRS[1::2], strict=True)) | {"MODEL.SOLVER.TOTAL_EPOCHS": "4"}
-    values |= dict(zip(pairs[::2], pairs[1::2], strict=True))
-    return load_cfg("exp.yaml", [word for pair in values.items() for word in pair])
+    experiment = write_tiny(
+        Path("exp.yaml"), {"MODEL.SOLVER.TOTAL_EPOCHS": "4"} | dict(zip(pairs[::2], pairs[1::2], strict=True))
+    )
+    experiment.write_text(experiment.read_text() + text)
+    return load_cfg(experiment)
 
 
 def train(cfg, name: str, epochs: int | None = None, resume: bool = False) -> list[dict]:
