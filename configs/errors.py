@@ -41,14 +41,15 @@ def exit_status(command: Callable[[], int]) -> int:
             print(f"error: {problem}", file=sys.stderr)
         return 2
     except OSError as error:  # no permission, disk full, a file where a folder should be
-        print(f"error: {_explained(error)}", file=sys.stderr)
+        print(f"error: {explained(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
 
 
-def _explained(error: OSError) -> str:
+def explained(error: OSError) -> str:
+    """Returns in words what the system would not do, and where."""
     if error.filename is None or not error.strerror:
         return str(error)
     if isinstance(error, (FileExistsError, NotADirectoryError)):

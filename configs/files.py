@@ -1,28 +1,63 @@
 """Writes files so that they are complete or absent, whatever dies in between."""
 
+import errno
 import io
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 
 def write_atomically(path: str | Path, content: str | bytes) -> None:
-    """Writes beside `path`, flushes to the disk, then renames: readers see the old file or the whole new one."""
+    """Writes beside `path`, flushes to the disk, then renames: readers see the old file or the whole new one.
+
+    Raises:
+        OSError: with `path` as its filename; the old file is as it was.
+    """
     path = Path(path)
     data = content.encode() if isinstance(content, str) else content
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
+    with _naming(path):
+        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.chmod(temporary, 0o666 & ~_umask())  # mkstemp makes it private
+            os.replace(temporary, path)
+            _flush_folder(path.parent)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+
+
+def append_line(path: Path, line: str) -> None:
+    """Adds a line to a file and flushes it to the disk. A process that is killed meanwhile may leave a part of it.
+
+    Raises:
+        OSError: with `path` as its filename; nothing was added.
+    """
+    data = line.encode() + b"\n"
+    with _naming(path), open(path, "ab", buffering=0) as file:
+        size = file.tell()
+        try:
+            if file.write(data) < len(data):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())  # mkstemp makes it private
-        os.replace(temporary, path)
-        _flush_folder(path.parent)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+        except OSError:  # no half line stays, to which the next would be added
+            os.truncate(path, size)
+            raise
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Names the file in errors; those of writing itself do not say where the disk was full."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def save_figure(figure: Any, path: str | Path) -> None:

@@ -7,10 +7,15 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from configs.errors import ConfigError
 from configs.registry import Registry
 
 # Builders take the DATASET node and return ImageData. They need not import torch.
 DATASET_REGISTRY = Registry("data set", "DATASET.NAME")
+
+
+class DataError(ConfigError):
+    """Images that were there are missing, damaged or others: no training can go on with them."""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from configs.errors import ConfigError
+from data.image_data import DataError
 
 # OpenCV says on its own what it cannot read; our messages name the row
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
@@ -16,7 +16,7 @@ cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
 
-class UnreadableImageError(ConfigError):
+class UnreadableImageError(DataError):
     """An image is missing, damaged, or of a format that OpenCV does not read."""
 
 

@@ -176,7 +176,7 @@ def _batches(loader: DataLoader) -> Iterator[Batch]:
     try:
         yield from loader
     except ConfigError as error:  # torch wraps those of a worker process in the worker's traceback
-        raise ConfigError(re.sub(r"^[\w.]*Error: ", "", str(error).strip().splitlines()[-1])) from None
+        raise type(error)(re.sub(r"^[\w.]*Error: ", "", str(error).strip().splitlines()[-1])) from None
 
 
 def _as_is(batch: Any) -> Any:

@@ -7,6 +7,7 @@ from typing import Any
 
 from ray import tune
 
+from configs.errors import explained
 from configs.metric_names import METRICS
 from search.events import (
     TRIAL_DONE,
@@ -18,7 +19,7 @@ from search.events import (
 )
 from search.faults import CAN_BE_RETRIED, NOTHING_GOES, hanging
 from search.folder import SearchFolder
-from search.history import History
+from search.history import History, trial_name
 from search.reports import FAILURE, FAULT, UNREAD, has_finished
 from trainable.run_folder import RunFolder
 
@@ -47,13 +48,24 @@ class EventCallback(tune.Callback):
         self._folder = folder
         self._max_failures = max_failures
         self._halt = halt
+        self._is_over = False
         self._logged: dict[int, int] = {}  # sizes of the logs of trials when they began, or went on
+
+    def _emit(self, kind: str, number: int, **data: Any) -> None:
+        """Passes an event on. When one cannot be kept, none after it is, so that what is kept has no gaps."""
+        if self._is_over:
+            return
+        try:
+            self._stream.emit(kind, number, **data)
+        except OSError as error:
+            self._is_over = True
+            self._halt(explained(error))
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         config = {name: value for name, value in trial.config.items() if name not in ("number", "heard")}
         number = trial.config["number"]
-        self._stream.emit(TRIAL_STARTED, number, **config)
-        log = self._log(number)
+        self._emit(TRIAL_STARTED, number, **config)
+        log = self._log(trial)
         self._logged[number] = log.stat().st_size if log.exists() else 0
 
     def on_trial_result(
@@ -61,35 +73,36 @@ class EventCallback(tune.Callback):
     ) -> None:
         if FAILURE not in result:
             metrics = {name: result[name] for name in METRICS}
-            self._stream.emit(TRIAL_REPORTED, trial.config["number"], metrics=metrics, pid=result["pid"])
+            self._emit(TRIAL_REPORTED, trial.config["number"], metrics=metrics, pid=result["pid"])
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         number, result = trial.config["number"], trial.last_result or {}
         if FAILURE in result:
             self._failed(number, result[FAILURE], result[FAULT])
         else:
-            self._stream.emit(TRIAL_DONE if has_finished(result) else TRIAL_STOPPED, number, unread=result[UNREAD])
+            self._emit(TRIAL_DONE if has_finished(result) else TRIAL_STOPPED, number, unread=result[UNREAD])
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         # What raised has reported why. A process that was killed had no time to.
-        number = trial.config["number"]
-        reason = (trial.last_result or {}).get(FAILURE) or self._why_it_died(number)
-        self._failed(number, reason, CAN_BE_RETRIED)
+        reason = (trial.last_result or {}).get(FAILURE) or self._why_it_died(trial)
+        self._failed(trial.config["number"], reason, CAN_BE_RETRIED)
 
-    def _why_it_died(self, number: int) -> str:
+    def _why_it_died(self, trial: Any) -> str:
         with contextlib.suppress(OSError):
-            if hung := hanging(self._log(number), self._logged.get(number, 0)):
+            if hung := hanging(self._log(trial), self._logged.get(trial.config["number"], 0)):
                 return hung
         return "its worker process died: killed, or out of memory?"
 
-    def _log(self, number: int) -> Path:
-        return RunFolder(self._folder.trials / self._history.trials[number].name).log
+    def _log(self, trial: Any) -> Path:
+        return RunFolder(self._folder.trials / trial_name(trial.config["number"], trial.config["id"])).log
 
     def _failed(self, number: int, reason: str, fault: str) -> None:
+        if number not in self._history.trials:  # that it started could not be kept
+            return
         reason = one_line(reason)
         failures = self._history.trials[number].failures
         is_tried_again = fault == NOTHING_GOES or (fault == CAN_BE_RETRIED and failures < self._max_failures)
-        self._stream.emit(TRIAL_FAILED, number, reason=reason, is_tried_again=is_tried_again)
+        self._emit(TRIAL_FAILED, number, reason=reason, is_tried_again=is_tried_again)
         if fault == NOTHING_GOES:
             self._halt(reason)
 

@@ -4,9 +4,7 @@ events.jsonl is the truth about a search: results, best.yaml and resuming are al
 last line that was cut off is dropped.
 """
 
-import errno
 import json
-import os
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -14,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from configs.errors import ConfigError
+from configs.files import append_line
 
 VERSION = 2  # of the file
 
@@ -33,8 +32,9 @@ class Event:
     Attributes:
         kind: one of the names above.
         trial: the number of the trial, or None for events of the search.
-        data: trial_started has id, params, settings, donor, confirms and notes (see TrialRecord), trial_reported has
-            metrics, trial_failed has reason and is_tried_again, search_ended has reason, ends of trials have unread.
+        data: search_started has version and data_digest; trial_started has id, params, settings, donor, confirms and
+            notes (see TrialRecord); trial_reported has metrics; trial_failed has reason and is_tried_again;
+            search_ended has reason; ends of trials have unread.
         time: seconds since 1970.
     """
 
@@ -79,17 +79,8 @@ class EventLog:
 
     def __call__(self, event: Event) -> None:
         """Appends an event."""
-        line = json.dumps({"kind": event.kind, "trial": event.trial, "time": event.time, "data": event.data})
-        data = line.encode() + b"\n"
-        with open(self.path, "ab", buffering=0) as file:
-            size = file.tell()
-            try:
-                if file.write(data) < len(data):
-                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
-                os.fsync(file.fileno())
-            except OSError:  # no half line stays, to which the next event would be added
-                os.truncate(self.path, size)
-                raise
+        content = {"kind": event.kind, "trial": event.trial, "time": event.time, "data": event.data}
+        append_line(self.path, json.dumps(content))
 
 
 class EventStream:

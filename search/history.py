@@ -83,12 +83,19 @@ class TrialRecord:
 
 
 class History:
-    """All trials of a search, by number; a listener of its events."""
+    """All trials of a search; a listener of its events.
+
+    Attributes:
+        trials: by number.
+        data_digest: of the data that all trials train on; None: it depends on the trial.
+        ends_before: how many trials had ended when the search was started, or resumed, last.
+    """
 
     def __init__(self, events: Iterable[Event] = ()):
         self.trials: dict[int, TrialRecord] = {}
+        self.data_digest: str | None = None
         self._ends = 0
-        self.ends_before = 0  # how many trials had ended when the search was started, or resumed, last
+        self.ends_before = 0
         for event in events:
             self(event)
 
@@ -100,6 +107,7 @@ class History:
                     record.state = INTERRUPTED
         if event.kind == SEARCH_STARTED:
             self.ends_before = self._ends
+            self.data_digest = self.data_digest or event.data.get("data_digest")
         if event.trial is None:
             return
         if event.kind == TRIAL_STARTED:

@@ -14,6 +14,7 @@ import yacstune
 from configs.errors import ConfigError
 from configs.files import shown_path, write_atomically
 from configs.loader import export_secrets
+from data.build import build_dataset
 from search.events import SEARCH_STARTED, VERSION, EventLog, EventStream
 from search.folder import SearchFolder
 from search.history import DONE, FINISHED, STOPPED, History
@@ -52,12 +53,19 @@ def run_search(plan: SearchPlan, folder: SearchFolder, address: str | None, resu
         log = EventLog(folder.events)
         events = log.read()
         history = History(events)
+        digest = _data_digest(plan)
+        if None not in (history.data_digest, digest) and history.data_digest != digest:
+            raise ConfigError(
+                f"{folder.path}: a search goes on with the data that it began with, but the images of "
+                f"{plan.base_cfg.DATASET.NAME}, their labels or their split are others now; put them back, or start a "
+                "new search without --resume"
+            )
         _write_provenance(plan, folder, command)
         log.drop_torn_line()
         stream = EventStream([log, history, Results(plan, history, folder), Terminal(plan, history, folder)])
         _greet(plan, folder, slots, [dashboard, *notes, *_resumed(plan, history)])
-        stream.emit(SEARCH_STARTED, version=VERSION)
-        early = run_trials(plan, folder, history, events, stream, resources, slots)
+        stream.emit(SEARCH_STARTED, version=VERSION, data_digest=digest)
+        early = run_trials(plan, folder, history, events, stream, resources, slots, digest)
         if early is not None:
             print(f"go on with: python -m search.run --resume -o {shown_path(folder.path)}", flush=True)
             stack.callback(_limited(SHUTDOWN, early).cancel)
@@ -65,6 +73,13 @@ def run_search(plan: SearchPlan, folder: SearchFolder, address: str | None, resu
         return early
     has_result = any(record.rows for record in history.in_state(DONE, STOPPED))
     return FOUND if has_result else NOTHING_FOUND
+
+
+def _data_digest(plan: SearchPlan) -> str | None:
+    """Returns the checksum of the data that all trials train on, None if it depends on the sample."""
+    if any(item.key in ("DATASET.NAME", "DATASET.FOCUS_CLASS") for item in plan.space.items):
+        return None
+    return build_dataset(plan.base_cfg.DATASET).digest()
 
 
 def _limited(seconds: float, status: int) -> threading.Timer:

@@ -11,13 +11,15 @@ from yacs.config import CfgNode
 
 from configs.defaults import KEYS
 from configs.dump import dump_cfg
-from configs.errors import ConfigError
+from configs.errors import ConfigError, explained
 from configs.files import write_atomically
 from configs.loader import FREE_ON_RESUME, build_cfg, cfg_from_text, changed_keys
 from configs.registry import import_user_modules
 from configs.settings import Setting, settings_from_environment
 from configs.tracking import track_reads
-from search.faults import Watchdog, fault_of, watching
+from data.build import build_dataset
+from data.image_data import DataError
+from search.faults import NOTHING_GOES, Watchdog, fault_of, watching
 from search.history import trial_name
 from search.plan import merge_sample
 from search.reports import FAILURE, FAULT, TOTAL_EPOCHS, UNREAD
@@ -38,7 +40,11 @@ _pristine: ProcessState | None = None
 
 
 def run_trial(
-    config: dict[str, Any], base_cfg: dict[str, Any], trials_folder: str, timeout: float | None = None
+    config: dict[str, Any],
+    base_cfg: dict[str, Any],
+    trials_folder: str,
+    timeout: float | None = None,
+    data_digest: str | None = None,
 ) -> None:
     """Trains the config of a sample in the trial's folder and reports each epoch to Ray.
 
@@ -47,6 +53,7 @@ def run_trial(
         base_cfg: settings that the sample is merged over, by key.
         trials_folder: holds one folder a trial; the trial goes on from what it finds in its own.
         timeout: seconds that an epoch may take.
+        data_digest: of the data that all trials train on; None: it depends on the sample.
     """
     folder = RunFolder(Path(trials_folder) / trial_name(config["number"], config["id"]), is_trial=True)
     try:
@@ -59,13 +66,31 @@ def run_trial(
             contextlib.redirect_stderr(log),
             watching(log, timeout) as watchdog,
         ):
-            _train(config, base_cfg, folder, lock, watchdog)
+            _train(config, base_cfg, folder, lock, watchdog, data_digest)
     except Exception as error:
-        reason = f"{'' if isinstance(error, OURS) else f'{type(error).__name__}: '}{error}"
-        tune.report({FAILURE: reason, FAULT: fault_of(error)})
+        fault = NOTHING_GOES if _is_of_data(error, base_cfg) else fault_of(error)
+        tune.report({FAILURE: _reason(error), FAULT: fault})
         if "CUDA error" in str(error):
             raise  # No later kernel would run in this process; Ray starts another for the next trial.
         # Else it is not raised: a new process takes many seconds to import everything.
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OURS):
+        return str(error)
+    return f"{type(error).__name__}: {explained(error) if isinstance(error, OSError) else error}"
+
+
+def _is_of_data(error: Exception, base_cfg: dict[str, Any]) -> bool:
+    """Whether the data of the search is gone or damaged, so that the next trial would fail like this one."""
+    if isinstance(error, DataError):
+        return True
+    if isinstance(error, ConfigError | OSError):  # of the sample, unless the search's own data cannot be built either
+        try:
+            build_dataset(_base(base_cfg).DATASET)
+        except (ConfigError, OSError):
+            return True
+    return False
 
 
 def _restore_process(user_modules: Sequence[str]) -> None:
@@ -78,7 +103,12 @@ def _restore_process(user_modules: Sequence[str]) -> None:
 
 
 def _train(
-    config: dict[str, Any], base_cfg: dict[str, Any], folder: RunFolder, lock: FolderLock, watchdog: Watchdog | None
+    config: dict[str, Any],
+    base_cfg: dict[str, Any],
+    folder: RunFolder,
+    lock: FolderLock,
+    watchdog: Watchdog | None,
+    data_digest: str | None,
 ) -> None:
     try:
         cfg, read = track_reads(merge_sample(_base(base_cfg), config["settings"]))
@@ -98,7 +128,7 @@ def _train(
             if watchdog:
                 watchdog.report_came()
 
-        fit(cfg, report, folder, resume=True, heard=config["heard"])
+        fit(cfg, report, folder, resume=True, heard=config["heard"], data_digest=data_digest)
     except OURS as error:
         logger.error("%s", error)
         raise

@@ -14,7 +14,7 @@ import ray
 from ray import tune
 
 from configs.defaults import KEYS
-from configs.errors import ConfigError
+from configs.errors import ConfigError, explained
 from configs.tree import get_value
 from search.callback import EventCallback
 from search.engine import build_engine
@@ -189,6 +189,7 @@ def run_trials(
     stream: EventStream,
     resources: dict[str, float],
     slots: int,
+    data_digest: str | None = None,
 ) -> int | None:
     """Runs the trials that are still to be run.
 
@@ -200,6 +201,7 @@ def run_trials(
         stream: gets the events.
         resources: of one trial, from `trial_resources`.
         slots: how many trials run at a time, from `trial_slots`.
+        data_digest: of the data that all trials must find; None: it depends on the sample.
 
     Returns:
         The exit status of a search that has ended early, to be gone on with; None: it has come to its end.
@@ -216,6 +218,7 @@ def run_trials(
             base_cfg=base_cfg,
             trials_folder=str(folder.trials.absolute()),
             timeout=plan.options.trial_timeout,
+            data_digest=data_digest,
         )
         with (
             tempfile.TemporaryDirectory(prefix="yacstune-", ignore_cleanup_errors=True) as rays_own,
@@ -243,7 +246,12 @@ def run_trials(
                 tuner.fit()
             except KeyboardInterrupt:  # at once
                 stopper.was_interrupted = True
-    stream.emit(SEARCH_ENDED, reason=_end_reason(plan, history, engine.searcher, stopper))
+    reason = _end_reason(plan, history, engine.searcher, stopper)
+    try:
+        stream.emit(SEARCH_ENDED, reason=reason)
+    except OSError as error:  # the trials are kept all the same
+        stopper.halt(explained(error))
+        print(f"\n{reason}; but the results could not be written: {stopper.halted}", flush=True)
     if stopper.halted:
         return HALTED
     return INTERRUPTED_STATUS if stopper.was_interrupted else None

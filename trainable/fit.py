@@ -14,6 +14,7 @@ from configs.loader import FREE_ON_RESUME, cfg_from_text, differences
 from configs.metric_names import best_row
 from configs.registry import import_user_modules
 from data.build import build_dataset
+from data.image_data import DataError
 from trainable.checkpoint import CheckpointError, CheckpointFormatError, load_checkpoint, save_checkpoint
 from trainable.environment import describe_environment
 from trainable.evaluation.class_table import write_class_table
@@ -35,6 +36,7 @@ def fit(
     folder: RunFolder,
     resume: bool = False,
     heard: int | None = None,
+    data_digest: str | None = None,
     on_step: OnStep = lambda epoch, step, steps: None,
 ) -> list[Metrics]:
     """Trains the model of a config and leaves checkpoints, metrics and config in a folder.
@@ -47,6 +49,7 @@ def fit(
         resume: go on from the newest checkpoint in the folder, if there is one.
         heard: how many epochs of a resumed run `report` has had before; later ones that are on disk are reported
             without being trained again. None: all.
+        data_digest: of the data that must be found (ImageData.digest); None: any.
         on_step: called after each update of the weights.
 
     Returns:
@@ -54,11 +57,18 @@ def fit(
 
     Raises:
         ConfigError: a part or the data cannot be built from the config.
+        DataError: the data is not what it was.
         TrainingDivergedError: a metric is nan or infinite, or too many steps were skipped.
     """
     import_user_modules(cfg.USER_MODULES)  # before seeding: a module may draw random numbers while it is imported
     device = configure_process(cfg)
-    training = Training(cfg, build_dataset(cfg.DATASET), device)
+    data = build_dataset(cfg.DATASET)
+    if data_digest not in (None, data.digest()):
+        raise DataError(
+            f"DATASET: the images of {cfg.DATASET.NAME}, their labels or their split are not those that the search "
+            "began with; put them back"
+        )
+    training = Training(cfg, data, device)
     has_resumed = resume and _resume(training, folder)
     if cfg.RESUME_PATH and not has_resumed:
         _continue_from(training, cfg.RESUME_PATH, folder)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from configs.errors import ConfigError
-from configs.files import remove_leftovers, write_atomically
+from configs.files import append_line, remove_leftovers, write_atomically
 from configs.metric_names import METRICS, WHOLE
 
 LOCK, LOG = ".lock", "train.log"
@@ -129,10 +129,9 @@ class RunFolder:
 
     def append_metrics(self, row: dict[str, Any]) -> None:
         """Adds the row of an epoch to metrics.csv; floats keep all their digits."""
-        with open(self.metrics, "a", newline="") as file:
-            csv.DictWriter(file, METRICS, lineterminator="\n").writerow(row)
-            file.flush()
-            os.fsync(file.fileno())
+        line = io.StringIO()
+        csv.DictWriter(line, METRICS, lineterminator="").writerow(row)
+        append_line(self.metrics, line.getvalue())
 
     def keep_as(self, target: Path) -> None:
         """Keeps latest.pt under a second name; no bytes are copied where the file system has hard links."""

@@ -10,7 +10,7 @@ from yacs.config import CfgNode
 from configs.dump import dump_cfg
 from configs.errors import ConfigError
 from configs.loader import settings_at, with_values
-from data.image_data import ImageData
+from data.image_data import DataError, ImageData
 from data.loader import Loader, to_model_input
 from data.mixing import Mixing
 from data.task_fit import check_task_fit
@@ -211,10 +211,10 @@ class Training:
         """Goes on from what `state_dict` returned.
 
         Raises:
-            ConfigError: the images, their labels or their split are not those that were trained on before.
+            DataError: the images, their labels or their split are not those that were trained on before.
         """
         if state["data"] != self.data.digest():
-            raise ConfigError(
+            raise DataError(
                 f"DATASET: the images of {self.cfg.DATASET.NAME}, their labels or their split are not those that this "
                 "training began with: going on could validate on what was trained on; train in another folder, with "
                 "MODEL.WARM_START_PATH to start from these weights"

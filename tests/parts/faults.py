@@ -3,6 +3,7 @@
 It lies, as a copy, beside a fault.json: {"point": name, "count": how often the point is passed before}.
 """
 
+import errno
 import json
 import os
 import signal
@@ -83,10 +84,28 @@ def _after(point: str, function):
     return wrapped
 
 
-def _raise_on_full_disk(function):
+DISK_IS_FULL = HERE / "disk_is_full"  # while it is there, nothing can be written, whoever tries
+
+
+def _on_full_disk(point: str, write):
+    """Wraps a function that writes a file; the disk gets full at the named point."""
+
+    def writing(path, content):
+        if is_due(point):
+            DISK_IS_FULL.touch()
+        if DISK_IS_FULL.exists():
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        write(path, content)
+
+    return writing
+
+
+def _without(path: Path, function):
+    """Wraps a function before which a folder vanishes."""
+
     def wrapped(*args, **kwargs):
-        if is_due("disk full"):
-            raise OSError(28, "No space left on device", "latest.pt")
+        if is_due("vanish"):
+            path.rename(HERE / "vanished")
         return function(*args, **kwargs)
 
     return wrapped
@@ -103,13 +122,16 @@ def _hang(function):
 
 checkpoint, folder, training = trainable.checkpoint, trainable.run_folder.RunFolder, trainable.training.Training
 # in workers
-checkpoint.write_atomically = _raise_on_full_disk(_in_the_middle("checkpoint", checkpoint.write_atomically))
+checkpoint.write_atomically = _on_full_disk("full", _in_the_middle("checkpoint", checkpoint.write_atomically))
 folder.append_metrics = _before("metrics", folder.append_metrics)
 folder.keep_as = _before("best", folder.keep_as)
-training.train_batch = _hang(_before("step", training.train_batch))
+training.train_batch = _without(HERE / "images" / "1", _hang(_before("step", training.train_batch)))
 training.state_dict = _before("epoch", training.state_dict)
 # in the driver
 search.events.EventLog.__call__ = _half_a_line(search.events.EventLog.__call__)
-search.results.write_atomically = _in_the_middle("results", search.results.write_atomically)
+search.events.append_line = _on_full_disk("full for the driver", search.events.append_line)
+search.results.write_atomically = _on_full_disk(
+    "full for results", _in_the_middle("results", search.results.write_atomically)
+)
 search.rungs.Rungs.reach = _after("rung", search.rungs.Rungs.reach)
 search.rungs.Rungs.leave = _after("promotion", search.rungs.Rungs.leave)
