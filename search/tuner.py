@@ -83,15 +83,10 @@ class SearchStopper(tune.Stopper):
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Takes the first Ctrl-C as a wish to end kindly; the second, and SIGTERM, end at once.
-
-        A cluster's SIGTERM goes to Ray's processes too, which then take the driver with them in a second or two.
-        Nothing is lost by haste: trials keep the checkpoint of their last epoch in any case.
-        """
+        """Takes the first Ctrl-C or SIGTERM as a wish to end kindly; the second ends at once."""
 
         def on_signal(number: int, frame: Any) -> None:
-            if self.was_interrupted or number == signal.SIGTERM:
-                self.was_interrupted = True
+            if self.was_interrupted:
                 raise KeyboardInterrupt
             self.was_interrupted = True
             print("stopping: trials keep their last checkpoint (once more: at once)", flush=True)
@@ -119,13 +114,28 @@ def ray_cluster(address: str | None) -> Iterator[tuple[list[dict[str, Any]], str
         except (ConnectionError, RuntimeError, ValueError) as error:
             raise ConfigError(f"--address {address}: no Ray cluster answers: {str(error).splitlines()[0]}") from None
     else:
-        context = ray.init(address="local", include_dashboard=True, **quiet)
+        with _without_sigterm():
+            context = ray.init(address="local", include_dashboard=True, **quiet)
     try:
         url = f"http://{context.dashboard_url}" if context.dashboard_url else "none"
         token = os.environ.get("RAY_AUTH_TOKEN") if not address else None
         yield ray.nodes(), f"Ray dashboard: {url}" + (f"  token: {token}" if token else "")
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def _without_sigterm() -> Iterator[None]:
+    """Processes that start meanwhile never get SIGTERM, as Ray's never get Ctrl-C.
+
+    A cluster's SIGTERM goes to all processes at once, and a raylet that ends takes the driver with it, which still has
+    results to write.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
 
 
 def trial_resources(plan: SearchPlan, nodes: list[dict[str, Any]]) -> tuple[dict[str, float], list[str]]:

@@ -187,7 +187,9 @@ def test_a_clusters_sigterm_to_all_processes_is_as_kind_as_ctrl_c(tmp_path):
     folder, output = SearchFolder(tmp_path / "s" / "out"), tmp_path / "s" / "output"
     when_reported(folder, 2)
     family = psutil.Process(driver.pid).children(recursive=True)
-    os.killpg(driver.pid, signal.SIGTERM)
+    for process in (*family, driver):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.send_signal(signal.SIGTERM)
     assert driver.wait(timeout=120) == 130, output.read_text()
     assert "go on with: python -m search.run --resume -o" in output.read_text()
     assert folder.results_csv.exists() and "Traceback" not in output.read_text()
