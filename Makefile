@@ -26,7 +26,7 @@ lint: $(VENV)/installed
 	$(VENV)/bin/mypy
 
 chaos: $(VENV)/installed
-	CHAOS_RUNS=50 $(RUN) -m pytest tests/end_to_end/test_chaos.py
+	CHAOS_RUNS=50 $(RUN) -m pytest -n 2 --dist load tests/end_to_end/test_chaos.py
 
 soak: $(VENV)/installed
 	$(RUN) -m tests.soak

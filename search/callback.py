@@ -81,11 +81,13 @@ class EventCallback(tune.Callback):
             self._failed(number, result[FAILURE], result[FAULT])
         else:
             self._emit(TRIAL_DONE if has_finished(result) else TRIAL_STOPPED, number, unread=result[UNREAD])
+        _forget_averages(trial)
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         # What raised has reported why. A process that was killed had no time to.
         reason = (trial.last_result or {}).get(FAILURE) or self._why_it_died(trial)
         self._failed(trial.config["number"], reason, CAN_BE_RETRIED)
+        _forget_averages(trial)
 
     def _why_it_died(self, trial: Any) -> str:
         with contextlib.suppress(OSError):
@@ -105,6 +107,12 @@ class EventCallback(tune.Callback):
         self._emit(TRIAL_FAILED, number, reason=reason, is_tried_again=is_tried_again)
         if fault == NOTHING_GOES:
             self._halt(reason)
+
+
+def _forget_averages(trial: Any) -> None:
+    """Frees the running averages that Ray keeps of every metric: nobody reads them, and they are 50 KB a trial."""
+    trial.run_metadata.metric_analysis.clear()
+    trial.run_metadata.metric_n_steps.clear()
 
 
 def one_line(text: str) -> str:

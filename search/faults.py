@@ -12,16 +12,15 @@ OWN = "own"  # it would happen again: not tried again
 CAN_BE_RETRIED = "can be retried"  # memory, network, a disk that did not answer, a worker that died
 NOTHING_GOES = "nothing goes"  # no trial can go on: a full disk, a folder that cannot be written to
 
-_NOTHING_GOES = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+_NOTHING_GOES = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 def fault_of(error: BaseException) -> str:
     """Returns the kind of failure that an error is."""
     if isinstance(error, OSError) and error.errno in _NOTHING_GOES:
         return NOTHING_GOES
-    is_of_gpu = type(error).__name__ == "OutOfMemoryError" or "CUDA error" in str(
-        error
-    )  # torch's; it is not imported here
+    # torch's; it is not imported here
+    is_of_gpu = type(error).__name__ == "OutOfMemoryError" or "CUDA error" in str(error)
     is_of_surroundings = is_of_gpu or isinstance(error, OSError | MemoryError)
     return CAN_BE_RETRIED if is_of_surroundings else OWN
 

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import nbclient
@@ -214,14 +214,24 @@ def test_when_no_trial_finishes_in_time_the_status_is_3(ray_address, tmp_path, c
     assert not Path("out/best.yaml").exists()
 
 
-def signal_when(ready: Callable[[History], bool], folder: Path, pid: int, number: signal.Signals) -> None:
-    """Waits until a search has come so far, by its event log, then sends its process a signal."""
-    deadline = time.monotonic() + 300
-    while not ready(History(EventLog(folder / "events.jsonl").read())):
-        if time.monotonic() > deadline:
-            return
-        time.sleep(0.05)
-    os.kill(pid, number)
+@contextlib.contextmanager
+def interrupted(epochs: int, folder: Path, *numbers: signal.Signals) -> Iterator[None]:
+    """Sends this process signals when the search in a folder has reported so many epochs."""
+
+    def send() -> None:
+        deadline = time.monotonic() + 300
+        while reports(History(EventLog(folder / "events.jsonl").read())) < epochs:
+            if time.monotonic() > deadline:
+                return
+            time.sleep(0.05)
+        for number in numbers:
+            os.kill(os.getpid(), number)
+            time.sleep(0.3)
+
+    sender = threading.Thread(target=send)
+    sender.start()
+    yield
+    sender.join()
 
 
 def reports(history: History) -> int:
@@ -233,16 +243,12 @@ def test_a_search_goes_on_after_ctrl_c(ray_address, tmp_path, capsys, monkeypatc
     folder = tmp_path / "out"
     start = ["--space", str(space), "--address", ray_address, "-o", "out"]
 
-    ctrl_c = threading.Thread(
-        target=signal_when, args=(lambda history: reports(history) >= 3, folder, os.getpid(), signal.SIGINT)
-    )
-    ctrl_c.start()
-    assert main(start) == 130
-    ctrl_c.join()
+    with interrupted(3, folder, signal.SIGINT):
+        assert main(start) == 130
     assert "go on with: python -m search.run --resume -o out" in capsys.readouterr().out
-    interrupted = History(EventLog(folder / "events.jsonl").read())
+    before = History(EventLog(folder / "events.jsonl").read())
     assert (folder / "results.csv").exists() and (folder / "best.yaml").exists()
-    assert any(record.state == "interrupted" for record in interrupted.trials.values())
+    assert any(record.state == "interrupted" for record in before.trials.values())
 
     with open(folder / "events.jsonl", "a") as file:
         file.write('{"kind": "trial_re')  # as if it had died while writing
@@ -251,6 +257,11 @@ def test_a_search_goes_on_after_ctrl_c(ray_address, tmp_path, capsys, monkeypatc
     assert main([*start, "--resume"]) == 2
     assert "a search goes on as it was, but SEED was 0 and is 5 now" in capsys.readouterr().err
     monkeypatch.delenv("SEED")
+
+    with interrupted(reports(before) + 2, folder, signal.SIGTERM, signal.SIGINT):
+        assert main([*start, "--resume"]) == 130
+    printed = capsys.readouterr().out
+    assert "(once more: at once)" in printed and "go on with: python -m search.run --resume -o out" in printed
 
     assert main([*start, "--resume"]) == 0
     events = EventLog(folder / "events.jsonl").read()
@@ -262,7 +273,7 @@ def test_a_search_goes_on_after_ctrl_c(ray_address, tmp_path, capsys, monkeypatc
         assert [row["epoch"] for row in record.rows] == list(range(1, len(record.rows) + 1)), "twice or lost"
         again = train_again(folder / "trials" / record.name, record)
         assert again == without_times(record.rows)
-    for record in interrupted.in_state(*FINISHED):
+    for record in before.in_state(*FINISHED):
         assert history.trials[record.number].rows[: len(record.rows)] == record.rows
     # ASHA's rungs were there again: those that wait are those that are stopped, and none of them should go on
     options = SearchOptions(scheduler=NamedOptions("asha", {"reduction_factor": 3.0}))
