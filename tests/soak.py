@@ -46,7 +46,7 @@ def measure(folder: SearchFolder) -> dict[str, float]:
                 workers.append((process.memory_info().rss, process.num_fds()))
     rss = [memory for memory, _ in workers]
     files = [count for _, count in workers]
-    temporary = sum(1 for _ in Path(tempfile.gettempdir()).rglob("*") if "yacstune" in str(_))
+    temporary = sum(len(names) for _, *of_folder in os.walk(tempfile.gettempdir()) for names in of_folder)
     return {
         "driver MB": driver.memory_info().rss / 1e6,
         "worker MB": max(rss, default=0) / 1e6,
@@ -64,6 +64,8 @@ def main() -> int:
     trials = parser.parse_args().trials
     home = Path(tempfile.mkdtemp(prefix="soak-"))
     os.chdir(home)
+    (home / "tmp").mkdir()
+    tempfile.tempdir = os.environ["TMPDIR"] = str(home / "tmp")
     changes = {"USER_MODULES": f"[{TINY}, {ROOT / 'tests' / 'parts' / 'soak_parts.py'}]"}
     changes |= {"MODEL.SOLVER.TOTAL_EPOCHS": "1", "MODEL.HEAD.NAME": "soak_head", "DATASET.VALIDATION_FRACTION": "0.9"}
     write_tiny(home / "base.yaml", changes)
@@ -81,7 +83,8 @@ def main() -> int:
             measured[mark] = measure(folder)
             print(f"after about {mark} trials: {measured[mark]}", file=sys.stderr, flush=True)
 
-    threading.Thread(target=watch, daemon=True).start()
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
     start = time.monotonic()
     with open("output", "w") as output, contextlib.redirect_stdout(output):
         status = search(["--space", "soak.yaml"])
@@ -94,6 +97,9 @@ def main() -> int:
     problems = []
     if status or len(table) != trials or any(r.state not in FINISHED for r in history.trials.values()):
         problems.append("not all trials are accounted for")
+    watcher.join(timeout=10)
+    if len(measured) < 3:
+        problems.append(f"measured only after {sorted(measured)} trials")
     first, last = measured[min(measured)], measured[max(measured)]
     for name, limit in LIMITS.items():
         if last[name] - first[name] > limit:
