@@ -281,7 +281,7 @@ def test_a_search_goes_on_after_ctrl_c(ray_address, tmp_path, capsys, monkeypatc
     assert sorted(asha.replay(events)) == [record.number for record in history.in_state(STOPPED)]
     assert asha.rungs.next(is_full=True) is None
     commands = json.dumps((folder / "provenance.yaml").read_text())
-    assert commands.count("--resume") == 1
+    assert commands.count("--resume") == 2
 
 
 @pytest.mark.parametrize(
