@@ -3,9 +3,11 @@
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from configs.defaults import TOP_LEVEL
@@ -39,6 +41,15 @@ def write_tiny(path: Path, changes: Mapping[str, str]) -> Path:
     values = dict(zip(TINY_PAIRS[::2], TINY_PAIRS[1::2], strict=True)) | changes
     path.write_text("".join(f"{key}: {value}\n" for key, value in values.items()))
     return path
+
+
+def write_pictures(folder: Path, classes: Sequence[str], each: int) -> None:
+    """Writes random pictures of 12 by 10 pixels, one folder a class."""
+    rng = np.random.default_rng(0)
+    for name in classes:
+        (folder / name).mkdir(parents=True)
+        for number in range(each):
+            cv2.imwrite(str(folder / name / f"{number}.png"), rng.integers(0, 256, (12, 10, 3), dtype=np.uint8))
 
 
 def without_times(rows: list[dict]) -> list[dict]:

@@ -9,14 +9,11 @@ import pytest
 from configs.errors import ConfigError
 from configs.loader import load_cfg
 from data.build import build_dataset
+from tests.conftest import write_pictures
 
 
 def make_folder(images_per_class=4, classes=("cat", "dog")):
-    rng = np.random.default_rng(0)
-    for name in classes:
-        Path("birds", name).mkdir(parents=True)
-        for number in range(images_per_class):
-            cv2.imwrite(f"birds/{name}/{number}.png", rng.integers(0, 256, (12, 10, 3), dtype=np.uint8))
+    write_pictures(Path("birds"), classes, images_per_class)
     return load_cfg(None, ["DATASET.NAME", "image_folder", "DATASET.PATH_DATA_RAW", "birds"])
 
 

@@ -18,8 +18,6 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-import cv2
-import numpy as np
 import pandas as pd
 import psutil
 import pytest
@@ -29,7 +27,7 @@ from search.events import TRIAL_REPORTED, TRIAL_STARTED, EventLog
 from search.folder import SearchFolder
 from search.history import FINISHED, History
 from search.run import main
-from tests.conftest import ROOT, TINY, without_times, write_tiny
+from tests.conftest import ROOT, TINY, without_times, write_pictures, write_tiny
 from trainable.run_folder import RunFolder
 
 RUNS = int(os.environ.get("CHAOS_RUNS", "2"))
@@ -243,11 +241,7 @@ def test_a_full_disk_halts_the_search_which_goes_on_later(point, count, file, ra
 def test_images_that_vanish_halt_the_search_which_goes_on_when_they_are_back(ray_address, tmp_path):
     words = write_search(tmp_path / "s", {"point": "vanish", "count": 5})
     images = tmp_path / "s" / "images"
-    for name in "012":
-        (images / name).mkdir(parents=True)
-        for number in range(20):
-            pixels = np.random.default_rng([int(name), number]).integers(0, 256, (8, 8, 3), dtype=np.uint8)
-            cv2.imwrite(str(images / name / f"{number}.png"), pixels)
+    write_pictures(images, "012", each=20)
     data = ["DATASET.NAME", "image_folder", "DATASET.PATH_DATA_RAW", str(images)]
     arguments, output = [*words, "--address", ray_address, *data], tmp_path / "s" / "output"
     assert drive(arguments, output) == 2

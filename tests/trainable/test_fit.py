@@ -5,8 +5,6 @@ import csv
 import shutil
 from pathlib import Path
 
-import cv2
-import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -14,7 +12,7 @@ import torch
 from configs.errors import ConfigError
 from configs.loader import load_cfg
 from configs.metric_names import METRICS, TIMES
-from tests.conftest import TINY, TINY_PAIRS
+from tests.conftest import TINY, TINY_PAIRS, write_pictures
 from trainable.checkpoint import load_checkpoint
 from trainable.fit import fit
 from trainable.run_folder import RunFolder
@@ -271,11 +269,7 @@ def test_a_compiled_model_trains_to_about_the_same_numbers():
 
 
 def test_a_run_does_not_go_on_with_other_images():
-    rng = np.random.default_rng(0)
-    for name in ("cat", "dog"):
-        Path("birds", name).mkdir(parents=True)
-        for number in range(20):
-            cv2.imwrite(f"birds/{name}/{number}.png", rng.integers(0, 256, (12, 10, 3), dtype=np.uint8))
+    write_pictures(Path("birds"), ("cat", "dog"), each=20)
     pairs = ("DATASET.NAME", "image_folder", "DATASET.PATH_DATA_RAW", "birds")
     train("run", *pairs, stop_after=1)
     Path("birds/cat/0.png").unlink()
