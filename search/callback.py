@@ -81,13 +81,13 @@ class EventCallback(tune.Callback):
             self._failed(number, result[FAILURE], result[FAULT])
         else:
             self._emit(TRIAL_DONE if has_finished(result) else TRIAL_STOPPED, number, unread=result[UNREAD])
-        _forget_averages(trial)
+        _forget(trial)
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         # What raised has reported why. A process that was killed had no time to.
         reason = (trial.last_result or {}).get(FAILURE) or self._why_it_died(trial)
         self._failed(trial.config["number"], reason, CAN_BE_RETRIED)
-        _forget_averages(trial)
+        _forget(trial)
 
     def _why_it_died(self, trial: Any) -> str:
         with contextlib.suppress(OSError):
@@ -109,10 +109,12 @@ class EventCallback(tune.Callback):
             self._halt(reason)
 
 
-def _forget_averages(trial: Any) -> None:
-    """Frees the running averages that Ray keeps of every metric: nobody reads them, and they are 50 KB a trial."""
+def _forget(trial: Any) -> None:
+    """Frees what Ray keeps of a trial and nobody reads: running averages of all metrics, 50 KB, and an empty folder."""
     trial.run_metadata.metric_analysis.clear()
     trial.run_metadata.metric_n_steps.clear()
+    with contextlib.suppress(OSError):  # after a worker has died, the folder holds its error
+        Path(trial.local_path).rmdir()
 
 
 def one_line(text: str) -> str:

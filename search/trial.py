@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,7 @@ def run_trial(
     config: dict[str, Any],
     base_cfg: dict[str, Any],
     trials_folder: str,
+    working_folder: str,
     timeout: float | None = None,
     data_digest: str | None = None,
 ) -> None:
@@ -52,11 +54,13 @@ def run_trial(
         config: of the searcher, see `trial_config`.
         base_cfg: settings that the sample is merged over, by key.
         trials_folder: holds one folder a trial; the trial goes on from what it finds in its own.
+        working_folder: where the search was started, and where relative paths of a user's parts begin.
         timeout: seconds that an epoch may take.
         data_digest: of the data that all trials train on; None: it depends on the sample.
     """
     folder = RunFolder(Path(trials_folder) / trial_name(config["number"], config["id"]), is_trial=True)
     try:
+        _leave_rays_folder(working_folder, folder.path.name)
         _restore_process(base_cfg["USER_MODULES"])
         with (
             folder.locked(wait=LOCK_WAIT) as lock,
@@ -91,6 +95,15 @@ def _is_of_data(error: Exception, base_cfg: dict[str, Any]) -> bool:
         except (ConfigError, OSError):
             return True
     return False
+
+
+def _leave_rays_folder(working_folder: str, name: str) -> None:
+    """Goes to where the search was started, as a training by hand does, from the folder that Ray makes for a trial."""
+    rays = Path.cwd()
+    with contextlib.suppress(OSError):  # on another machine it may not be there
+        os.chdir(working_folder)
+        if rays.name.startswith(name):
+            rays.rmdir()
 
 
 def _restore_process(user_modules: Sequence[str]) -> None:

@@ -227,6 +227,7 @@ def run_trials(
             run_trial,
             base_cfg=base_cfg,
             trials_folder=str(folder.trials.absolute()),
+            working_folder=os.getcwd(),
             timeout=plan.options.trial_timeout,
             data_digest=data_digest,
         )

@@ -75,16 +75,22 @@ def clean_surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session")
-def ray_address() -> Iterator[str]:
+def ray_folder() -> Iterator[Path]:
+    """Where the Ray that all tests share keeps its own files."""
+    folder = tempfile.mkdtemp(prefix="yt-", dir="/tmp")  # short: Ray's socket paths may have 107 characters
+    yield Path(folder)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def ray_address(ray_folder: Path) -> Iterator[str]:
     """The address of a Ray with 2 CPUs that all tests share."""
     from ray.cluster_utils import Cluster
 
     os.makedirs("/tmp/ray", exist_ok=True)  # where Ray notes the address, whatever its temp_dir
-    folder = tempfile.mkdtemp(prefix="yt-", dir="/tmp")  # short: Ray's socket paths may have 107 characters
     cluster = Cluster(
         initialize_head=True,
-        head_node_args={"num_cpus": 2, "include_dashboard": False, "temp_dir": folder},
+        head_node_args={"num_cpus": 2, "include_dashboard": False, "temp_dir": str(ray_folder)},
     )
     yield cluster.address
     cluster.shutdown()
-    shutil.rmtree(folder, ignore_errors=True)

@@ -130,6 +130,12 @@ def test_a_trials_folder_is_that_of_a_run(searched):
         assert re.fullmatch(r"\d{4}_[0-9a-f]{6}", trial.name)
 
 
+def test_ray_keeps_no_folder_of_a_trial(searched, ray_folder):
+    names = [folder.name for folder in (searched[0] / "trials").iterdir()]
+    left = [path for path in ray_folder.rglob("*") if any(path.name.startswith(name) for name in names)]
+    assert names and not left
+
+
 def test_every_trial_trains_again_to_the_same_numbers(searched):
     folder, _ = searched
     history = History(EventLog(folder / "events.jsonl").read())
@@ -187,6 +193,9 @@ def test_nothing_leaks_to_the_next_trial_and_failures_stay_alone(ray_address, tm
     assert spoiled, "the seed must give an honest trial after a spoiling one in the same process"
     for record in spoiled:
         assert train_again(folder / "trials" / record.name, record) == without_times(record.rows)
+    first = next(r for r in history.in_state(DONE) if r.params["MODEL.HEAD.NAME"] == "spoiling_head")
+    log = (folder / "trials" / first.name / "train.log").read_text()
+    assert f"built in {tmp_path}\n" in log, "relative paths are those of a training by hand"
 
     failed = history.in_state(FAILED)
     raised = [r for r in failed if r.params["MODEL.HEAD.NAME"] == "raising_head"]

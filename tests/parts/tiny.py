@@ -70,6 +70,7 @@ class SpoilingHead(SimpleHead):
 
 @HEAD_REGISTRY.register("spoiling_head")
 def build_spoiling_head(head_cfg):
+    print("built in", os.getcwd())
     return SpoilingHead(head_cfg.INPUT_DIM, head_cfg.OUTPUT_DIMS)
 
 
