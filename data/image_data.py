@@ -41,8 +41,13 @@ class ImageData:
     is_prepared: bool = False
 
     def digest(self) -> str:
-        """Returns a checksum of labels, classes and split: what a training must find again when it goes on."""
+        """Returns a checksum of what a training must find again when it goes on: labels, classes, split and images.
+
+        Of images, what their own `digest()` says, where they have one; arrays may be too large to be read for it.
+        """
         digest = hashlib.sha256(json.dumps(self.classes).encode())
+        if hasattr(self.images, "digest"):
+            digest.update(self.images.digest().encode())
         for array in (self.labels, self.train_indices, self.val_indices):
             digest.update(np.ascontiguousarray(array, np.int64).tobytes())
         return digest.hexdigest()

@@ -1,5 +1,6 @@
 """Encoded images in files or in memory, decoded when indexed."""
 
+import hashlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -61,6 +62,17 @@ class ImageFiles(Sequence[np.ndarray]):
     def __getitem__(self, index: Any) -> Any:
         source = self._sources[index]
         return read_image(source, self._names[index] if self._names else str(source))
+
+    def digest(self) -> str:
+        """Returns a checksum by which other images are told from these: of bytes, or of names and sizes of files."""
+        digest = hashlib.sha256()
+        for source in self._sources:
+            if isinstance(source, bytes):
+                digest.update(hashlib.sha256(source).digest())
+            else:
+                size = os.path.getsize(source) if os.path.exists(source) else "missing"
+                digest.update(f"{os.path.basename(source)}: {size}\n".encode())
+        return digest.hexdigest()
 
 
 def images_in(folder: Path) -> list[Path]:

@@ -86,6 +86,8 @@ class EventCallback(tune.Callback):
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         # What raised has reported why. A process that was killed had no time to.
         reason = (trial.last_result or {}).get(FAILURE) or self._why_it_died(trial)
+        if trial.config["number"] not in self._history.trials:  # it died before Ray said that the trial had started
+            self.on_trial_start(iteration, trials, trial)
         self._failed(trial.config["number"], reason, CAN_BE_RETRIED)
         _forget(trial)
 
@@ -93,6 +95,8 @@ class EventCallback(tune.Callback):
         with contextlib.suppress(OSError):
             if hung := hanging(self._log(trial), self._logged.get(trial.config["number"], 0)):
                 return hung
+            if "running low on memory" in Path(trial.error_file).read_text():
+                return "Ray ended its worker process, since this machine was running low on memory"
         return "its worker process died: killed, or out of memory?"
 
     def _log(self, trial: Any) -> Path:

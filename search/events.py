@@ -89,8 +89,9 @@ class EventStream:
     def __init__(self, listeners: Iterable[Callable[[Event], None]] = ()):
         self.listeners = list(listeners)
 
-    def emit(self, kind: str, trial: int | None = None, **data: Any) -> None:
-        """Makes an event of what happened now and passes it on."""
+    def emit(self, kind: str, trial: int | None = None, **data: Any) -> Event:
+        """Makes an event of what happened now, passes it on and returns it."""
         event = Event(kind, trial, data)
         for listener in self.listeners:
             listener(event)
+        return event

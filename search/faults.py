@@ -8,21 +8,24 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from trainable.run_folder import FolderInUseError
+
 OWN = "own"  # it would happen again: not tried again
 CAN_BE_RETRIED = "can be retried"  # memory, network, a disk that did not answer, a worker that died
 NOTHING_GOES = "nothing goes"  # no trial can go on: a full disk, a folder that cannot be written to
 
 _NOTHING_GOES = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
+# How torch says, in RuntimeErrors, that memory of GPU or machine is used up, or that a loader's process was killed.
+_OF_TORCH = ("CUDA error", "can't allocate memory", "ALLOC_FAILED", "killed by signal")
 
 
 def fault_of(error: BaseException) -> str:
     """Returns the kind of failure that an error is."""
     if isinstance(error, OSError) and error.errno in _NOTHING_GOES:
         return NOTHING_GOES
-    # torch's; it is not imported here
-    is_of_gpu = type(error).__name__ == "OutOfMemoryError" or "CUDA error" in str(error)
-    is_of_surroundings = is_of_gpu or isinstance(error, OSError | MemoryError)
-    return CAN_BE_RETRIED if is_of_surroundings else OWN
+    is_of_surroundings = isinstance(error, OSError | MemoryError | FolderInUseError)
+    is_of_torch = type(error).__name__ == "OutOfMemoryError" or any(words in str(error) for words in _OF_TORCH)
+    return CAN_BE_RETRIED if is_of_surroundings or is_of_torch else OWN
 
 
 class Watchdog:
@@ -34,7 +37,11 @@ class Watchdog:
     def __init__(self, log: IO[str], limit: float):
         self._log, self._limit = log, limit
 
-    def report_came(self) -> None:
+    def pause(self) -> None:
+        """Stops counting: while a report waits for an answer, nothing hangs."""
+        faulthandler.cancel_dump_traceback_later()
+
+    def count(self) -> None:
         """Begins to count anew."""
         faulthandler.dump_traceback_later(self._limit, exit=True, file=self._log)
 
@@ -51,11 +58,11 @@ def watching(log: IO[str], limit: float | None) -> Iterator[Watchdog | None]:
         yield None
         return
     watchdog = Watchdog(log, limit)
-    watchdog.report_came()
+    watchdog.count()
     try:
         yield watchdog
     finally:
-        faulthandler.cancel_dump_traceback_later()
+        watchdog.pause()
 
 
 def hanging(log: Path, start: int) -> str | None:

@@ -17,6 +17,7 @@ class SearchFolder:
         self.base = self.path / "base.yaml"
         self.provenance = self.path / "provenance.yaml"
         self.events = self.path / "events.jsonl"
+        self.error_log = self.path / "error.log"
         self.trials = self.path / "trials"
         self.results_csv = self.path / "results.csv"
         self.results_parquet = self.path / "results.parquet"
@@ -32,7 +33,7 @@ class SearchFolder:
 
     def is_search(self) -> bool:
         """Whether a search was started in the folder."""
-        return self.events.exists() and self.base.exists() and self.space.exists()
+        return self.base.exists() and self.space.exists()
 
 
 def new_folder(output: str | None, name: str) -> SearchFolder:
@@ -71,8 +72,9 @@ def folder_to_resume(output: str | None, name: str | None) -> SearchFolder:
         if name is None:
             raise ConfigError("which search should go on? Give its folder, as in: --resume -o experiments/head")
         numbered = [path for path in EXPERIMENTS.glob(f"{name}-*") if path.name.removeprefix(f"{name}-").isdigit()]
-        newest = max(numbered, key=lambda path: int(path.name.rsplit("-", 1)[1]), default=EXPERIMENTS / name)
-        folder = SearchFolder(newest)
+        numbered.sort(key=lambda path: -int(path.name.rsplit("-", 1)[1]))
+        newest_first = [SearchFolder(path) for path in (*numbered, EXPERIMENTS / name)]
+        folder = next((one for one in newest_first if one.is_search()), newest_first[0])
     else:
         folder = SearchFolder(output)
     if not folder.is_search():

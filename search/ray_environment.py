@@ -18,6 +18,8 @@ _ALWAYS = {
     # How many trials wait for a worker is our searcher's choice. By Ray's default of 1, a second worker would be asked
     # for only when the first has its trial, and given up again when that trial is over before it has started.
     "TUNE_MAX_PENDING_TRIALS_PG": "1000000",
+    # A worker that takes longer than that to leave a trial is lost, and its slot with it; Ray waits 2 s.
+    "TUNE_FUNCTION_THREAD_TIMEOUT_S": "30",
     "RAY_USAGE_STATS_ENABLED": "0",
     # Trials that ask for no GPU see none; without this, Ray would let them train on the first one.
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from configs.files import shown_path, write_atomically
+from configs.files import remove_leftovers, shown_path, write_atomically
 from search.confirmation import Confirmed, confirmed
 from search.events import SEARCH_ENDED, TRIAL_DONE, TRIAL_FAILED, TRIAL_STOPPED, Event
 from search.folder import SearchFolder
@@ -86,11 +86,8 @@ class Results:
         for position, name in enumerate(objectives):
             table[name] = [objective_values(record, objectives)[position] for record in front]
         table["config"] = [f"pareto/{record.name}.yaml" for record in front]
-        _write_table(table, self._folder.pareto_csv)
         self._folder.pareto.mkdir(exist_ok=True)
-        for old in self._folder.pareto.glob("*.yaml"):
-            if old.stem not in {record.name for record in front}:  # beaten since
-                old.unlink()
+        remove_leftovers(self._folder.pareto)
         for record in front:
             values = ", ".join(
                 f"{name} {value!r}"
@@ -98,6 +95,10 @@ class Results:
             )
             path = self._folder.pareto / f"{record.name}.yaml"
             self._write_config(path, record, [f"# On the Pareto front of this search: {record.name}, {values}."])
+        _write_table(table, self._folder.pareto_csv)  # when all that it names are there
+        for old in self._folder.pareto.glob("*.yaml"):
+            if old.stem not in {record.name for record in front}:  # beaten since
+                old.unlink()
         try:
             draw_front(self._folder.pareto_picture, records, front, objectives)
         except ImportError:

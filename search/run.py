@@ -23,6 +23,7 @@ from search.folder import SearchFolder, folder_to_resume, new_folder
 from search.options import CPUS, GPUS, POPULATIONS, read_duration
 from search.plan import SearchPlan, make_plan
 from search.ray_environment import prepare_ray_environment
+from search.signals import sigterm_as_ctrl_c
 from search.space_file import read_space
 
 
@@ -67,7 +68,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit status."""
     words = sys.argv[1:] if argv is None else list(argv)
     args = build_parser().parse_intermixed_args(words)
-    return exit_status(lambda: search(args, shlex.join(["python", "-m", "search.run", *words])))
+    with sigterm_as_ctrl_c():
+        return exit_status(lambda: search(args, shlex.join(["python", "-m", "search.run", *words])))
 
 
 def search(args: argparse.Namespace, command: str) -> int:

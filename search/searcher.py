@@ -9,6 +9,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import count
 from typing import Any, Protocol
 
 import numpy as np
@@ -79,7 +80,7 @@ class TruthfulOptunaSearch(OptunaSearch):
         self._waiting = waiting
         self._study = Study(space, options)
         self._open: dict[str, TrialRecord] = {}  # by Ray's id
-        self._next_number = max(history.trials, default=-1) + 1
+        self._numbers = set(history.trials)
         for record in history.trials.values():
             settings = {key: value for key, value in record.settings.items() if key != LINEAGE}
             point = space.fits(record.params, settings) if record.confirms is None else None
@@ -107,14 +108,14 @@ class TruthfulOptunaSearch(OptunaSearch):
         return trial_config(record)
 
     def close(self) -> None:
-        """Makes no more samples and lets none go on: only repeats are still to come."""
+        """Makes no more samples and lets none that waits go on: only repeats, and what was interrupted, are to come."""
         self._is_closed = True
 
     def _next_record(self) -> TrialRecord | None:
-        if self._is_closed:
-            return self._repeat()
         if self._unfinished:
             return self._unfinished.pop(0)
+        if self._is_closed:
+            return self._repeat()
         promoted = self._waiting.next(self._is_full()) if self._waiting else None
         if self._waiting and promoted is not None:
             takeover = self._waiting.leave(promoted)
@@ -147,15 +148,19 @@ class TruthfulOptunaSearch(OptunaSearch):
         return self.is_exhausted or self._number_of_samples() >= self._options.num_samples
 
     def _number_of_samples(self) -> int:
-        return self._next_number - len(self._repeats)
+        return len(self._numbers) - len(self._repeats)
+
+    def _next_number(self) -> int:
+        """The first that is free: a trial that was suggested, but had not started when the search died, left a gap."""
+        return next(number for number in count() if number not in self._numbers)
 
     def _new(self) -> TrialRecord | None:
-        number = self._next_number
+        number = self._next_number()
         given = self._start[number] if number < len(self._start) else None
         sample = self._study.sample(number, self._known(), given)
         if sample is None:
             return None
-        self._next_number += 1
+        self._numbers.add(number)
         self._study.add(number, sample.point)
         point = sample.point
         return TrialRecord(number, sample_id(point.params), point.params, point.settings, notes=sample.notes)
@@ -169,11 +174,9 @@ class TruthfulOptunaSearch(OptunaSearch):
 
     def has_more(self) -> bool:
         """Whether there is anything left to run."""
-        if self._is_closed:
-            return self._next_to_repeat() is not None
-        if self._unfinished or not self._is_full():
+        if self._unfinished or not (self._is_closed or self._is_full()):
             return True
-        if self._waiting is not None and self._waiting.next(is_full=True) is not None:
+        if not self._is_closed and self._waiting is not None and self._waiting.next(is_full=True) is not None:
             return True
         return self._next_to_repeat() is not None
 
@@ -184,7 +187,8 @@ class TruthfulOptunaSearch(OptunaSearch):
             return None
         record, seed = todo
         self._repeats.add((record.number, seed))
-        number, self._next_number = self._next_number, self._next_number + 1
+        number = self._next_number()
+        self._numbers.add(number)
         params, settings = {**record.params, SEED: seed}, {**record.settings, SEED: seed}
         return TrialRecord(number, sample_id(params), params, settings, confirms=record.number)
 

@@ -2,6 +2,7 @@
 
 import os
 import platform
+import shlex
 import threading
 from contextlib import ExitStack
 from importlib.metadata import version
@@ -39,6 +40,15 @@ def run_search(plan: SearchPlan, folder: SearchFolder, address: str | None, resu
         resume: go on with what is in the folder.
         command: that was given, to be kept in the folder.
     """
+    try:
+        return _run(plan, folder, address, resume, command)
+    except KeyboardInterrupt:  # before the trials begin, or after they have ended
+        if folder.is_search():
+            print(_how_to_go_on(folder), flush=True)
+        raise
+
+
+def _run(plan: SearchPlan, folder: SearchFolder, address: str | None, resume: bool, command: str) -> int:
     print("checking every part (importing torch takes some seconds) ...", flush=True)
     check_parts(plan)
     for line in contradictions(plan):
@@ -67,12 +77,16 @@ def run_search(plan: SearchPlan, folder: SearchFolder, address: str | None, resu
         stream.emit(SEARCH_STARTED, version=VERSION, data_digest=digest)
         early = run_trials(plan, folder, history, events, stream, resources, slots, digest)
         if early is not None:
-            print(f"go on with: python -m search.run --resume -o {shown_path(folder.path)}", flush=True)
+            print(_how_to_go_on(folder), flush=True)
             stack.callback(_limited(SHUTDOWN, early).cancel)
     if early is not None:
         return early
     has_result = any(record.rows for record in history.in_state(DONE, STOPPED))
     return FOUND if has_result else NOTHING_FOUND
+
+
+def _how_to_go_on(folder: SearchFolder) -> str:
+    return f"go on with: python -m search.run --resume -o {shlex.quote(shown_path(folder.path))}"
 
 
 def _data_digest(plan: SearchPlan) -> str | None:
@@ -119,13 +133,13 @@ def _write_provenance(plan: SearchPlan, folder: SearchFolder, command: str) -> N
     versions = {"yacstune": yacstune.__version__, "python": platform.python_version()}
     runs.append({"command": command, "versions": versions | {package: version(package) for package in packages}})
     _keep_earlier(folder.space, plan.space_yaml())
-    write_atomically(folder.space, plan.space_yaml())
     write_atomically(folder.base, plan.base_yaml())
     write_atomically(folder.provenance, yaml.safe_dump(runs, sort_keys=False, width=float("inf")))
+    write_atomically(folder.space, plan.space_yaml())  # last: with it, the folder is that of a search
 
 
 def _keep_earlier(path: Path, content: str) -> None:
     """Keeps a file that is about to change under another name: space-1.yaml, space-2.yaml ..."""
     if path.exists() and path.read_text() != content:
         numbered = (path.with_name(f"{path.stem}-{number}{path.suffix}") for number in count(1))
-        path.rename(next(free for free in numbered if not free.exists()))
+        write_atomically(next(free for free in numbered if not free.exists()), path.read_text())

@@ -46,5 +46,5 @@ def failing_alike(history: History) -> str | None:
 
 
 def _kind(reason: str) -> str:
-    """Returns a reason without its numbers."""
-    return re.sub(r"[0-9.]+", "0", reason)
+    """Returns a reason without what differs from trial to trial: paths, numbers and their units."""
+    return re.sub(r"[0-9.]+( [KMGT]iB)?", "0", re.sub(r"\S*/\S*", "path", reason))

@@ -1,5 +1,6 @@
 """What a search says on the terminal: a calm line for each trial that ends."""
 
+import os
 import sys
 import time
 from typing import Any
@@ -20,6 +21,7 @@ from search.options import POPULATIONS
 from search.pareto import objective_values, pareto_front
 from search.plan import SearchPlan
 from search.results import describe_winner, retrain_command
+from trainable.run_folder import RunFolder
 
 
 class Terminal:
@@ -36,6 +38,13 @@ class Terminal:
 
     def __call__(self, event: Event) -> None:
         """Prints a line where there is something to say."""
+        try:
+            self._tell(event)
+            sys.stdout.flush()
+        except BrokenPipeError:  # nobody reads any more, as after `| head`: the search goes on
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+    def _tell(self, event: Event) -> None:
         if event.kind in (TRIAL_DONE, TRIAL_STOPPED, TRIAL_FAILED) and event.trial is not None:
             record = self._history.trials[event.trial]
             self._say(self._ended(record))
@@ -65,11 +74,12 @@ class Terminal:
 
     def _tell_failed(self) -> None:
         """Says how the first trial that has failed is run alone."""
-        failed = self._history.in_state(FAILED)
-        if failed:
-            config = self._folder.trials / failed[0].name / "results" / "config.yaml"
-            alone = self._folder.path.with_name(f"{self._folder.path.name}-{failed[0].name}")
-            print(f"run trial {failed[0].number}, which failed, alone: {retrain_command(config, alone)}")
+        for record in self._history.in_state(FAILED):
+            config = RunFolder(self._folder.trials / record.name).config
+            if config.exists():  # else it had not come so far
+                alone = self._folder.path.with_name(f"{self._folder.path.name}-{record.name}")
+                print(f"run trial {record.number}, which failed, alone: {retrain_command(config, alone)}")
+                return
 
     def _say(self, text: str) -> None:
         minutes, seconds = divmod(int(time.monotonic() - self._start), 60)
@@ -82,10 +92,11 @@ class Terminal:
         what = f"trial {record.number:>3}  {'waits' if is_waiting else record.state:<8}{epochs:>12}"
         if record.confirms is not None:
             what += f"  (again {record.confirms})"
+        log = shown_path(RunFolder(self._folder.trials / record.name).log)
         if record.state == INTERRUPTED:
-            return f"{what}  {record.reason}; tried again from its last checkpoint"
+            return f"{what}  {record.reason}; tried again from its last checkpoint (log: {log})"
         if record.state == FAILED:
-            return f"{what}  {record.reason} (log: {shown_path(self._folder.trials / record.name / 'train.log')})"
+            return f"{what}  {record.reason} (log: {log})"
         row = record.best(metric) or {}
         best = self._history.best_trial(metric)
         is_new = best is record and (self._best is None or row[metric] != self._best)

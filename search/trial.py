@@ -3,9 +3,9 @@
 import contextlib
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from ray import tune
 from yacs.config import CfgNode
@@ -15,6 +15,7 @@ from configs.dump import dump_cfg
 from configs.errors import ConfigError, explained
 from configs.files import write_atomically
 from configs.loader import FREE_ON_RESUME, build_cfg, cfg_from_text, changed_keys
+from configs.metric_names import METRICS
 from configs.registry import import_user_modules
 from configs.settings import Setting, settings_from_environment
 from configs.tracking import track_reads
@@ -24,14 +25,19 @@ from search.faults import NOTHING_GOES, Watchdog, fault_of, watching
 from search.history import trial_name
 from search.plan import merge_sample
 from search.reports import FAILURE, FAULT, TOTAL_EPOCHS, UNREAD
-from trainable.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
-from trainable.fit import fit
+from trainable.checkpoint import CheckpointError, CheckpointFormatError, load_checkpoint, save_checkpoint
+from trainable.fit import fit, newest_checkpoint
 from trainable.log_file import log_to
 from trainable.process_state import ProcessState
 from trainable.run_folder import FolderLock, RunFolder
 from trainable.update import TrainingDivergedError
 
-OURS = (ConfigError, TrainingDivergedError)  # their message says it all
+
+class MissingMetricError(RuntimeError):
+    """A report lacks a metric."""
+
+
+OURS = (ConfigError, TrainingDivergedError, MissingMetricError)  # their message says it all
 
 logger = logging.getLogger(__name__)
 
@@ -66,17 +72,31 @@ def run_trial(
             folder.locked(wait=LOCK_WAIT) as lock,
             log_to(folder.log),
             open(folder.log, "a", buffering=1) as log,
-            contextlib.redirect_stdout(log),  # what a user's parts print
-            contextlib.redirect_stderr(log),
+            _output_to(log),
             watching(log, timeout) as watchdog,
         ):
             _train(config, base_cfg, folder, lock, watchdog, data_digest)
     except Exception as error:
-        fault = NOTHING_GOES if _is_of_data(error, base_cfg) else fault_of(error)
+        fault = NOTHING_GOES if _is_of_search(error, base_cfg) else fault_of(error)
         tune.report({FAILURE: _reason(error), FAULT: fault})
         if "CUDA error" in str(error):
             raise  # No later kernel would run in this process; Ray starts another for the next trial.
         # Else it is not raised: a new process takes many seconds to import everything.
+
+
+@contextlib.contextmanager
+def _output_to(log: IO[str]) -> Iterator[None]:
+    """Sends what the process prints to a log, also what C libraries, CUDA and child processes print."""
+    before = [(descriptor, os.dup(descriptor)) for descriptor in (1, 2)]
+    try:
+        for descriptor, _ in before:
+            os.dup2(log.fileno(), descriptor)
+        with contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
+            yield
+    finally:
+        for descriptor, copy in before:
+            os.dup2(copy, descriptor)
+            os.close(copy)
 
 
 def _reason(error: Exception) -> str:
@@ -85,9 +105,9 @@ def _reason(error: Exception) -> str:
     return f"{type(error).__name__}: {explained(error) if isinstance(error, OSError) else error}"
 
 
-def _is_of_data(error: Exception, base_cfg: dict[str, Any]) -> bool:
-    """Whether the data of the search is gone or damaged, so that the next trial would fail like this one."""
-    if isinstance(error, DataError):
+def _is_of_search(error: Exception, base_cfg: dict[str, Any]) -> bool:
+    """Whether data or checkpoints of the search cannot be used, so that the next trial would fail like this one."""
+    if isinstance(error, DataError | CheckpointFormatError):
         return True
     if isinstance(error, ConfigError | OSError):  # of the sample, unless the search's own data cannot be built either
         try:
@@ -133,13 +153,18 @@ def _train(
             _take_over(cfg, folder, config["donor"])
 
         def report(row: dict[str, Any], checkpoint: Path) -> None:
+            missing = [name for name in METRICS if name not in row]
+            if missing:
+                raise MissingMetricError(f"epoch {row.get('epoch')}: the report has no {', '.join(missing)}")
             unread = [key for key in config["params"] if key in KEYS and key not in read]
             # Ray never comes back from the report by which a trial is stopped; another worker may then go on with it
             lock.release()
-            tune.report({**row, TOTAL_EPOCHS: total_epochs, UNREAD: unread})
-            lock.acquire()
             if watchdog:
-                watchdog.report_came()
+                watchdog.pause()
+            tune.report({**row, TOTAL_EPOCHS: total_epochs, UNREAD: unread})
+            if watchdog:
+                watchdog.count()
+            lock.acquire()
 
         fit(cfg, report, folder, resume=True, heard=config["heard"], data_digest=data_digest)
     except OURS as error:
@@ -152,10 +177,9 @@ def _train(
 
 def _take_over(cfg: CfgNode, folder: RunFolder, donor: dict[str, Any]) -> None:
     """Puts the weights of another trial into the folder, unless the trial has trained on with them already."""
-    with contextlib.suppress(CheckpointError):
-        own = cfg_from_text(load_checkpoint(folder.latest)["config"], str(folder.latest))
-        if not changed_keys(own, cfg, FREE_ON_RESUME):
-            return
+    own, content = newest_checkpoint(folder)
+    if content and not changed_keys(cfg_from_text(content["config"], str(own)), cfg, FREE_ON_RESUME):
+        return
     path = RunFolder(folder.path.with_name(donor["name"])).backup(donor["epoch"])
     try:
         state = load_checkpoint(path)

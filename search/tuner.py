@@ -1,11 +1,13 @@
 """Starts Ray and lets Ray Tune run the trials of a plan."""
 
+import contextlib
 import logging
 import os
 import signal
 import socket
 import tempfile
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -15,8 +17,9 @@ from ray import tune
 
 from configs.defaults import KEYS
 from configs.errors import ConfigError, explained
+from configs.files import shown_path, write_atomically
 from configs.tree import get_value
-from search.callback import EventCallback
+from search.callback import EventCallback, one_line
 from search.engine import build_engine
 from search.events import SEARCH_ENDED, TRIAL_DONE, TRIAL_STOPPED, Event, EventStream
 from search.folder import SearchFolder
@@ -25,6 +28,7 @@ from search.options import SearchOptions
 from search.plan import SearchPlan
 from search.scheduler import build_scheduler
 from search.searcher import TruthfulOptunaSearch
+from search.signals import take_sigterm_as_ctrl_c, without_sigterm
 from search.stopping import failing_alike, stop_reason
 from search.trial import run_trial
 
@@ -114,28 +118,15 @@ def ray_cluster(address: str | None) -> Iterator[tuple[list[dict[str, Any]], str
         except (ConnectionError, RuntimeError, ValueError) as error:
             raise ConfigError(f"--address {address}: no Ray cluster answers: {str(error).splitlines()[0]}") from None
     else:
-        with _without_sigterm():
+        with without_sigterm():
             context = ray.init(address="local", include_dashboard=True, **quiet)
+    take_sigterm_as_ctrl_c()
     try:
         url = f"http://{context.dashboard_url}" if context.dashboard_url else "none"
         token = os.environ.get("RAY_AUTH_TOKEN") if not address else None
         yield ray.nodes(), f"Ray dashboard: {url}" + (f"  token: {token}" if token else "")
     finally:
         ray.shutdown()
-
-
-@contextmanager
-def _without_sigterm() -> Iterator[None]:
-    """Processes that start meanwhile never get SIGTERM, as Ray's never get Ctrl-C.
-
-    A cluster's SIGTERM goes to all processes at once, and a raylet that ends takes the driver with it, which still has
-    results to write.
-    """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def trial_resources(plan: SearchPlan, nodes: list[dict[str, Any]]) -> tuple[dict[str, float], list[str]]:
@@ -217,7 +208,7 @@ def run_trials(
         The exit status of a search that has ended early, to be gone on with; None: it has come to its end.
     """
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # failed trials are told by our own events
-    _settle(plan, history, events, stream)
+    events = [*events, *_settle(plan, history, events, stream)]
     total_epochs = plan.base_cfg.MODEL.SOLVER.TOTAL_EPOCHS
     engine = build_engine(plan.space, plan.options, total_epochs, slots, history, events, plan.start)
     stopper = SearchStopper(plan.options, history, engine.searcher.close)
@@ -257,6 +248,10 @@ def run_trials(
                 tuner.fit()
             except KeyboardInterrupt:  # at once
                 stopper.was_interrupted = True
+            except Exception as error:  # of Ray, or a mistake of ours: what was trained is kept all the same
+                with contextlib.suppress(OSError):
+                    write_atomically(folder.error_log, traceback.format_exc())
+                stopper.halt(f"{one_line(f'{type(error).__name__}: {error}')} (see {shown_path(folder.error_log)})")
     reason = _end_reason(plan, history, engine.searcher, stopper)
     try:
         stream.emit(SEARCH_ENDED, reason=reason)
@@ -278,15 +273,17 @@ def _end_reason(plan: SearchPlan, history: History, searcher: TruthfulOptunaSear
     return f"all {samples} combinations were tried" if searcher.is_exhausted else "finished"
 
 
-def _settle(plan: SearchPlan, history: History, events: list[Event], stream: EventStream) -> None:
+def _settle(plan: SearchPlan, history: History, events: list[Event], stream: EventStream) -> list[Event]:
     """Ends trials whose last report is known, but whose end is not: the search died between the two."""
+    settled = []
     scheduler = build_scheduler(plan.options, plan.space, plan.base_cfg.MODEL.SOLVER.TOTAL_EPOCHS)
     stopped = scheduler.replay(events)
     for record in history.in_state(RUNNING, INTERRUPTED):
         if len(record.rows) >= plan.total_epochs(record.settings):
-            stream.emit(TRIAL_DONE, record.number)
+            settled.append(stream.emit(TRIAL_DONE, record.number))
         elif record.number in stopped:
-            stream.emit(TRIAL_STOPPED, record.number)
+            settled.append(stream.emit(TRIAL_STOPPED, record.number))
+    return settled
 
 
 def _trial_name(trial: Any) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from configs.errors import ConfigError
 from configs.files import write_atomically
 
 FORMAT = 3
@@ -17,7 +18,7 @@ class CheckpointError(RuntimeError):
     """A checkpoint is missing, damaged or of another format."""
 
 
-class CheckpointFormatError(CheckpointError):
+class CheckpointFormatError(CheckpointError, ConfigError):
     """A checkpoint was written by a version of this project whose checkpoints this one does not read."""
 
 

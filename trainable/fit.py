@@ -4,6 +4,7 @@ import logging
 import math
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from yacs.config import CfgNode
 
@@ -139,23 +140,35 @@ def _keep_best(training: Training, folder: RunFolder) -> None:
         folder.keep_as(folder.best)
 
 
-def _resume(training: Training, folder: RunFolder) -> bool:
-    """Goes on from the newest checkpoint of the folder that is not damaged; returns whether there is one."""
+def newest_checkpoint(folder: RunFolder) -> tuple[Path, dict[str, Any] | None]:
+    """Returns the newest checkpoint of a folder that is not damaged, and what it holds; None: there is none.
+
+    Raises:
+        CheckpointFormatError: another version wrote it. It is not damaged: no run must begin anew over it.
+    """
     for path in (folder.latest, *reversed(folder.backup_files()), folder.best):
         try:
-            state = load_checkpoint(path)
-        except CheckpointFormatError as error:  # not damaged: the run must not begin anew over it
-            raise ConfigError(str(error)) from None
+            return path, load_checkpoint(path)
+        except CheckpointFormatError:
+            raise
         except CheckpointError as error:
             if path.exists():
-                logger.warning("%s; the checkpoint before it is used", error)
-            continue
-        training.load_state_dict(state)
-        if path != folder.latest:
-            save_checkpoint(folder.latest, state)
-        _keep_best(training, folder)
-        return True
-    return False
+                logger.warning("%s", error)
+    return folder.latest, None
+
+
+def _resume(training: Training, folder: RunFolder) -> bool:
+    """Goes on from the newest checkpoint of the folder that is not damaged; returns whether there is one."""
+    path, state = newest_checkpoint(folder)
+    if state is None:
+        return False
+    training.load_state_dict(state)
+    if path != folder.latest:
+        logger.warning("going on after epoch %d, with %s", training.epoch, path)
+        save_checkpoint(folder.latest, state)
+    _keep_best(training, folder)  # the process may have died before it had done so
+    folder.keep_backup(training.epoch, training.cfg.MODEL_BACKUPS)
+    return True
 
 
 def _continue_from(training: Training, path: str, folder: RunFolder) -> None:

@@ -16,6 +16,10 @@ LOCK, LOG = ".lock", "train.log"
 TASK_METRICS = ("epoch", "task", "acc", "recall")
 
 
+class FolderInUseError(ConfigError):
+    """Another process trains in the folder."""
+
+
 class FolderLock:
     """Keeps other processes from training in a folder while the `with` block runs.
 
@@ -26,7 +30,7 @@ class FolderLock:
         wait: seconds to wait for another process to leave.
 
     Raises:
-        ConfigError: another process trains here.
+        FolderInUseError: another process trains here.
     """
 
     def __init__(self, folder: Path, wait: float):
@@ -54,7 +58,7 @@ class FolderLock:
             except BlockingIOError:
                 if time.monotonic() >= deadline:
                     self._file.close()
-                    raise ConfigError(
+                    raise FolderInUseError(
                         f"{self._folder}: another process is training in this folder; wait for it or stop it"
                     ) from None
                 time.sleep(0.2)
@@ -69,7 +73,8 @@ class RunFolder:
 
     Args:
         path: of the folder.
-        is_trial: whether it is the folder of a trial of a search, which keeps no backups unless MODEL_BACKUPS says so.
+        is_trial: whether it is the folder of a trial of a search, which keeps two backups unless MODEL_BACKUPS says
+            otherwise: the last epoch, and the one before in case the last is damaged.
     """
 
     def __init__(self, path: str | Path, is_trial: bool = False):
@@ -147,7 +152,7 @@ class RunFolder:
 
     def keep_backup(self, epoch: int, limit: int | None) -> None:
         """Keeps latest.pt as the backup of an epoch, and at most `limit` backups (None: the folder's default)."""
-        limit = 0 if limit is None and self.is_trial else limit
+        limit = 2 if limit is None and self.is_trial else limit
         if limit == 0:
             return
         self.keep_as(self.backup(epoch))

@@ -39,7 +39,7 @@ POINTS = {
     "checkpoint": 12,  # worker: in the middle of a checkpoint
     "rung": 12,  # driver: a trial has reached a rung, which nobody knows yet
     "promotion": 3,  # driver: a trial may go on, which nobody knows yet
-    "results": 6,  # driver: in the middle of results.csv, its parquet or best.yaml
+    "results": 2,  # driver: in the middle of results.csv, its parquet or best.yaml
     "metrics": 12,  # worker: after the checkpoint, before metrics.csv
     "best": 6,  # worker: before best.pt is replaced
     "epoch": 12,  # worker: an epoch is trained, its checkpoint not begun
@@ -78,6 +78,8 @@ def write_search(folder: Path, fault: dict | None = None, **words: str) -> list[
     write_tiny(folder / "base.yaml", {"MODEL.SOLVER.TOTAL_EPOCHS": str(EPOCHS), "USER_MODULES": modules})
     asha = "{asha: {reduction_factor: 2}}"
     options = {"num_samples": str(TRIALS), "scheduler": asha, "sampler": "{tpe: {n_startup_trials: 2}}", **words}
+    if "pbt" in options["scheduler"]:
+        del options["sampler"]  # it brings its own
     (folder / "s.yaml").write_text(
         "base: base.yaml\n"
         f"search: {{{', '.join(f'{word}: {value}' for word, value in options.items())}}}\n"
@@ -100,9 +102,9 @@ def table(folder: SearchFolder) -> pd.DataFrame:
     return pd.read_csv(folder.results_csv).drop(columns=["seconds", "reason"])
 
 
-def check(folder: SearchFolder, undisturbed: SearchFolder) -> None:
+def check(folder: SearchFolder, undisturbed: SearchFolder, trials: int = TRIALS) -> None:
     """What must hold, whatever has happened, beside `check_whole`: it is as if nothing had."""
-    check_whole(folder)
+    check_whole(folder, trials)
     pd.testing.assert_frame_equal(table(folder), table(undisturbed))
     history, calm = (History(EventLog(one.events).read()) for one in (folder, undisturbed))
     for number, record in history.trials.items():
@@ -111,12 +113,12 @@ def check(folder: SearchFolder, undisturbed: SearchFolder) -> None:
     assert best | {"USER_MODULES": []} == calm_best | {"USER_MODULES": []}
 
 
-def check_whole(folder: SearchFolder) -> None:
+def check_whole(folder: SearchFolder, trials: int = TRIALS) -> None:
     """All trials have ended, with their epochs, each trained and reported once."""
     events = EventLog(folder.events).read()
     history = History(events)
-    assert sorted(history.trials) == list(range(TRIALS))
-    assert len(list(folder.trials.iterdir())) == TRIALS, "no folder is left over"
+    assert sorted(history.trials) == list(range(trials))
+    assert len(list(folder.trials.iterdir())) == trials, "no folder is left over"
     assert {event.trial for event in events if event.kind == TRIAL_STARTED} == set(history.trials)
     reported = Counter((e.trial, e.data["metrics"]["epoch"]) for e in events if e.kind == TRIAL_REPORTED)
     assert set(reported.values()) == {1}, "no epoch is reported twice"
@@ -138,10 +140,44 @@ def test_a_kill_at_a_named_point_changes_nothing(seed, ray_address, undisturbed,
     arguments = [*write_search(tmp_path / "s", fault), "--address", ray_address]
     output = tmp_path / "s" / "output"
     status = drive(arguments, output)
+    assert (tmp_path / "s" / "has_happened").exists(), f"nobody came {fault['count']} times to {point}"
     if status:  # it was the driver
         assert status == -signal.SIGKILL, output.read_text()
         assert drive([*arguments, "--resume"], output) == 0, output.read_text()
     check(SearchFolder(tmp_path / "s" / "out"), undisturbed)
+
+
+# Searches of other kinds, and how many trials they have in the end.
+KINDS = {
+    "pbt": ({"scheduler": "{pbt: {interval: 1}}"}, TRIALS),
+    "confirm": ({"confirm": "{top: 1, seeds: 2}", "stop": "{patience: 3}"}, None),
+}
+
+
+@pytest.fixture(scope="module")
+def calm(ray_address: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, SearchFolder]:
+    """A search of each of the other kinds, to which nothing happens."""
+    folders = {}
+    for kind, (words, _) in KINDS.items():
+        folder = tmp_path_factory.mktemp(kind)
+        arguments = [*write_search(folder, **words), "--address", ray_address]
+        assert drive(arguments, folder / "output") == 0, (folder / "output").read_text()
+        folders[kind] = SearchFolder(folder / "out")
+    return folders
+
+
+@pytest.mark.skipif(len(POINTS) >= RUNS, reason="make chaos runs it")
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("point", ["best", "metrics", "checkpoint", "event", "step"])
+def test_a_kill_in_another_kind_of_search_changes_nothing(kind, point, ray_address, calm, tmp_path):
+    count = random.Random(kind + point).randint(0, POINTS[point])
+    words, trials = KINDS[kind]
+    arguments = [*write_search(tmp_path / "s", {"point": point, "count": count}, **words), "--address", ray_address]
+    output = tmp_path / "s" / "output"
+    if drive(arguments, output):
+        assert drive([*arguments, "--resume"], output) == 0, output.read_text()
+    assert (tmp_path / "s" / "has_happened").exists()
+    check(SearchFolder(tmp_path / "s" / "out"), calm[kind], trials or len(table(calm[kind])))
 
 
 @pytest.mark.skipif(len(POINTS) >= RUNS, reason="make chaos runs it")

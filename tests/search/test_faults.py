@@ -8,6 +8,9 @@ import torch
 
 from configs.errors import ConfigError
 from search.faults import CAN_BE_RETRIED, NOTHING_GOES, OWN, fault_of, hanging
+from search.history import DONE, FAILED, History, TrialRecord
+from search.stopping import failing_alike
+from trainable.run_folder import FolderInUseError
 
 
 @pytest.mark.parametrize(
@@ -18,6 +21,13 @@ from search.faults import CAN_BE_RETRIED, NOTHING_GOES, OWN, fault_of, hanging
         (MemoryError(), CAN_BE_RETRIED),
         (torch.OutOfMemoryError("CUDA out of memory"), CAN_BE_RETRIED),
         (RuntimeError("CUDA error: device-side assert triggered"), CAN_BE_RETRIED),
+        (
+            RuntimeError("[enforce fail at alloc_cpu.cpp:113] DefaultCPUAllocator: can't allocate memory"),
+            CAN_BE_RETRIED,
+        ),
+        (RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"), CAN_BE_RETRIED),
+        (RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed."), CAN_BE_RETRIED),
+        (FolderInUseError("another process is training in this folder"), CAN_BE_RETRIED),
         (ConnectionResetError(errno.ECONNRESET, "Connection reset by peer"), CAN_BE_RETRIED),
         *((OSError(number, os.strerror(number), "latest.pt"), CAN_BE_RETRIED) for number in (errno.EIO, errno.ENOENT)),
         *(
@@ -36,3 +46,26 @@ def test_a_log_tells_that_this_try_hung(tmp_path):
     log.write_text("epoch 1\nTimeout (0:00:04)!\nThread 0x1 (most recent call first):\n")
     assert hanging(log, 0) == "it reported nothing for 0:00:04 and was ended; its log says where it hung"
     assert hanging(log, log.stat().st_size) is None, "an earlier try hung"
+
+
+def failed(*reasons: str) -> History:
+    history = History()
+    for number, reason in enumerate(reasons):
+        state = FAILED if reason else DONE
+        history.trials[number] = TrialRecord(number, "abc", {}, {}, state, reason=reason, ended=number)
+    return history
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        "ValueError: 3{n} is not 4",
+        "OSError: trials/000{n}_a{n}b2c3/latest.pt: input/output error",
+        "OutOfMemoryError: CUDA out of memory. Tried to allocate {n}.00 {unit}.",
+    ],
+)
+def test_failures_are_alike_whatever_the_trials_numbers(reason):
+    reasons = [reason.format(n=n, unit="MiB" if n % 2 else "GiB") for n in range(4)]
+    assert failing_alike(failed(*reasons)) == f"stopped, since 4 trials in a row failed alike: {reasons[-1]}"
+    assert failing_alike(failed("", *reasons)) is None, "some trials work: four may be chance"
+    assert failing_alike(failed(*reasons[:3], "something else")) is None

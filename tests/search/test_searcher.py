@@ -7,9 +7,9 @@ from optuna.trial import TrialState
 from ray.tune.search import Searcher
 
 from search.history import DONE, FAILED, INTERRUPTED, STOPPED, History, TrialRecord
-from search.options import NamedOptions, SearchOptions
+from search.options import Confirm, NamedOptions, SearchOptions
 from search.rungs import Rungs
-from search.searcher import TruthfulOptunaSearch
+from search.searcher import TruthfulOptunaSearch, other_seeds
 from search.space import Space
 from search.space_file import read_space
 
@@ -22,13 +22,16 @@ def space():
     return Space(read_space("s.yaml").items)
 
 
-def make(space, history=None, metric="val_score", seed=0, slots=99, num_samples=20, rungs=None, max_failures=0):
+def make(
+    space, history=None, metric="val_score", seed=0, slots=99, num_samples=20, rungs=None, max_failures=0, confirm=None
+):
     options = SearchOptions(
         metric=metric,
         seed=seed,
         num_samples=num_samples,
         sampler=NamedOptions("tpe", {"n_startup_trials": 2}),
         max_failures=max_failures,
+        confirm=confirm,
     )
     return TruthfulOptunaSearch(space, options, history or History(), slots, waiting=rungs)
 
@@ -193,3 +196,31 @@ def test_it_finishes_when_all_are_made_and_none_may_go_on(space):
     assert not searcher.has_more() and searcher.suggest("x") is None
     searcher.on_trial_complete("again", result(9, 0.8))
     assert searcher.suggest("x") == Searcher.FINISHED
+
+
+def test_a_trial_that_had_not_started_when_the_search_died_is_made_after_all(space):
+    history = History()
+    history.trials = {number: record(number, DONE, [0.5], dropout=0.1 + number / 100) for number in (1, 3)}
+    searcher = make(space, history, num_samples=5, slots=1)
+    configs = play(searcher, 3)
+    assert [config["number"] for config in configs] == [0, 2, 4]
+    assert searcher.suggest("x") == Searcher.FINISHED
+
+
+def test_what_was_interrupted_goes_on_when_only_repeats_are_still_to_come(space):
+    history = History()
+    history.trials = {0: record(0, DONE, [0.5]), 1: record(1, INTERRUPTED, [0.9]), 2: record(2, INTERRUPTED, [0.8])}
+    for trial in history.trials.values():
+        trial.settings = {**trial.settings, "SEED": 0}
+    history.trials[2].confirms, history.trials[2].params = 0, {"SEED": other_seeds(0, 1)[0]}
+    searcher = make(space, history, confirm=Confirm(top=1, seeds=1))
+    searcher.close()
+    assert searcher.has_more()
+    numbers = []
+    for id in "ab":
+        numbers.append(searcher.suggest(id)["number"])
+        searcher.on_trial_complete(id, result(2, 0.9, total=2))
+    repeat = searcher.suggest("c")
+    assert numbers == [1, 2] and (repeat["number"], repeat["confirms"]) == (3, 1), "the best of all is repeated"
+    searcher.on_trial_complete("c", result(2, 0.9, total=2))
+    assert not searcher.has_more()

@@ -24,7 +24,14 @@ def tiny_cfg(*pairs: str):
     return load_cfg(None, [text for pair in given.items() for text in pair])
 
 
-def train(name: str, *pairs: str, resume: bool = False, stop_after: int = 99, heard: int | None = None):
+def train(
+    name: str,
+    *pairs: str,
+    resume: bool = False,
+    stop_after: int = 99,
+    heard: int | None = None,
+    is_trial: bool = False,
+):
     """Trains in a folder; returns the reported rows without their seconds."""
     seen = []
 
@@ -35,7 +42,7 @@ def train(name: str, *pairs: str, resume: bool = False, stop_after: int = 99, he
             raise KeyboardInterrupt
 
     with contextlib.suppress(KeyboardInterrupt):
-        fit(tiny_cfg(*pairs), report, RunFolder(name), resume=resume, heard=heard)
+        fit(tiny_cfg(*pairs), report, RunFolder(name, is_trial), resume=resume, heard=heard)
     return seen
 
 
@@ -100,6 +107,25 @@ def test_damage_to_the_latest_checkpoint_costs_only_its_epoch(caplog):
     Path("run/model_backups/epoch_0002.pt").write_bytes(b"")
     assert train("run", resume=True) == whole[1:]
     assert "latest.pt: damaged" in caplog.text
+    assert "going on after epoch 1, with run/model_backups/epoch_0001.pt" in caplog.text
+
+
+def test_damage_to_the_latest_checkpoint_of_a_trial_costs_only_its_epoch():
+    def trial(stop_after=99):
+        return train("trial", resume=True, stop_after=stop_after, is_trial=True)
+
+    whole = train("whole")
+    assert trial(stop_after=2) == whole[:2]
+    with open("trial/latest.pt", "r+b") as file:  # and best.pt with it: both are names of one file
+        file.truncate(1000)
+    assert trial() == whole[1:]
+
+
+def test_a_run_killed_before_it_kept_a_backup_keeps_it_when_it_goes_on():
+    train("run", stop_after=2)
+    Path("run/model_backups/epoch_0002.pt").unlink()
+    train("run", resume=True)
+    assert [path.name for path in RunFolder("run").backup_files()] == [f"epoch_000{n}.pt" for n in (1, 2, 3)]
 
 
 def test_resume_path_goes_on_in_another_folder():
@@ -235,7 +261,8 @@ def test_a_trial_leaves_out_what_takes_long():
     fit(tiny_cfg("TENSORBOARD", "true"), lambda row, checkpoint: None, RunFolder("trial", is_trial=True))
     written = b"".join(path.read_bytes() for path in Path("trial/tensorboard").rglob("events.*"))
     assert b"val_score" in written and b"aten::_convolution" not in written
-    assert not Path("trial/results/confusion.png").exists() and not Path("trial/model_backups").exists()
+    assert not Path("trial/results/confusion.png").exists()
+    assert [path.name for path in RunFolder("trial").backup_files()] == ["epoch_0002.pt", "epoch_0003.pt"]
 
 
 def test_weights_of_tasks_that_do_not_fit():
