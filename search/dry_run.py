@@ -14,6 +14,7 @@ from search.searcher import TruthfulOptunaSearch
 from search.space import COUNTED
 
 SAMPLES = 5
+MERGED = 1000  # combinations of which each is merged into a config
 
 
 def dry_run(plan: SearchPlan, folder: SearchFolder) -> int:
@@ -41,4 +42,8 @@ def _combinations(plan: SearchPlan) -> str:
     space = plan.space
     if not space.is_finite:
         return "combinations: without end"
-    return f"combinations: {space.size}" if space.size is not None else f"combinations: more than {COUNTED}"
+    if space.size is None:
+        return f"combinations: more than {COUNTED}"
+    if space.size > MERGED:
+        return f"combinations: at most {space.size}"
+    return f"combinations: {sum(not space.problems(point) for point in space.points())}"

@@ -29,7 +29,15 @@ _COMPARE: dict[type, Callable[[Any, Any], bool]] = {
     ast.NotIn: lambda value, among: value not in among,
 }
 _UNARY: dict[type, Callable[[Any], Any]] = {ast.USub: operator.neg, ast.UAdd: operator.pos, ast.Not: operator.not_}
-_FUNCTIONS: dict[str, Callable[..., Any]] = {"min": min, "max": max, "abs": abs, "round": round, "len": len}
+
+
+def _round(value: float, digits: int = 0) -> float:
+    if abs(digits) > _MOST_DIGITS:
+        raise ValueError(f"round takes at most {_MOST_DIGITS} digits")
+    return round(value, digits) if digits else round(value)
+
+
+_FUNCTIONS: dict[str, Callable[..., Any]] = {"min": min, "max": max, "abs": abs, "round": _round, "len": len}
 
 ALLOWED = (
     "config keys, numbers, text in quotes, lists, + - * / // % **, comparisons, and/or/not, indexing, "
@@ -39,6 +47,8 @@ ALLOWED = (
 LONGEST = 1000  # characters; longer ones could nest deeper than Python can follow
 
 _LARGEST_POWER = 64.0  # an exponent; 9**9**9 would take for ever
+_LARGEST = 2**63  # a whole number
+_MOST_DIGITS = 15
 
 
 class Expression:
@@ -64,7 +74,10 @@ class Expression:
         except (SyntaxError, ValueError, RecursionError, MemoryError):
             raise ConfigError(f"{text!r} is no expression; allowed are {ALLOWED}") from None
         self.keys: tuple[str, ...] = ()
-        self._check(self._tree)
+        try:
+            self._check(self._tree)
+        except RecursionError:
+            raise ConfigError("an expression is nested too deeply; split it over several derived keys") from None
 
     def __call__(self, lookup: Callable[[str], Any]) -> Any:
         """Returns the value.
@@ -77,7 +90,7 @@ class Expression:
         """
         try:
             value = self._evaluate(self._tree, lookup)
-        except (ArithmeticError, TypeError, ValueError, IndexError, KeyError) as error:
+        except (ArithmeticError, TypeError, ValueError, IndexError, KeyError, RecursionError) as error:
             values = ", ".join(f"{key} {lookup(key)}" for key in self.keys)
             raise ConfigError(f"{self.text!r} cannot be computed with {values}: {error}") from None
         if isinstance(value, float) and not math.isfinite(value):
@@ -147,6 +160,8 @@ def _arithmetic(op: ast.operator, left: Any, right: Any) -> Any:
     value = _BINARY[type(op)](left, right)
     if isinstance(value, complex):
         raise ValueError("a negative number has no such power")
+    if isinstance(value, int) and abs(value) > _LARGEST:
+        raise ValueError("the number is too large")
     return value
 
 

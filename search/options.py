@@ -206,7 +206,7 @@ def read_options(mapping: YamlMap, problems: list[str]) -> dict[str, Any]:
     read: dict[str, Any] = {}
     for word, value in mapping.items():
         where = mapping.where(word)
-        if word in _MAY_BE_NULL and value is None:  # undoes what the file that is extended says
+        if word in MAY_BE_NULL and value is None:  # undoes what the file that is extended says
             read[word] = getattr(SearchOptions, word)
         elif word in _PARTS:
             read |= _PARTS[word](value, where, problems)
@@ -218,11 +218,10 @@ def read_options(mapping: YamlMap, problems: list[str]) -> dict[str, Any]:
             try:
                 read[word] = reader(value)
             except (ValueError, OverflowError) as error:
-                text = str(error).strip()
-                hint = (
-                    f" {text}" if text.startswith("Did you mean") else f" ({text})" if isinstance(value, dict) else ""
-                )
-                problems.append(f"{where}: {word}: found {value!r}, allowed is {allowed}.{hint}")
+                hint = str(error).strip()
+                if not hint.startswith("Did you mean"):
+                    hint = f"({hint})" if hint and isinstance(value, dict) else ""
+                problems.append(f"{where}: {word}: found {value!r}, allowed is {allowed}.{f' {hint}' if hint else ''}")
     return read
 
 
@@ -403,7 +402,7 @@ _READERS: dict[str, tuple[Callable[[Any], Any], str]] = {
     "scheduler": (_choice_reader(SCHEDULERS), _described(SCHEDULERS)),
 }
 
-_MAY_BE_NULL = ("time_budget", "trial_timeout", "stop", "start", "confirm")
+MAY_BE_NULL = ("time_budget", "trial_timeout", "stop", "start", "confirm")
 
 # Words whose readers report what is wrong themselves.
 _PARTS: dict[str, Callable[[Any, str, list[str]], dict[str, Any]]] = {

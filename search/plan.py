@@ -24,10 +24,11 @@ from configs.settings import (
 )
 from configs.tree import get_value, plain
 from configs.yaml_file import read_yaml
+from search.conditions import words
 from search.distributions import Choice
 from search.fixing import fix_keys
 from search.options import POPULATIONS, SearchOptions
-from search.space import COUNTED, Constant, Item, Parameter, Point, Space
+from search.space import COUNTED, DRAWN, Constant, Item, Parameter, Point, Space
 from search.space_file import SpaceFile
 from search.start import start_values
 
@@ -91,9 +92,21 @@ def _yaml_text(tree: dict[str, Any]) -> str:
     return yaml.safe_dump(tree, sort_keys=False, default_flow_style=None, width=float("inf"))
 
 
-def merge_sample(base_cfg: CfgNode, settings: dict[str, Any]) -> CfgNode:
-    """Returns a config with the settings of a sample, by key, merged over it."""
-    return build_cfg([Setting(key, value, "sample") for key, value in settings.items()], base=base_cfg)
+def merge_sample(base_cfg: CfgNode, settings: dict[str, Any], sources: Mapping[str, str] | None = None) -> CfgNode:
+    """Returns a config with the settings of a sample, by key, merged over it.
+
+    Args:
+        base_cfg: what they are merged over.
+        settings: of the sample.
+        sources: where keys are written, for messages.
+
+    Raises:
+        ConfigError: its values are illegal, one by one or together.
+    """
+    written = sources or {}
+    return build_cfg(
+        [Setting(key, value, written.get(key, "sample")) for key, value in settings.items()], base=base_cfg
+    )
 
 
 def make_plan(
@@ -162,8 +175,15 @@ def make_plan(
     start: tuple[dict[str, Any], ...] = ()
     if not problems:
         start = tuple(start_values(point, space, fixed, problems) for point in options.start)
+        problems += [
+            f"{point.source}: is the same as point {start.index(values) + 1}; remove one of them"
+            for number, (point, values) in enumerate(zip(options.start, start, strict=True))
+            if start.index(values) < number
+        ]
     if problems:
         raise ConfigError(problems)
+    if len(start) > options.num_samples:
+        notes.append(f"start has {len(start)} points, of which num_samples {options.num_samples} are trained")
     notes += _warnings(options, space, base_cfg)
     return SearchPlan(space_file.path.stem, base_cfg, options, space, start, tuple(notes))
 
@@ -180,9 +200,11 @@ def _build_space(
     def default(key: str) -> Any:
         return plain(get_value(base_cfg, key)) if key in KEYS else None
 
+    sources = {item.key: item.source for item in space_file.items}
+
     def contradictions(point: Point) -> list[str]:
         try:
-            merge_sample(base_cfg, point.settings)
+            merge_sample(base_cfg, point.settings, sources)
         except ConfigError as error:
             return error.problems
         return []
@@ -230,11 +252,13 @@ def _misfits(space_file: SpaceFile, options: SearchOptions, space: Space, base_c
             if item.key == TOTAL_EPOCHS
         ]
         grace = scheduler.options.get("grace_period", 1)
-        if grace > total_epochs:
-            problems.append(
-                f"{path}: {scheduler.name}: grace_period {grace} is more than {TOTAL_EPOCHS} {total_epochs}; no trial "
-                "would ever be stopped"
-            )
+        last = {TOTAL_EPOCHS: total_epochs, "max_t": scheduler.options.get("max_t", total_epochs)}
+        problems += [
+            f"{path}: {scheduler.name}: grace_period {grace} is more than {name} {epochs}; no trial would ever be "
+            "stopped"
+            for name, epochs in last.items()
+            if grace > epochs
+        ]
     if scheduler.name in POPULATIONS:
         problems += _unfit_for_population(options, space, base_cfg, path)
     if options.sampler.name == "grid" and space.size is None and not problems:
@@ -252,7 +276,20 @@ def _misfits(space_file: SpaceFile, options: SearchOptions, space: Space, base_c
             _find_one(space)
         except ConfigError as error:
             problems += [f"{path}: {problem}" for problem in error.problems]
+    if not problems:
+        problems += [
+            f"{item.source}: {item.key}: {words(item.conditions)} holds in none of {DRAWN} random samples that can be "
+            "trained; correct it, the constraints or what is derived"
+            for item in space.unreachable()
+        ]
+    if options.sampler.name == "cmaes" and not _sampled_by_cmaes(space):
+        problems.append(f"{path}: sampler cmaes samples numbers, of which there are none here; use tpe")
     return problems
+
+
+def _sampled_by_cmaes(space: Space) -> list[str]:
+    """Returns the keys that cmaes itself samples: numbers that are always active."""
+    return [item.key for item in space.parameters if not isinstance(item.distribution, Choice) and not item.conditions]
 
 
 def _find_one(space: Space) -> None:
@@ -309,6 +346,9 @@ def _unknown_parts(space: Space) -> list[str]:
                 named += [(item, name) for name in item.distribution.values()]
             elif isinstance(item, Constant):
                 named.append((item, item.value))
+        for condition in item.when:
+            if condition.key in KEYS and isinstance(KEYS[condition.key].rule, Part):
+                named += [(replace(item, key=condition.key), name) for name in condition.values]
     unknown = [(item, unknown_part(KEYS[item.key], name)) for item, name in named]
     return [f"{item.source}: {problem}" for item, problem in unknown if problem]
 
@@ -324,6 +364,9 @@ def _warnings(options: SearchOptions, space: Space, base_cfg: CfgNode) -> list[s
         )
     elif max_t > total_epochs:
         notes.append(f"max_t {max_t} has no effect: trials end at {TOTAL_EPOCHS} {total_epochs}")
+    by_chance = {item.key: None for item in space.parameters if item.key not in _sampled_by_cmaes(space)}
+    if options.sampler.name == "cmaes" and by_chance:
+        notes.append(f"sampler cmaes samples what is a number and always active; at random: {', '.join(by_chance)}")
     if space.size is not None and space.size < options.num_samples:
         notes.append(f"the space has {space.size} combinations; the search ends when all are tried")
     return notes

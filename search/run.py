@@ -130,7 +130,8 @@ def _plan_to_resume(args: argparse.Namespace, folder: SearchFolder) -> SearchPla
     """The plan that the command makes now, which must be the one that the search was started with."""
     before = make_plan(read_space(folder.space), with_environment=False)
     now = _plan(args, args.space or str(folder.space))
-    changed = differences(before.base_cfg, now.base_cfg, FREE_ON_RESUME)
+    own = [item.key for plan in (before, now) for item in plan.space.items]  # of the trials, each with its value
+    changed = differences(before.base_cfg, now.base_cfg, (*FREE_ON_RESUME, *own))
     if now.options.science() != before.options.science():
         changed.append("metric, seed, sampler or scheduler is another")
     has_new_space = now.sampled_yaml() != before.sampled_yaml()

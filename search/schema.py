@@ -20,7 +20,7 @@ from configs.errors import exit_status
 from configs.files import write_atomically
 from configs.legal import Bool, Float, Int, OneOf, Rule
 from configs.metric_names import METRICS, OBJECTIVES
-from search.options import SAMPLERS, SCHEDULERS
+from search.options import MAY_BE_NULL, SAMPLERS, SCHEDULERS
 
 Schema = dict[str, Any]
 
@@ -106,7 +106,7 @@ def _node_line(node: str) -> Schema:
         "properties": {
             "choice": {
                 "type": "object",
-                "minProperties": 2,
+                "minProperties": 1,
                 "additionalProperties": {"anyOf": [lines, {"type": "null"}]},
                 "description": "named branches, with the keys of each",
             },
@@ -129,6 +129,7 @@ def _key_line(key: Key) -> Schema:
 
 
 def _search() -> Schema:
+    point: list[Schema] = [{"const": "defaults"}, {"type": "object"}]
     objective = {name: {"const": METRICS[name]} for name in OBJECTIVES}
     words: Schema = {
         "metric": {"enum": list(OBJECTIVES), "description": "what is optimised"},
@@ -143,9 +144,10 @@ def _search() -> Schema:
         "scheduler": _named(SCHEDULERS),
         "resources": _numbers("cpu", "gpu"),
         "stop": _numbers("target", "patience"),
-        "start": {"type": "array", "items": {"anyOf": [{"const": "defaults"}, {"type": "object"}]}},
+        "start": {"anyOf": [*point, {"type": "array", "items": {"anyOf": point}}]},
         "confirm": _numbers("top", "seeds"),
     }
+    words |= {word: {"anyOf": [words[word], {"type": "null"}]} for word in MAY_BE_NULL}
     return {"type": "object", "additionalProperties": False, "properties": words}
 
 
@@ -157,7 +159,7 @@ def _numbers(*names: str) -> Schema:
 def _named(known: dict[str, dict[str, Rule]]) -> Schema:
     with_options = {
         name: {
-            "type": "object",
+            "type": ["object", "null"],
             "additionalProperties": False,
             "properties": {option: _rule(rule) for option, rule in options.items()},
         }

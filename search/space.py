@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
-from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from search.expressions import Expression
 from search.options import LARGEST_GRID
 
 COUNTED = LARGEST_GRID  # combinations; where there are more, nobody comes to the last one
+LOOKED_AT = 10 * COUNTED  # combinations, most of which may violate the constraints
 DRAWN = 1000  # points, to find one that satisfies the constraints
 
 
@@ -225,6 +225,43 @@ class Space:
         most = max(wrong, key=lambda problem: wrong[problem])
         raise ConfigError(f"none of {DRAWN} random samples can be trained; most often: {most}")
 
+    def completed(self, given: Mapping[str, Any]) -> Point | None:
+        """Returns a point with given values that can be trained, the others drawn; None if none of many can.
+
+        Args:
+            given: values by name of the parameter; see `uses`.
+        """
+        rng = np.random.default_rng(0)
+        for _ in range(DRAWN):
+            point = self.point(lambda parameter: given.get(parameter.name, parameter.distribution.at(rng.random())))
+            if self.uses(point, given) and not self.problems(point):
+                return point
+        return None
+
+    def uses(self, point: Point, given: Mapping[str, Any]) -> bool:
+        """Whether all given values are active in a point; of a key that stands in several branches, that of one."""
+        keys = {parameter.name: parameter.key for parameter in self.parameters}
+        return {keys[name] for name in given} == {keys[name] for name in given if name in point.sampled}
+
+    def unreachable(self) -> list[Item]:
+        """Returns the items whose conditions hold in none of many samples that can be trained."""
+        return [item for item in self.items if item.conditions and not self._is_reachable(item)]
+
+    def _is_reachable(self, item: Item) -> bool:
+        rng = np.random.default_rng(0)
+        wanted = {condition.key: condition.values for condition in item.conditions}
+
+        def choose(parameter: Parameter) -> Any:
+            fitting = [value for value in wanted.get(parameter.key, ()) if parameter.distribution.contains(value)]
+            return fitting[rng.integers(len(fitting))] if fitting else parameter.distribution.at(rng.random())
+
+        for _ in range(DRAWN):
+            point = self.point(choose)
+            values = {**point.params, **point.settings}
+            if all(condition.holds(values) for condition in item.conditions) and not self.problems(point):
+                return True
+        return False
+
     @property
     def is_finite(self) -> bool:
         """Whether all combinations could be listed."""
@@ -239,10 +276,13 @@ class Space:
     def _points(self) -> tuple[Point, ...] | None:
         if not self.is_finite:
             return None
-        combinations = list(islice(self._combinations(), COUNTED + 1))
-        if len(combinations) > COUNTED:
-            return None
-        return tuple(point for point in combinations if not self._violations(point))
+        found = []
+        for number, point in enumerate(self._combinations()):
+            if not self._violations(point):
+                found.append(point)
+            if len(found) > COUNTED or number >= LOOKED_AT:
+                return None
+        return tuple(found)
 
     def _combinations(self) -> Iterator[Point]:
         fixed: list[Any] = []  # the values of the first parameters that are active, in their order

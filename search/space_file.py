@@ -150,8 +150,11 @@ def _is_replaced(item: Item, by: Sequence[Item]) -> bool:
     """Whether a file that extends another says something else about a key, or about a node of branches above it."""
     key = _outermost(item)
     is_in_branch = bool(item.branch) or (isinstance(item, Parameter) and is_branching(item))
-    for other in map(_outermost, by):
-        if key == other or key.startswith(f"{other}.") or (is_in_branch and other.startswith(f"{key}.")):
+    for other in by:
+        above = _outermost(other)
+        if key == above or item.key == other.key:
+            return True
+        if is_in_branch and (key.startswith(f"{above}.") or above.startswith(f"{key}.")):
             return True
     return False
 
@@ -296,7 +299,8 @@ def _resolved(condition: Condition, item: Item, nodes: set[str], problems: list[
         return condition
     (given,) = condition.values
     if condition.key in nodes:
-        return Condition(condition.key, tuple(given) if isinstance(given, list) else (given,))
+        names = given if isinstance(given, list) else [given]
+        return Condition(condition.key, tuple(str(name) for name in names))  # a branch may be called 1
     key = resolve_name(condition.key, "", where, problems)
     if key is None:
         return condition

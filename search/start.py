@@ -86,16 +86,19 @@ def _is_default(space: Space, node: str, name: str) -> bool:
 
 def _check_start(start: StartPoint, space: Space, values: Mapping[str, Any], problems: list[str]) -> None:
     """Whether the point can be completed to one that can be trained, and its values are all used."""
+    if space.completed(values):
+        return
     keys = {parameter.name: parameter.key for parameter in space.parameters}
     rng = np.random.default_rng(0)
     wrong: list[str] = []
     used: set[str] = set()
     for _ in range(DRAWN):
         point = space.point(lambda parameter: values.get(parameter.name, parameter.distribution.at(rng.random())))
-        wrong = space.problems(point)
         used |= {keys[name] for name in point.sampled if name in values}
-        if not wrong:
-            break
-    unused = {keys[name] for name in values} - used
-    problems += [f"{start.source}: {problem}" for problem in wrong]
-    problems += [f"{start.source}: {key} is not active with the other values of the point" for key in sorted(unused)]
+        if not wrong and space.uses(point, values):
+            wrong = space.problems(point)
+    unused = sorted({keys[name] for name in values} - used)
+    problems += [f"{start.source}: {key} is not active with the other values of the point" for key in unused]
+    if not unused:
+        wrong = wrong or [f"{', '.join(sorted(used))} are not active together"]
+        problems += [f"{start.source}: cannot be completed to a sample that can be trained: {one}" for one in wrong]

@@ -31,6 +31,7 @@ from search.sampler import build_sampler, sampler_kind
 from search.space import DRAWN, Parameter, Point, Space
 
 ATTEMPTS = 20  # with the sampler, before a point is drawn at random
+LAST_DRAWN = 100 * DRAWN  # points that are drawn then
 ENOUGH = 8  # trials that make an epoch the one at which all are compared, or one more than there are parameters
 
 Given = Mapping[str, Any]  # values, by name of the parameter
@@ -83,12 +84,15 @@ class Study:
         sampling = self._quasi_random if self._options.sampler.name == "qmc" else self._with_optuna
         for attempt in range(ATTEMPTS):
             sample = sampling(number, attempt, records, given or {})
-            if self._is_new(sample.point):
+            if self._is_new(sample.point) and self._space.uses(sample.point, given or {}):
                 return sample
+        completed = self._space.completed(given) if given else None
+        if completed and self._is_new(completed):
+            return Sample(completed, {})
         if self._space.size is not None:  # few: whatever is left
             return self._next_of_all(number)
         rng = self._rng(number, ATTEMPTS)
-        drawn = (self._space.random_point(rng) for _ in range(DRAWN))
+        drawn = (self._space.random_point(rng) for _ in range(LAST_DRAWN))
         return next((Sample(point, {}) for point in drawn if self._is_new(point)), None)
 
     def _is_new(self, point: Point) -> bool:
@@ -151,11 +155,15 @@ class Study:
         by_value = kind.learns_from == "values" or bool(self._options.others)
         if by_value:
             values = self._comparable([record for record in records if record.state != FAILED and record.rows])
+        # gp wants the same constraints of all trials; without any, it need not model them
+        satisfied = {"failed": 0.0} if any(record.state == FAILED for record in records) else None
         for record in records:
             if record.state == FAILED:
                 told.append(self._failed(record, values))
             elif record.number in values and record.state in FINISHED:
-                told.append(self._frozen(record, TrialState.COMPLETE, values=values[record.number]))
+                told.append(
+                    self._frozen(record, TrialState.COMPLETE, values=values[record.number], constraints=satisfied)
+                )
             elif not by_value and record.rows:  # also of one that runs: what it has shown is known
                 told.append(self._with_epochs(record))
             elif kind.looks_at_running or self._options.sampler.options.get("constant_liar"):
@@ -222,7 +230,8 @@ class _SharedTrial(FrozenTrial):
 
 
 def _identity(point: Point) -> str:
-    return repr(sorted(point.sampled.items()))
+    """Returns what tells a point from others: what is trained, whatever names its branches have."""
+    return repr(sorted(point.settings.items()))
 
 
 def _suggest(trial: optuna.Trial, name: str, distribution: Distribution) -> Any:

@@ -270,7 +270,11 @@ def _end_reason(plan: SearchPlan, history: History, searcher: TruthfulOptunaSear
     is_complete = searcher.is_exhausted or samples >= plan.options.num_samples
     if not is_complete or history.in_state(RUNNING, INTERRUPTED) or searcher.has_more():
         return stopper.reason() or "finished"
-    return f"all {samples} combinations were tried" if searcher.is_exhausted else "finished"
+    if not searcher.is_exhausted:
+        return "finished"
+    if plan.space.size is None:
+        return f"no new sample that can be trained was found after {samples}"
+    return f"all {samples} combinations were tried"
 
 
 def _settle(plan: SearchPlan, history: History, events: list[Event], stream: EventStream) -> list[Event]:

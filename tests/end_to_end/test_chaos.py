@@ -149,7 +149,7 @@ def test_a_kill_at_a_named_point_changes_nothing(seed, ray_address, undisturbed,
 
 # Searches of other kinds, and how many trials they have in the end.
 KINDS = {
-    "pbt": ({"scheduler": "{pbt: {interval: 1}}"}, TRIALS),
+    "pbt": ({"scheduler": "{pbt: {perturbation_interval: 1}}"}, TRIALS),
     "confirm": ({"confirm": "{top: 1, seeds: 2}", "stop": "{patience: 3}"}, None),
 }
 

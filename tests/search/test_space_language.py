@@ -214,7 +214,7 @@ def test_start_points():
         ("[{DATASET.BATCH_SIZE: 17}]", "found 17, which is not within {'choice': [16, 32, 64]}"),
         ("[{DATASET.BATCH_SZE: 17}]", "unknown key 'DATASET.BATCH_SZE'. Did you mean 'DATASET.BATCH_SIZE'?"),
         ("[{SEED: 17}]", "SEED is not sampled"),
-        ("[{DATASET.BATCH_SIZE: 64, DATASET.RESIZE_SHAPE: [64, 64]}]", "start: point 1: s.yaml, line"),
+        ("[{DATASET.BATCH_SIZE: 64, DATASET.RESIZE_SHAPE: [64, 64]}]", "that can be trained: s.yaml, line 14: constr"),
         (f"[{{{LOSS}.NAME: softmax_cross_entropy, {LOSS}.EPS: 0.1}}]", f"{LOSS}.EPS is not active"),
         ("[defaults]", "the default 0.001 is not within it"),
     ],
