@@ -36,8 +36,21 @@ def test_every_space_is_valid(path):
         "space: {OUTPUT_PATH: {choice: [a, b]}}",
         "space: {MODEL.HEAD: {choice: {a: {DROPUT: 0.1}, b: }}}",
         "space: {SEED: {choice: [1]}}",
+        "search: {start: 3}",
     ],
 )
 def test_mistakes(text):
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(yaml.safe_load(text), space_schema())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "search: {start: defaults, scheduler: {asha: null}}",
+        "search: {start: {SEED: 1}, stop: null, time_budget: null, confirm: null}",
+        "space: {MODEL.HEAD: {choice: {only: {DROPOUT: 0.1}}}}",
+    ],
+)
+def test_what_the_reader_takes_is_valid(text):
+    jsonschema.validate(yaml.safe_load(text), space_schema())

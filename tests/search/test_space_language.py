@@ -1,5 +1,6 @@
 """Branches, conditions, derived keys, constraints, start points, files that extend others."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,9 @@ from configs.errors import ConfigError
 from configs.tree import get_value, plain
 from search.distributions import read_distribution
 from search.expressions import Expression
+from search.history import History
 from search.plan import SearchPlan, make_plan
+from search.searcher import TruthfulOptunaSearch
 from search.space_file import read_space
 
 OPTIMIZER = "MODEL.SOLVER.OPTIMIZER"
@@ -208,6 +211,86 @@ def test_start_points():
     assert plan_of(simple).start == ({"DATASET.BATCH_SIZE": 32, "MODEL.HEAD": "a"},)
 
 
+EPS_ALONE = f"[{{{LOSS}.EPS: 0.2}}]"
+TIGHT = """
+search: {start: [{DATASET.BATCH_SIZE: 64}]}
+space: {DATASET.BATCH_SIZE: {choice: [16, 32, 64]}, MODEL.HEAD.DROPOUT: {uniform: [0, 0.5]}}
+constraints: ["DATASET.BATCH_SIZE < 64 or MODEL.HEAD.DROPOUT < 0.005"]
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "value"),
+    [
+        (with_start(EPS_ALONE), f"{LOSS}.EPS", 0.2),
+        (with_start(f"[{{{OPTIMIZER}.BASE_LR: 0.5}}]"), f"{OPTIMIZER}.BASE_LR", 0.5),
+        (TIGHT, "DATASET.BATCH_SIZE", 64),
+    ],
+)
+def test_the_first_trial_has_all_values_of_its_start_point(text, key, value):
+    plan = plan_of(text)
+    for seed in range(6):
+        searcher = TruthfulOptunaSearch(plan.space, replace(plan.options, seed=seed), History(), 1, plan.start)
+        assert searcher.suggest("a")["params"][key] == value
+
+
+def test_more_start_points_than_trials():
+    assert "s.yaml, line 2: start: point 2: is the same as point 1" in errors_of(
+        with_start("[{DATASET.BATCH_SIZE: 64}, {DATASET.BATCH_SIZE: 64}]")
+    )
+    plan = plan_of(with_start("[{DATASET.BATCH_SIZE: 64}, {DATASET.BATCH_SIZE: 16}]"), num_samples=1)
+    assert "start has 2 points, of which num_samples 1 are trained" in plan.notes
+
+
+def test_a_space_without_end_has_a_sample_however_rare():
+    text = "space: {MODEL.HEAD.DROPOUT: {uniform: [0, 0.5]}}\nconstraints: [MODEL.HEAD.DROPOUT < 0.001]\n"
+    plan = plan_of(text)
+    searcher = TruthfulOptunaSearch(plan.space, plan.options, History(), 9)
+    rates = [searcher.suggest(str(number))["params"]["MODEL.HEAD.DROPOUT"] for number in range(5)]
+    assert len(set(rates)) == 5 and max(rates) < 0.001
+
+
+def test_a_grid_may_be_small_only_within_its_constraints():
+    text = """
+search: {sampler: grid}
+space: {SEED: {randint: [0, 120]}, MODEL.HEAD.DROPOUT: {quniform: [0, 0.99, 0.01]}}
+constraints: [SEED < 6]
+"""
+    assert plan_of(text).space.size == 600
+    assert "more than 10000" in errors_of(text.replace("SEED < 6", "SEED < 119"))
+
+
+def test_branches_with_the_same_settings_are_one_sample():
+    plan = plan_of(f"space: {{{OPTIMIZER}: {{choice: {{a: {{NAME: sgd}}, b: {{NAME: sgd}}}}}}}}\n")
+    searcher = TruthfulOptunaSearch(plan.space, plan.options, History(), 9)
+    assert searcher.suggest("a")["settings"] == {f"{OPTIMIZER}.NAME": "sgd"}
+    assert searcher.suggest("b") is None and searcher.is_exhausted
+
+
+def test_what_stands_below_branches_of_an_extending_file_stays():
+    Path("parent.yaml").write_text(
+        f"space: {{{OPTIMIZER}.WEIGHT_DECAY: {{uniform: [0, 0.1]}}, {OPTIMIZER}.BASE_LR: {{uniform: [0.1, 1]}}}}\n"
+    )
+    branches = "{choice: {a: {NAME: sgd, BASE_LR: 0.5}, b: {NAME: adamw, BASE_LR: 0.2}}}"
+    plan = plan_of(f"extends: parent.yaml\nspace: {{{OPTIMIZER}: {branches}}}\n")
+    assert {item.key for item in plan.space.parameters} == {OPTIMIZER, f"{OPTIMIZER}.WEIGHT_DECAY"}
+
+
+def test_a_branch_may_be_called_by_a_number():
+    plan = plan_of(
+        f"space: {{{OPTIMIZER}: {{choice: {{1: {{NAME: sgd}}, 2: {{NAME: adamw}}}}}}, "
+        f"SEED: {{choice: [1, 2], when: {{{OPTIMIZER}: 1}}}}}}\n"
+    )
+    assert plan.space.size == 3
+
+
+def test_cmaes_says_what_it_draws_at_random():
+    text = "search: {sampler: cmaes, scheduler: none}\nspace: {SEED: {choice: [1, 2]}, MODEL.HEAD.DROPOUT: 0.1}\n"
+    assert "cmaes samples numbers, of which there are none" in errors_of(text)
+    plan = plan_of(text.replace("DROPOUT: 0.1", "DROPOUT: {uniform: [0, 0.5]}"))
+    assert "sampler cmaes samples what is a number and always active; at random: SEED" in plan.notes
+
+
 @pytest.mark.parametrize(
     ("start", "message"),
     [
@@ -251,10 +334,11 @@ def test_expressions(text, value):
         "B[:1]",
         "min(*B)",
         "",
+        "-" * 998 + "1",
     ],
 )
 def test_expressions_that_are_refused(text):
-    with pytest.raises(ConfigError, match=r"allowed are|no expression") as caught:
+    with pytest.raises(ConfigError, match=r"allowed are|no expression|nested too deeply") as caught:
         expression = Expression(text)
         assert expression.keys == ("A.__class__",)  # a key like others, which no config has
         raise ConfigError("no expression")
@@ -262,7 +346,18 @@ def test_expressions_that_are_refused(text):
 
 
 @pytest.mark.parametrize(
-    "text", ["A / 0", "9 ** 99 ** 99", "B * 10 ** 9", "B + 1", "B[7]", "1e300 * 1e300 * A", "(-8) ** 0.5"]
+    "text",
+    [
+        "A / 0",
+        "9 ** 99 ** 99",
+        "B * 10 ** 9",
+        "B + 1",
+        "B[7]",
+        "1e300 * 1e300 * A",
+        "(-8) ** 0.5",
+        "round(A, -99)",
+        "9**60 * 9**60",
+    ],
 )
 def test_expressions_that_cannot_be_computed(text):
     with pytest.raises(ConfigError, match=r"cannot be computed with|is inf"):
@@ -353,8 +448,15 @@ def test_any_valid_space_samples_only_valid_configs(tree, seed):
         for key, value in point.settings.items():
             assert plain(get_value(cfg, key)) == value
         for item in plan.space.items:  # conditions hold, and nothing else is there
-            is_active = all(condition.holds({**point.settings, **point.params}) for condition in item.conditions)
-            assert (item.key in {**point.settings, **point.params}) >= is_active
+            given = {**point.settings, **point.params}
+            twins = [other for other in plan.space.items if other.key == item.key]
+            is_active = any(all(condition.holds(given) for condition in twin.conditions) for twin in twins)
+            assert (item.key in given) == is_active
+        for key, line in tree["space"].items():  # by the file, not by what was made of it
+            if isinstance(line, dict) and "when" in line:
+                assert (key in point.params) == (point.params["SEED"] == line["when"]["SEED"])
+        if "DATASET.AUGMENTATION.ROTATION_DEGREE" in tree["space"]:
+            assert cfg.DATASET.AUGMENTATION.ROTATION_DEGREE == cfg.SEED * 2 + cfg.DATASET.SPLIT_SEED
         if "constraints" in tree:
             size = cfg.DATASET.BATCH_SIZE
             assert size % 2 == 0 or size < 55
@@ -379,6 +481,23 @@ SPOILED = {
     "bad branch": lambda space: {**space, "MODEL.SOLVER.SCHEDULER": {"choice": {"a": {"NAMES": "cosine"}}}},
     "circle": lambda space: {**space, "DATASET.SPLIT_SEED": {"derive": "DATASET.SPLIT_SEED"}},
     "not a mapping": lambda space: [space],
+    "condition that never holds": lambda space: {
+        **space,
+        "SEED": {"choice": [1, 2]},
+        "MODEL.HEAD.BATCH_NORM": {"choice": [True, False], "when": {"SEED": 3}},
+    },
+}
+SPOILED_ELSEWHERE = {
+    "search": {
+        "sampler": "teepee",
+        "num_samples": 0,
+        "metric": "beauty",
+        "start": [{"SEEED": 1}],
+        "scheduler": "aasha",
+    },
+    "extends": "",
+    "constraints": ["1 +"],
+    "spaces": {},
 }
 
 
@@ -387,3 +506,14 @@ SPOILED = {
 def test_any_invalid_space_ends_in_an_error_that_names_the_place(tree, mistake):
     tree["space"] = SPOILED[mistake](tree["space"])
     assert "s.yaml, line " in errors_of(yaml.safe_dump(tree, sort_keys=False))
+
+
+@QUICK
+@given(spaces(), st.data())
+def test_mistakes_beside_the_space_name_the_place_too(tree, data):
+    word = data.draw(st.sampled_from(sorted(SPOILED_ELSEWHERE)))
+    value = SPOILED_ELSEWHERE[word]
+    if isinstance(value, dict) and value:
+        option = data.draw(st.sampled_from(sorted(value)))
+        value = {option: value[option]}
+    assert "s.yaml, line " in errors_of(yaml.safe_dump({**tree, word: value}, sort_keys=False))

@@ -65,6 +65,35 @@ def test_failures_violate_a_constraint(sampler):
         assert (trial.state, trial.value) == (TrialState.COMPLETE, 0.4), "the worst that is known"
 
 
+def late_failures(sampler: str, options: dict, trials: int) -> int:
+    """How many samples of the second half lie where every trial fails."""
+    kind = Parameter("kind", "", distribution=Choice(("good", "raising")))
+    x = Parameter("x", "", distribution=FloatRange("uniform", 0, 1))
+    z = Parameter("z", "", distribution=FloatRange("loguniform", 0.01, 1))
+    chosen = SearchOptions(sampler=NamedOptions(sampler, options), num_samples=trials, max_failures=0)
+    searcher = TruthfulOptunaSearch(Space([kind, x, z]), chosen, History(), 1)
+    kinds = []
+    for number in range(trials):
+        params = searcher.suggest(str(number))["params"]
+        kinds.append(params["kind"])
+        row = {"epoch": 1, "val_score": -((params["x"] - 0.6) ** 2), "total_epochs": 1}
+        failure = {"failure": "it raises", "fault": "own"}
+        searcher.on_trial_complete(str(number), row if params["kind"] == "good" else failure)
+    return kinds[trials // 2 :].count("raising")
+
+
+@pytest.mark.parametrize(
+    ("sampler", "options", "trials"),
+    [
+        ("tpe", {"n_startup_trials": 5}, 24),
+        ("gp", {"n_startup_trials": 5}, 12),  # it takes a second a sample
+        ("nsga2", {"population_size": 5}, 24),
+    ],
+)
+def test_samplers_go_on_after_failures_and_keep_away(sampler, options, trials):
+    assert late_failures(sampler, options, trials) <= late_failures("random", {}, trials) / 2
+
+
 def test_several_objectives_are_told_together():
     records = [record(0, DONE, [0.4, 0.6], params=10), record(1, STOPPED, [0.8], params=20)]
     assert [trial[:2] for trial in told("tpe", records, ("params",))] == [
