@@ -283,6 +283,7 @@ SYNE_TUNE = {
 }
 if importlib.util.find_spec("syne_tune"):
     METHODS |= {method: partial(SyneTuneMethod, name) for method, name in SYNE_TUNE.items()}
+    COMPARED.append("syne_tune_asha")  # the others take 4 to 100 s a run
 
 
 def regrets(table: Table, method: Method) -> list[float]:

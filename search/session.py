@@ -18,7 +18,7 @@ from configs.loader import export_secrets
 from data.build import build_dataset
 from search.events import SEARCH_STARTED, VERSION, EventLog, EventStream
 from search.folder import SearchFolder
-from search.history import DONE, FINISHED, STOPPED, History
+from search.history import FINISHED, History, with_result
 from search.plan import SearchPlan
 from search.preflight import check_parts, contradictions
 from search.results import Results
@@ -81,8 +81,7 @@ def _run(plan: SearchPlan, folder: SearchFolder, address: str | None, resume: bo
             stack.callback(_limited(SHUTDOWN, early).cancel)
     if early is not None:
         return early
-    has_result = any(record.rows for record in history.in_state(DONE, STOPPED))
-    return FOUND if has_result else NOTHING_FOUND
+    return FOUND if with_result(list(history.trials.values())) else NOTHING_FOUND
 
 
 def _how_to_go_on(folder: SearchFolder) -> str:

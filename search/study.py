@@ -6,8 +6,8 @@ trials, with what is true of them and what the sampler can learn from:
 - tpe is told every epoch of every trial. One that was stopped early, waits or runs is PRUNED; TPE ranks such trials by
   epoch first and value second.
 - gp, nsga2 and cmaes learn from COMPLETE trials alone, and so does every sampler that has several objectives. They are
-  told one value a trial, at the highest epoch that enough trials have reached; a trial that was stopped before is told
-  with its own best value, but never as better than the worst of those that went on.
+  told one value a trial, that of its best epoch, also of one that was stopped early: docs/search_quality.md has what
+  else was measured.
 - A trial that failed violates a constraint, which keeps samplers away from where it was; FAIL none of them reads.
 """
 
@@ -25,14 +25,14 @@ from scipy.stats import qmc
 
 from configs.metric_names import METRICS, best_row, sign
 from search.distributions import Distribution
-from search.history import DONE, FAILED, FINISHED, TrialRecord
+from search.history import DONE, FAILED, FINISHED, TrialRecord, with_result
 from search.options import SearchOptions
+from search.pareto import objective_values
 from search.sampler import build_sampler, sampler_kind
 from search.space import DRAWN, Parameter, Point, Space
 
 ATTEMPTS = 20  # with the sampler, before a point is drawn at random
 LAST_DRAWN = 100 * DRAWN  # points that are drawn then
-ENOUGH = 8  # trials that make an epoch the one at which all are compared, or one more than there are parameters
 
 Given = Mapping[str, Any]  # values, by name of the parameter
 
@@ -154,7 +154,7 @@ class Study:
         values = {}
         by_value = kind.learns_from == "values" or bool(self._options.others)
         if by_value:
-            values = self._comparable([record for record in records if record.state != FAILED and record.rows])
+            values = {r.number: objective_values(r, self._options.objectives) for r in with_result(records)}
         # gp wants the same constraints of all trials; without any, it need not model them
         satisfied = {"failed": 0.0} if any(record.state == FAILED for record in records) else None
         for record in records:
@@ -204,22 +204,6 @@ class Study:
         )
         frozen.__class__ = _SharedTrial
         return frozen
-
-    def _comparable(self, records: list[TrialRecord]) -> dict[int, tuple[float, ...]]:
-        """Returns a value for each objective and trial, by number, so that trials of different length compare."""
-        metric = self._options.metric
-        worst_of = min if METRICS[metric] == "max" else max
-        enough = max(ENOUGH, len(self._space.parameters) + 1)
-        lengths = sorted((record.rows[-1]["epoch"] for record in records), reverse=True)
-        epoch = lengths[min(enough, len(lengths)) - 1] if lengths else 0
-        rows = {r.number: best_row(metric, [row for row in r.rows if row["epoch"] <= epoch]) for r in records}
-        limit = worst_of((rows[r.number][metric] for r in records if r.rows[-1]["epoch"] >= epoch), default=0.0)
-        values = {}
-        for record in records:
-            row = rows[record.number]
-            own = row[metric] if record.rows[-1]["epoch"] >= epoch else worst_of(row[metric], limit)
-            values[record.number] = (own, *(row[name] for name in self._options.others))
-        return values
 
 
 class _SharedTrial(FrozenTrial):

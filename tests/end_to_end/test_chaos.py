@@ -21,11 +21,12 @@ from pathlib import Path
 import pandas as pd
 import psutil
 import pytest
+import torch
 import yaml
 
 from search.events import TRIAL_REPORTED, TRIAL_STARTED, EventLog
 from search.folder import SearchFolder
-from search.history import FINISHED, History
+from search.history import FINISHED, INTERRUPTED, RUNNING, History
 from search.run import main
 from tests.conftest import ROOT, TINY, without_times, write_pictures, write_tiny
 from trainable.run_folder import RunFolder
@@ -258,6 +259,17 @@ def test_a_hanging_trial_is_ended_and_goes_on(ray_address, undisturbed, tmp_path
     )
 
 
+def refuse_checkpoints_of_another_format(folder: SearchFolder, resume: list[str], output: Path) -> None:
+    """Tries to go on with a checkpoint from another version, and puts the old one back."""
+    unfinished = History(EventLog(folder.events).read()).in_state(INTERRUPTED, RUNNING)
+    latest = next(run.latest for run in (RunFolder(folder.trials / r.name) for r in unfinished) if run.latest.exists())
+    before = latest.read_bytes()
+    torch.save({"format": 99, "sha256": ""}, latest)
+    assert drive(resume, output) == 2
+    assert f"{latest.name}: has format 99, this version reads format " in output.read_text()
+    latest.write_bytes(before)
+
+
 @pytest.mark.parametrize(
     ("point", "count", "file"), [("full", 5, "latest.pt"), ("full for the driver", 9, "events.jsonl")]
 )
@@ -270,6 +282,7 @@ def test_a_full_disk_halts_the_search_which_goes_on_later(point, count, file, ra
     assert "results could not be written" in printed and "go on with: python -m search.run --resume -o" in printed
     assert "Traceback" not in printed
     (tmp_path / "s" / "disk_is_full").unlink()
+    refuse_checkpoints_of_another_format(SearchFolder(tmp_path / "s" / "out"), [*arguments, "--resume"], output)
     assert drive([*arguments, "--resume"], output) == 0, output.read_text()
     check(SearchFolder(tmp_path / "s" / "out"), undisturbed)
 

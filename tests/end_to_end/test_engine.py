@@ -1,5 +1,6 @@
 """What a space file can say, in whole searches: real Ray, real Optuna, real training, real files."""
 
+import json
 from pathlib import Path
 
 import pandas as pd
@@ -17,6 +18,7 @@ from search.space_file import read_space
 from tests.conftest import ROOT, without_times, write_tiny
 from trainable.fit import fit
 from trainable.run_folder import RunFolder
+from trainable.train import main as train
 
 OPTIMIZER, LOSS, SCHEDULER = "MODEL.SOLVER.OPTIMIZER", "MODEL.SOLVER.LOSS", "MODEL.SOLVER.SCHEDULER"
 RATE = f"{OPTIMIZER}.BASE_LR"
@@ -90,6 +92,37 @@ def test_branches_conditions_derived_keys_and_constraints(ray_address, tmp_path,
         if event.kind == TRIAL_REPORTED:
             metrics = event.data["metrics"]
             assert metrics["params"] > 0 and metrics["macs"] > 0 and metrics["images_per_second"] > 0
+
+
+def test_start_constraints_lists_and_max_t_are_in_the_results(ray_address, tmp_path, capsys):
+    Path("s.yaml").write_text(
+        f"base: {tiny_experiment(4)}\n"
+        "search: {num_samples: 12, sampler: random, start: [defaults], scheduler: {asha: {type: stopping, max_t: 3}}}\n"
+        "space: {MODEL.HEAD.DROPOUT: {uniform: [0, 0.5]}, DATASET.BATCH_SIZE: {choice: [32, 64]}, "
+        "MODEL.HEAD.HIDDEN_DIMS: {choice: [[], [16], [8, 4]]}}\n"
+        "constraints: [MODEL.HEAD.DROPOUT < 0.25 or DATASET.BATCH_SIZE == 64]\n"
+    )
+    table, folder, status = run(ray_address, "s.yaml")
+    assert status == 0 and len(table) == 12
+    base = load_cfg(folder.base)
+    first = table.iloc[0]
+    assert (first["MODEL.HEAD.DROPOUT"], first["DATASET.BATCH_SIZE"]) == (base.MODEL.HEAD.DROPOUT, 32), "the defaults"
+    is_allowed = (table["MODEL.HEAD.DROPOUT"] < 0.25) | (table["DATASET.BATCH_SIZE"] == 64)
+    assert is_allowed.all() and (table["DATASET.BATCH_SIZE"] == 32).any() and (table["MODEL.HEAD.DROPOUT"] > 0.25).any()
+    assert {tuple(json.loads(value)) for value in table["MODEL.HEAD.HIDDEN_DIMS"]} == {(), (16,), (8, 4)}
+    assert table["epochs"].max() == 3 and table["epochs"].nunique() > 1
+    assert "max_t 3 ends every trial 1 epochs before MODEL.SOLVER.TOTAL_EPOCHS 4" in capsys.readouterr().out
+
+
+def test_a_target_and_a_budget_of_time_end_a_search(ray_address, tmp_path, capsys):
+    space = "MODEL.HEAD.DROPOUT: {uniform: [0, 0.5]}"
+    table, _, status = search(ray_address, space, "num_samples: 50, scheduler: none, stop: {target: 0.05}", epochs=2)
+    assert status == 0 and len(table) < 50 and table["val_score"].max() >= 0.05
+    assert "target reached: val_score 0." in capsys.readouterr().out
+    more = ["--resume", "-o", "experiments/s", "--time-budget", "6s"]
+    longer, _, status = search(ray_address, space, "num_samples: 5000, scheduler: none", *more, epochs=2)
+    assert status == 0 and len(table) <= len(longer) < 5000
+    assert "time budget used up: " in capsys.readouterr().out
 
 
 def test_a_small_space_ends_by_itself_and_goes_on_when_it_is_changed(ray_address, tmp_path, capsys):
@@ -211,6 +244,9 @@ def test_a_population_leaves_a_lineage_that_trains_again(ray_address, tmp_path, 
         rows: list[dict] = []
         fit(cfg, lambda row, _, rows=rows: rows.append(row), RunFolder(f"again-{record.number}"))
         assert without_times(rows) == without_times(record.rows), "by the training command alone, from the start"
+    assert train(["-o", "retrained", "--cfg", str(folder.best)]) == 0
+    best = history.best_trial("val_score")
+    assert best and without_times(RunFolder("retrained").read_metrics()) == without_times(best.rows)
     segments = [segment for record in moved for segment in record.settings["LINEAGE"]]
     assert all(segment["epochs"][1] % 2 == 0 and RATE in segment["settings"] for segment in segments)
 

@@ -21,10 +21,12 @@ import pytest
 
 from configs.loader import load_cfg
 from search.events import TRIAL_REPORTED, TRIAL_STARTED, EventLog
+from search.folder import SearchFolder
 from search.history import DONE, FAILED, FINISHED, STOPPED, History, TrialRecord
 from search.options import NamedOptions, SearchOptions
 from search.run import main
 from search.scheduler import build_scheduler
+from search.searcher import TruthfulOptunaSearch
 from search.space import Space
 from tests.conftest import ROOT, TINY, without_times, write_tiny
 from trainable.fit import fit
@@ -126,7 +128,7 @@ def test_a_trials_folder_is_that_of_a_run(searched):
     for trial in (searched[0] / "trials").iterdir():
         names = {path.name for path in trial.iterdir()}
         assert names >= {"latest.pt", "best.pt", "results", "train.log"}
-        assert "model_backups" not in names
+        assert len(list((trial / "model_backups").iterdir())) <= 2, "the last epoch, and the one before"
         assert re.fullmatch(r"\d{4}_[0-9a-f]{6}", trial.name)
 
 
@@ -291,6 +293,38 @@ def test_a_search_goes_on_after_ctrl_c(ray_address, tmp_path, capsys, monkeypatc
     assert asha.rungs.next(is_full=True) is None
     commands = json.dumps((folder / "provenance.yaml").read_text())
     assert commands.count("--resume") == 2
+
+    assert main([*start, "--resume", "--num-samples", "8"]) == 0
+    longer = History(EventLog(folder / "events.jsonl").read())
+    assert sorted(longer.trials) == list(range(8)), "a search that has ended may be extended"
+    for record in history.in_state(DONE):
+        assert longer.trials[record.number].rows == record.rows
+
+
+def test_whatever_ends_ray_tune_the_search_can_go_on(ray_address, tmp_path, capsys, monkeypatch):
+    space = write_space(tmp_path, RATE, "num_samples: 4", MODEL__SOLVER__TOTAL_EPOCHS="1")
+    start = ["--space", str(space), "--address", ray_address, "-o", "out", "--cpus-per-trial", "2", "NUM_THREADS", "1"]
+
+    def interrupt(event):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:  # everything is there but the first event
+        patch.setattr(EventLog, "__call__", lambda log, event: interrupt(event))
+        assert main(start) == 130
+    assert "go on with: python -m search.run --resume -o out" in capsys.readouterr().out
+    assert not SearchFolder("out").events.exists()
+
+    suggest = TruthfulOptunaSearch.suggest
+    with monkeypatch.context() as patch:
+        patch.setattr(TruthfulOptunaSearch, "suggest", lambda s, id: suggest(s, id) if len(s._numbers) < 2 else 1 / 0)
+        assert main([*start, "--resume"]) == 2
+    captured = capsys.readouterr()
+    assert "division by zero (see out/error.log)" in captured.out and "go on with: " in captured.out
+    assert "Traceback" not in captured.out + captured.err and "Traceback" in Path("out/error.log").read_text()
+    assert len(pd.read_csv("out/results.csv")) < 4
+
+    assert main([*start, "--resume"]) == 0
+    assert pd.read_csv("out/results.csv")["state"].tolist() == ["done"] * 4
 
 
 @pytest.mark.parametrize(

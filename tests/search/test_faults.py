@@ -2,6 +2,8 @@
 
 import errno
 import os
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -10,6 +12,7 @@ from configs.errors import ConfigError
 from search.faults import CAN_BE_RETRIED, NOTHING_GOES, OWN, fault_of, hanging
 from search.history import DONE, FAILED, History, TrialRecord
 from search.stopping import failing_alike
+from tests.conftest import ROOT
 from trainable.run_folder import FolderInUseError
 
 
@@ -69,3 +72,20 @@ def test_failures_are_alike_whatever_the_trials_numbers(reason):
     assert failing_alike(failed(*reasons)) == f"stopped, since 4 trials in a row failed alike: {reasons[-1]}"
     assert failing_alike(failed("", *reasons)) is None, "some trials work: four may be chance"
     assert failing_alike(failed(*reasons[:3], "something else")) is None
+
+
+WAITING = """
+import sys, time
+from search.faults import watching
+with watching(sys.stderr, 0.2) as watchdog:
+    watchdog.pause()
+    time.sleep(0.6)
+    print("waited", flush=True)
+    watchdog.count()
+    time.sleep(60)
+"""
+
+
+def test_a_trial_that_waits_for_an_answer_does_not_hang():
+    done = subprocess.run([sys.executable, "-c", WAITING], capture_output=True, text=True, cwd=ROOT, timeout=50)
+    assert done.stdout == "waited\n" and "Timeout (0:00:00.200000)!" in done.stderr and done.returncode == 1

@@ -44,14 +44,10 @@ def test_tpe_is_told_every_epoch():
 
 
 @pytest.mark.parametrize("sampler", ["gp", "nsga2", "cmaes"])
-def test_others_are_told_one_value_at_the_epoch_that_enough_have_reached(sampler):
-    reached = [record(number, DONE, [0.1, 0.2, 0.5 + number / 100, 0.99]) for number in range(3)]
-    reached += [record(number, STOPPED, [0.1, 0.2, 0.5 + number / 100]) for number in range(3, 8)]
-    early = [record(8, STOPPED, [0.3]), record(9, STOPPED, [0.7])]
-    values = [round(trial[1][0], 2) for trial in told(sampler, reached + early)]
-    # epoch 3 is the last that eight have reached; a trial that was stopped before is no better than the worst of them
-    assert values == [0.5, 0.51, 0.52, 0.53, 0.54, 0.55, 0.56, 0.57, 0.3, 0.5]
-    assert all(trial[0] == "COMPLETE" and not trial[2] for trial in told(sampler, reached + early))
+def test_others_are_told_the_best_epoch_of_every_trial_that_ended(sampler):
+    records = [record(0, DONE, [0.1, 0.9, 0.8]), record(1, STOPPED, [0.3]), record(2, RUNNING, [0.2])]
+    ended = [trial for trial in told(sampler, records) if trial[0] != "RUNNING"]
+    assert ended == [("COMPLETE", [0.9], {}), ("COMPLETE", [0.3], {})]
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "gp", "nsga2"])
@@ -97,7 +93,7 @@ def test_samplers_go_on_after_failures_and_keep_away(sampler, options, trials):
 def test_several_objectives_are_told_together():
     records = [record(0, DONE, [0.4, 0.6], params=10), record(1, STOPPED, [0.8], params=20)]
     assert [trial[:2] for trial in told("tpe", records, ("params",))] == [
-        ("COMPLETE", [0.4, 10]),  # at epoch 1, the last that both have reached
+        ("COMPLETE", [0.6, 10]),
         ("COMPLETE", [0.8, 20]),
     ]
 
