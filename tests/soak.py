@@ -100,6 +100,8 @@ def main() -> int:
     watcher.join(timeout=10)
     if len(measured) < 3:
         problems.append(f"measured only after {sorted(measured)} trials")
+    if not all(numbers["worker MB"] for numbers in measured.values()):
+        problems.append("no worker was found when it was measured")
     first, last = measured[min(measured)], measured[max(measured)]
     for name, limit in LIMITS.items():
         if last[name] - first[name] > limit:

@@ -282,7 +282,8 @@ def test_a_full_disk_halts_the_search_which_goes_on_later(point, count, file, ra
     assert "results could not be written" in printed and "go on with: python -m search.run --resume -o" in printed
     assert "Traceback" not in printed
     (tmp_path / "s" / "disk_is_full").unlink()
-    refuse_checkpoints_of_another_format(SearchFolder(tmp_path / "s" / "out"), [*arguments, "--resume"], output)
+    if point == "full":  # else the trial may have reported its last epoch, and has nothing to go on with
+        refuse_checkpoints_of_another_format(SearchFolder(tmp_path / "s" / "out"), [*arguments, "--resume"], output)
     assert drive([*arguments, "--resume"], output) == 0, output.read_text()
     check(SearchFolder(tmp_path / "s" / "out"), undisturbed)
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import TINY_PAIRS
+from trainable.run_folder import RunFolder
 from trainable.train import main
 
 
@@ -98,6 +99,13 @@ def test_a_refused_start_does_not_block_the_folder(capsys):
     assert "first/latest.pt: a training goes on with the config it had, but SEED was 0 and is 5 now" in error
     assert "SEED was 0 and is 5 now" in Path("a/train.log").read_text()
     assert run("-o", "a") == 0
+
+
+def test_two_trainings_never_write_into_one_folder(capsys):
+    with RunFolder("a").locked():
+        assert run("-o", "a") == 2
+    assert "/a: another process is training in this folder; wait for it or stop it" in capsys.readouterr().err
+    assert not RunFolder("a").is_used()
 
 
 def test_a_file_where_the_folder_should_be(capsys):
