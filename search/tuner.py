@@ -1,6 +1,5 @@
 """Starts Ray and lets Ray Tune run the trials of a plan."""
 
-import contextlib
 import logging
 import os
 import signal
@@ -9,7 +8,7 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import ray
@@ -249,7 +248,7 @@ def run_trials(
             except KeyboardInterrupt:  # at once
                 stopper.was_interrupted = True
             except Exception as error:  # of Ray, or a mistake of ours: what was trained is kept all the same
-                with contextlib.suppress(OSError):
+                with suppress(OSError):
                     write_atomically(folder.error_log, traceback.format_exc())
                 stopper.halt(f"{one_line(f'{type(error).__name__}: {error}')} (see {shown_path(folder.error_log)})")
     reason = _end_reason(plan, history, engine.searcher, stopper)

@@ -64,7 +64,7 @@ def fit(
     import_user_modules(cfg.USER_MODULES)  # before seeding: a module may draw random numbers while it is imported
     device = configure_process(cfg)
     data = build_dataset(cfg.DATASET)
-    if data_digest not in (None, data.digest()):
+    if data_digest is not None and data_digest != data.digest():
         raise DataError(
             f"DATASET: the images of {cfg.DATASET.NAME}, their labels or their split are not those that the search "
             "began with; put them back"
