@@ -92,9 +92,10 @@ class EventCallback(tune.Callback):
         _forget(trial)
 
     def _why_it_died(self, trial: Any) -> str:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):  # it may have died before it had a log
             if hung := hanging(self._log(trial), self._logged.get(trial.config["number"], 0)):
                 return hung
+        with contextlib.suppress(OSError):
             if "running low on memory" in Path(trial.error_file).read_text():
                 return "Ray ended its worker process, since this machine was running low on memory"
         return "its worker process died: killed, or out of memory?"

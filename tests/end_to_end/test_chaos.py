@@ -79,12 +79,14 @@ def write_search(folder: Path, fault: dict | None = None, **words: str) -> list[
     write_tiny(folder / "base.yaml", {"MODEL.SOLVER.TOTAL_EPOCHS": str(EPOCHS), "USER_MODULES": modules})
     asha = "{asha: {reduction_factor: 2}}"
     options = {"num_samples": str(TRIALS), "scheduler": asha, "sampler": "{tpe: {n_startup_trials: 2}}", **words}
-    if "pbt" in options["scheduler"]:
-        del options["sampler"]  # it brings its own
+    second = "MODEL.HEAD.DROPOUT"
+    if "pbt" in options["scheduler"]:  # it brings its own sampler, and changes what can change in a model
+        del options["sampler"]
+        second = "MODEL.SOLVER.OPTIMIZER.WEIGHT_DECAY"
     (folder / "s.yaml").write_text(
         "base: base.yaml\n"
         f"search: {{{', '.join(f'{word}: {value}' for word, value in options.items())}}}\n"
-        "space: {MODEL.SOLVER.OPTIMIZER.BASE_LR: {loguniform: [1e-4, 1]}, MODEL.HEAD.DROPOUT: {uniform: [0, 0.5]}}\n"
+        f"space: {{MODEL.SOLVER.OPTIMIZER.BASE_LR: {{loguniform: [1e-4, 1]}}, {second}: {{uniform: [0, 0.5]}}}}\n"
     )
     # one trial at a time, so that what is sampled does not depend on which of several ends first
     return ["--space", str(folder / "s.yaml"), "-o", str(folder / "out"), "--cpus-per-trial", "2", "NUM_THREADS", "1"]
@@ -202,19 +204,23 @@ def test_kills_at_any_moment_change_nothing(seed, ray_address, undisturbed, tmp_
     check(SearchFolder(tmp_path / "s" / "out"), undisturbed)
 
 
-def own_ray_search(folder: Path) -> subprocess.Popen:
+def own_ray_search(folder: Path, fault: dict | None = None) -> subprocess.Popen:
     """Starts a search that starts a Ray of its own, in a process group of its own."""
-    words = [sys.executable, "-m", "search.run", *write_search(folder)]
+    words = [sys.executable, "-m", "search.run", *write_search(folder, fault)]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_AUTH")}
     with open(folder / "output", "ab") as output:
         return subprocess.Popen(words, stdout=output, stderr=output, start_new_session=True, env=environment)
 
 
-def when_reported(folder: SearchFolder, reports: int) -> None:
+def wait_until(condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 300
-    while sum(event.kind == TRIAL_REPORTED for event in EventLog(folder.events).read()) < reports:
+    while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+def when_reported(folder: SearchFolder, reports: int) -> None:
+    wait_until(lambda: sum(event.kind == TRIAL_REPORTED for event in EventLog(folder.events).read()) >= reports)
 
 
 def test_a_clusters_sigterm_to_all_processes_is_as_kind_as_ctrl_c(tmp_path):
@@ -230,6 +236,46 @@ def test_a_clusters_sigterm_to_all_processes_is_as_kind_as_ctrl_c(tmp_path):
     assert folder.results_csv.exists() and "Traceback" not in output.read_text()
     _, left = psutil.wait_procs(family, timeout=30)
     assert not left, "no process is left behind"
+
+
+def test_a_second_ctrl_c_ends_at_once_and_leaves_no_process(tmp_path):
+    driver = own_ray_search(tmp_path / "s", {"point": "hang", "count": 40})
+    output = tmp_path / "s" / "output"
+    wait_until((tmp_path / "s" / "has_happened").exists)  # the trial never comes to a report, where it would be stopped
+    family = psutil.Process(driver.pid).children(recursive=True)
+    os.killpg(driver.pid, signal.SIGINT)  # as a terminal does
+    wait_until(lambda: "(once more: at once)" in output.read_text())
+    assert driver.poll() is None
+    os.killpg(driver.pid, signal.SIGINT)
+    assert driver.wait(timeout=60) == 130, output.read_text()
+    assert "go on with: python -m search.run --resume -o" in output.read_text()
+    assert "Traceback" not in output.read_text()
+    _, left = psutil.wait_procs(family, timeout=30)
+    assert not left, "no process is left behind"
+
+
+def test_a_search_goes_on_when_nobody_reads_what_it_prints(ray_address, undisturbed, tmp_path):
+    words = [sys.executable, "-m", "search.run", *write_search(tmp_path / "s"), "--address", ray_address]
+    with (
+        open(tmp_path / "errors", "w") as errors,
+        subprocess.Popen(words, stdout=subprocess.PIPE, stderr=errors, text=True) as driver,
+    ):
+        assert driver.stdout
+        while "the first trial has started" not in driver.stdout.readline():
+            assert driver.poll() is None
+        driver.stdout.close()  # as `head` does
+        assert driver.wait(timeout=300) == 0, (tmp_path / "errors").read_text()
+    assert "Error" not in (tmp_path / "errors").read_text()
+    check(SearchFolder(tmp_path / "s" / "out"), undisturbed)
+
+
+def test_a_report_without_its_metric_fails_that_trial_alone(ray_address, tmp_path):
+    fault = {"point": "metric", "count": 1}
+    arguments = write_search(tmp_path / "s", fault, num_samples="3", scheduler="none")
+    assert drive([*arguments, "--address", ray_address], tmp_path / "s" / "output") == 0
+    rows = pd.read_csv(SearchFolder(tmp_path / "s" / "out").results_csv)
+    assert rows["state"].tolist() == ["failed", "done", "done"]
+    assert rows["reason"][0] == "epoch 2: the report has no val_score"
 
 
 @pytest.mark.skipif(len(POINTS) >= RUNS, reason="make chaos runs it")

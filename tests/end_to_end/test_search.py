@@ -198,6 +198,7 @@ def test_nothing_leaks_to_the_next_trial_and_failures_stay_alone(ray_address, tm
     first = next(r for r in history.in_state(DONE) if r.params["MODEL.HEAD.NAME"] == "spoiling_head")
     log = (folder / "trials" / first.name / "train.log").read_text()
     assert f"built in {tmp_path}\n" in log, "relative paths are those of a training by hand"
+    assert "\na child process speaks\n" in log
 
     failed = history.in_state(FAILED)
     raised = [r for r in failed if r.params["MODEL.HEAD.NAME"] == "raising_head"]
@@ -305,11 +306,8 @@ def test_whatever_ends_ray_tune_the_search_can_go_on(ray_address, tmp_path, caps
     space = write_space(tmp_path, RATE, "num_samples: 4", MODEL__SOLVER__TOTAL_EPOCHS="1")
     start = ["--space", str(space), "--address", ray_address, "-o", "out", "--cpus-per-trial", "2", "NUM_THREADS", "1"]
 
-    def interrupt(event):
-        raise KeyboardInterrupt
-
     with monkeypatch.context() as patch:  # everything is there but the first event
-        patch.setattr(EventLog, "__call__", lambda log, event: interrupt(event))
+        patch.setattr(EventLog, "__call__", lambda log, event: os.kill(os.getpid(), signal.SIGTERM))
         assert main(start) == 130
     assert "go on with: python -m search.run --resume -o out" in capsys.readouterr().out
     assert not SearchFolder("out").events.exists()

@@ -12,6 +12,7 @@ from pathlib import Path
 import search.events
 import search.results
 import search.rungs
+import search.trial
 import trainable.checkpoint
 import trainable.run_folder
 import trainable.training
@@ -120,12 +121,26 @@ def _hang(function):
     return wrapped
 
 
+def _without_a_metric(fit):
+    """Wraps the training loop, so that a report lacks the score."""
+
+    def wrapped(cfg, report, *args, **kwargs):
+        def incomplete(row, path):
+            lost = {"val_score"} if is_due("metric") else set()
+            report({name: value for name, value in row.items() if name not in lost}, path)
+
+        return fit(cfg, incomplete, *args, **kwargs)
+
+    return wrapped
+
+
 checkpoint, folder, training = trainable.checkpoint, trainable.run_folder.RunFolder, trainable.training.Training
 # in workers
 checkpoint.write_atomically = _on_full_disk("full", _in_the_middle("checkpoint", checkpoint.write_atomically))
 folder.append_metrics = _before("metrics", folder.append_metrics)
 folder.keep_as = _before("best", folder.keep_as)
 training.train_batch = _without(HERE / "images" / "1", _hang(_before("step", training.train_batch)))
+search.trial.fit = _without_a_metric(search.trial.fit)
 training.state_dict = _before("epoch", training.state_dict)
 # in the driver
 search.events.EventLog.__call__ = _half_a_line(search.events.EventLog.__call__)

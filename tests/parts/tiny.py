@@ -71,6 +71,7 @@ class SpoilingHead(SimpleHead):
 @HEAD_REGISTRY.register("spoiling_head")
 def build_spoiling_head(head_cfg):
     print("built in", os.getcwd())
+    os.system("echo a child process speaks")  # not through Python's sys.stdout
     return SpoilingHead(head_cfg.INPUT_DIM, head_cfg.OUTPUT_DIMS)
 
 

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import signal
 import subprocess
 import sys
 
@@ -11,6 +12,7 @@ import torch
 from configs.errors import ConfigError
 from search.faults import CAN_BE_RETRIED, NOTHING_GOES, OWN, fault_of, hanging
 from search.history import DONE, FAILED, History, TrialRecord
+from search.run import main
 from search.stopping import failing_alike
 from tests.conftest import ROOT
 from trainable.run_folder import FolderInUseError
@@ -89,3 +91,11 @@ with watching(sys.stderr, 0.2) as watchdog:
 def test_a_trial_that_waits_for_an_answer_does_not_hang():
     done = subprocess.run([sys.executable, "-c", WAITING], capture_output=True, text=True, cwd=ROOT, timeout=50)
     assert done.stdout == "waited\n" and "Timeout (0:00:00.200000)!" in done.stderr and done.returncode == 1
+
+
+def test_sigterm_while_a_space_is_read_is_as_ctrl_c(monkeypatch, capsys):
+    monkeypatch.setattr("search.run.read_space", lambda path: os.kill(os.getpid(), signal.SIGTERM))
+    before = signal.getsignal(signal.SIGTERM)
+    assert main(["--space", "s.yaml"]) == 130
+    assert capsys.readouterr().err == "interrupted\n"
+    assert signal.getsignal(signal.SIGTERM) is before

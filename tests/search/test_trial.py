@@ -1,0 +1,35 @@
+"""What a worker does before a trial trains on with the weights of another."""
+
+import pytest
+
+from configs.dump import dump_cfg
+from configs.errors import ConfigError
+from configs.loader import load_cfg
+from search.trial import _take_over
+from tests.conftest import write_tiny
+from trainable.checkpoint import load_checkpoint, save_checkpoint
+from trainable.run_folder import RunFolder
+
+
+def test_weights_are_taken_over_once_whatever_is_damaged(tmp_path):
+    cfg = load_cfg(write_tiny(tmp_path / "tiny.yaml", {}))
+    donor, taker = (RunFolder(tmp_path / name, is_trial=True) for name in ("0000_donor", "0001_taker"))
+    for folder in (donor, taker):
+        folder.path.mkdir()
+    for epoch in (1, 2, 3):  # it has trained on since
+        save_checkpoint(donor.latest, {"config": "", "epoch": epoch})
+        donor.keep_backup(epoch, None)
+    taken = {"number": 0, "name": donor.path.name, "epoch": 2}
+
+    taker.latest.write_bytes(b"half of a checkpo")
+    _take_over(cfg, taker, taken)
+    assert load_checkpoint(taker.latest)["epoch"] == load_checkpoint(taker.best)["epoch"] == 2
+
+    save_checkpoint(taker.latest, {"config": dump_cfg(cfg), "epoch": 3})  # trained on with them, then interrupted
+    _take_over(cfg, taker, taken)
+    assert load_checkpoint(taker.latest)["epoch"] == 3
+
+    taker.latest.unlink()
+    donor.backup(2).write_bytes(b"half of a checkpo")
+    with pytest.raises(ConfigError, match=r"the weights of trial 0 cannot be taken over: .*epoch_0002.pt: damaged"):
+        _take_over(cfg, RunFolder(tmp_path / "0002_another"), taken)
