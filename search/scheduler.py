@@ -21,6 +21,14 @@ class Replayable(FIFOScheduler):
     business.
     """
 
+    def choose_trial_to_run(self, tune_controller: Any) -> None:
+        """Chooses none: Ray then gives a free worker to a trial that has none.
+
+        FIFOScheduler would choose the first trial that has not started, one for which a worker is just starting, and
+        Ray would end that one for the free one. Where trials are shorter than a worker's start, none would ever
+        replace a worker that died.
+        """
+
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
         if trial.config.get("confirms") is None:
             self.goes_on(trial.config["number"], trial.config["params"])

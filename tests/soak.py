@@ -18,7 +18,7 @@ from pathlib import Path
 import pandas as pd
 import psutil
 
-from search.events import TRIAL_REPORTED, EventLog
+from search.events import TRIAL_FAILED, TRIAL_REPORTED, EventLog
 from search.folder import SearchFolder
 from search.history import FINISHED, History
 from search.run import main as search
@@ -94,8 +94,9 @@ def main() -> int:
     history = History(EventLog(folder.events).read())
     table = pd.read_csv(folder.results_csv)
     states = table["state"].value_counts().to_dict()
-    deaths = sum(record.failures for record in history.trials.values())
-    print(f"states: {states}, tried again: {deaths}")
+    failures = [event for event in EventLog(folder.events).read() if event.kind == TRIAL_FAILED]
+    deaths = sum("worker process died" in event.data["reason"] for event in failures)
+    print(f"states: {states}, worker processes that died: {deaths}")
     problems = []
     if status or len(table) != trials or any(r.state not in FINISHED for r in history.trials.values()):
         problems.append("not all trials are accounted for")

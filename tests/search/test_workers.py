@@ -1,0 +1,55 @@
+"""Ray's worker processes, as our searcher and scheduler use them: real Ray, trials that train nothing."""
+
+import os
+import time
+
+from ray import tune
+
+from search.distributions import FloatRange
+from search.engine import build_engine
+from search.history import History
+from search.options import NamedOptions, SearchOptions
+from search.reports import TOTAL_EPOCHS
+from search.space import Parameter, Space
+from search.tuner import ray_cluster
+
+SLOTS = 2
+
+
+class ShortTrial(tune.Callback):
+    """Notes which process ran which trial."""
+
+    def __init__(self):
+        self.pids: list[int] = []
+
+    def on_trial_result(self, iteration, trials, trial, result, **info):
+        self.pids.append(result["pid"])
+
+
+def test_a_worker_that_died_is_replaced_while_trials_are_shorter_than_its_start(ray_address, tmp_path):
+    first_has_died = str(tmp_path / "first_has_died")
+
+    def train(config):
+        if config["number"] == 0 and not os.path.exists(first_has_died):
+            open(first_has_died, "w").close()
+            os._exit(1)
+        time.sleep(0.1)
+        tune.report({"epoch": 1, "val_score": 0.5, TOTAL_EPOCHS: 1})
+
+    space = Space([Parameter("x", "", distribution=FloatRange("uniform", 0, 1))])
+    options = SearchOptions(
+        num_samples=100, sampler=NamedOptions("random", {}), scheduler=NamedOptions("none", {}), max_failures=1
+    )
+    engine = build_engine(space, options, 1, SLOTS, History())
+    seen = ShortTrial()
+    with ray_cluster(ray_address):
+        tune.Tuner(
+            tune.with_resources(train, {"cpu": 1}),
+            tune_config=tune.TuneConfig(
+                search_alg=engine.searcher, scheduler=engine.scheduler, num_samples=-1, reuse_actors=True
+            ),
+            run_config=tune.RunConfig(storage_path=str(tmp_path / "ray"), callbacks=[seen], verbose=0),
+        ).fit()
+    assert len(seen.pids) == 100, "the one that died is tried again"
+    assert len(set(seen.pids)) == SLOTS
+    assert set(seen.pids[-20:]) == set(seen.pids), "both are at work in the end"
