@@ -8,6 +8,7 @@ from typing import Any
 from ray import tune
 
 from configs.errors import explained
+from configs.files import shown_path
 from configs.metric_names import METRICS
 from search.events import (
     TRIAL_DONE,
@@ -65,7 +66,7 @@ class EventCallback(tune.Callback):
         config = {name: value for name, value in trial.config.items() if name not in ("number", "heard")}
         number = trial.config["number"]
         self._emit(TRIAL_STARTED, number, **config)
-        log = self._log(trial)
+        log = self._log(number, config["id"])
         self._logged[number] = log.stat().st_size if log.exists() else 0
 
     def on_trial_result(
@@ -93,25 +94,27 @@ class EventCallback(tune.Callback):
 
     def _why_it_died(self, trial: Any) -> str:
         with contextlib.suppress(OSError):  # it may have died before it had a log
-            if hung := hanging(self._log(trial), self._logged.get(trial.config["number"], 0)):
+            number, sample_id = trial.config["number"], trial.config["id"]
+            if hung := hanging(self._log(number, sample_id), self._logged.get(number, 0)):
                 return hung
         with contextlib.suppress(OSError):
             if "running low on memory" in Path(trial.error_file).read_text():
                 return "Ray ended its worker process, since this machine was running low on memory"
         return "its worker process died: killed, or out of memory?"
 
-    def _log(self, trial: Any) -> Path:
-        return RunFolder(self._folder.trials / trial_name(trial.config["number"], trial.config["id"])).log
+    def _log(self, number: int, sample_id: str) -> Path:
+        return RunFolder(self._folder.trials / trial_name(number, sample_id)).log
 
     def _failed(self, number: int, reason: str, fault: str) -> None:
         if number not in self._history.trials:  # that it started could not be kept
             return
         reason = one_line(reason)
-        failures = self._history.trials[number].failures
-        is_tried_again = fault == NOTHING_GOES or (fault == CAN_BE_RETRIED and failures < self._max_failures)
+        record = self._history.trials[number]
+        can_be_retried = fault == CAN_BE_RETRIED and record.failures < self._max_failures
+        is_tried_again = fault == NOTHING_GOES or can_be_retried
         self._emit(TRIAL_FAILED, number, reason=reason, is_tried_again=is_tried_again)
         if fault == NOTHING_GOES:
-            self._halt(reason)
+            self._halt(f"{reason} (log: {shown_path(self._log(number, record.id))})")
 
 
 def _forget(trial: Any) -> None:

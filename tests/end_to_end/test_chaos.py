@@ -204,12 +204,12 @@ def test_kills_at_any_moment_change_nothing(seed, ray_address, undisturbed, tmp_
     check(SearchFolder(tmp_path / "s" / "out"), undisturbed)
 
 
-def own_ray_search(folder: Path, fault: dict | None = None) -> subprocess.Popen:
+def own_ray_search(folder: Path, fault: dict | None = None, **words: str) -> subprocess.Popen:
     """Starts a search that starts a Ray of its own, in a process group of its own."""
-    words = [sys.executable, "-m", "search.run", *write_search(folder, fault)]
+    command = [sys.executable, "-m", "search.run", *write_search(folder, fault, **words)]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_AUTH")}
     with open(folder / "output", "ab") as output:
-        return subprocess.Popen(words, stdout=output, stderr=output, start_new_session=True, env=environment)
+        return subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True, env=environment)
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
@@ -292,6 +292,17 @@ def test_a_killed_raylet_ends_the_search_and_loses_nothing(seed, ray_address, un
     check(folder, undisturbed)
 
 
+@pytest.mark.skipif(len(POINTS) >= RUNS, reason="make chaos runs it")
+def test_when_ray_ends_workers_for_want_of_memory_that_is_the_reason(tmp_path, monkeypatch):
+    monkeypatch.setenv("RAY_memory_usage_threshold", "0.001")
+    monkeypatch.setenv("RAY_memory_monitor_refresh_ms", "200")
+    driver = own_ray_search(tmp_path / "s", max_failures="0")
+    output = tmp_path / "s" / "output"
+    assert driver.wait(timeout=300) == 3, output.read_text()
+    reason = "Ray ended its worker process, since this machine was running low on memory"
+    assert f"stopped, since 4 trials in a row failed alike: {reason}" in output.read_text()
+
+
 def test_a_hanging_trial_is_ended_and_goes_on(ray_address, undisturbed, tmp_path):
     arguments = write_search(tmp_path / "s", {"point": "hang", "count": 60}, trial_timeout="4s")
     output = tmp_path / "s" / "output"
@@ -341,7 +352,10 @@ def test_images_that_vanish_halt_the_search_which_goes_on_when_they_are_back(ray
     data = ["DATASET.NAME", "image_folder", "DATASET.PATH_DATA_RAW", str(images)]
     arguments, output = [*words, "--address", ray_address, *data], tmp_path / "s" / "output"
     assert drive(arguments, output) == 2
-    assert re.search(r"stopped, since no trial can go on: .*/images/1/\d+\.png: cannot be read", output.read_text())
+    assert re.search(
+        r"stopped, since no trial can go on: .*/images/1/\d+\.png: cannot be read.* \(log: .*train.log\)",
+        output.read_text(),
+    )
     assert drive([*arguments, "--resume"], output) == 2
     assert "their labels or their split are others now; put them back" in output.read_text()
     (tmp_path / "s" / "vanished").rename(images / "1")
