@@ -12,7 +12,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from benchmarks.search_quality import COMPARED, METHODS, Table, compare, regrets
-from tests.conftest import ROOT
+from configs.loader import load_cfg
+from tests.conftest import ROOT, write_tiny
+from trainable.fit import fit
+from trainable.run_folder import RunFolder
 
 EPOCHS = 9
 
@@ -76,3 +79,21 @@ def test_the_command_writes_json(table):
     command = [sys.executable, str(ROOT / "benchmarks" / "search_quality.py"), "--tables", "tables", "--seeds", "1"]
     subprocess.run([*command, "--methods", "random", "--json", "out.json"], check=True, capture_output=True)
     assert set(json.loads(Path("out.json").read_text())["methods"]) == {"random"}
+
+
+def test_curves_of_real_trainings_are_a_table(tmp_path):
+    write_tiny(tmp_path / "tiny.yaml", {"MODEL.SOLVER.TOTAL_EPOCHS": "2", "DATASET.VALIDATION_FRACTION": "0.9"})
+    Path("mine.yaml").write_text(
+        "base: tiny.yaml\nspace: {MODEL.SOLVER.OPTIMIZER.BASE_LR: {loguniform: [1e-4, 1]}, "
+        "DATASET.BATCH_SIZE: {randint: [16, 65]}}\n"
+    )
+    command = [sys.executable, str(ROOT / "benchmarks" / "record_curves.py"), "mine.yaml", "--configs", "3"]
+    subprocess.run(command, check=True, capture_output=True)
+    task = Table(Path("mine.parquet"))
+    assert task.space["MODEL.SOLVER.OPTIMIZER.BASE_LR"] == {"kind": "float", "low": 1e-4, "high": 1.0, "log": True}
+    assert task.space["DATASET.BATCH_SIZE"] == {"kind": "int", "low": 16, "high": 64, "log": False}
+    assert task.curves.shape == (3, 2) and (task.cost > 0).all()
+    settings = pd.read_parquet("mine.parquet").iloc[1][list(task.space)].to_dict()
+    pairs = [str(word) for pair in settings.items() for word in pair]
+    rows = fit(load_cfg("tiny.yaml", pairs), lambda row, path: None, RunFolder("again"))
+    assert task.curves[1] == pytest.approx([row["val_score"] for row in rows])
