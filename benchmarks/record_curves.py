@@ -1,0 +1,94 @@
+"""Records learning curves of real trainings: a table for benchmarks/search_quality.py.
+
+python benchmarks/record_curves.py benchmarks/own_tasks/digits_sgd.yaml --configs 400
+
+Random samples of a space file are trained to their last epoch, one process a core. The table, beside the space file,
+has a row a sample: its values, `curve` (the search's metric, after each epoch) and `epoch_cost` (seconds of processor
+time of an epoch, the mean of all). What diverges keeps the worst value from there on.
+"""
+
+import argparse
+import json
+import os
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from yacs.config import CfgNode
+
+from configs.metric_names import sign
+from configs.registry import import_user_modules
+from data.build import build_dataset
+from search.distributions import FloatRange, IntRange
+from search.plan import SearchPlan, make_plan
+from search.space_file import read_space
+from trainable.process_state import configure_process
+from trainable.training import Training
+from trainable.update import TrainingDivergedError
+
+
+def task_space(plan: SearchPlan) -> dict[str, dict[str, Any]]:
+    """Returns kind, low, high and log of each parameter, which must all be plain ranges of numbers."""
+    space = {}
+    for parameter in plan.space.parameters:
+        spread = parameter.distribution
+        assert isinstance(spread, FloatRange | IntRange), f"{parameter.name}: only ranges of numbers can be looked up"
+        is_whole = isinstance(spread, IntRange)
+        space[parameter.name] = {
+            "kind": "int" if is_whole else "float",
+            "low": spread.low,
+            "high": spread.high - 1 if is_whole else spread.high,
+            "log": spread.word.startswith("log"),
+        }
+    return space
+
+
+def record(metric: str, cfg: CfgNode) -> tuple[list[float], float]:
+    """Trains a config; returns the metric of each epoch, nan from where it diverged, and the cost of an epoch."""
+    import_user_modules(cfg.USER_MODULES)
+    training = Training(cfg, build_dataset(cfg.DATASET), configure_process(cfg))
+    epochs = cfg.MODEL.SOLVER.TOTAL_EPOCHS
+    curve: list[float] = []
+    start = time.process_time()
+    try:
+        for _ in range(epochs):
+            curve.append(sign(metric) * training.run_epoch(lambda epoch, step, steps: None)[metric])
+    except TrainingDivergedError:
+        pass
+    return curve + [np.nan] * (epochs - len(curve)), (time.process_time() - start) / max(1, len(curve))
+
+
+def main() -> int:
+    """Trains the samples and writes the table."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("space", type=Path)
+    parser.add_argument("--configs", type=int, default=400)
+    args = parser.parse_args()
+    plan = make_plan(read_space(str(args.space)))
+    rng = np.random.default_rng(plan.options.seed)
+    points = [plan.space.feasible_point(rng) for _ in range(args.configs)]
+    with ProcessPoolExecutor() as pool:
+        cfgs = [plan.sample_cfg(point.settings) for point in points]
+        curves, costs = zip(*pool.map(partial(record, plan.options.metric), cfgs), strict=True)
+    worst = np.nanmin(np.array(curves))
+    table = pa.table(
+        {
+            **{name: [point.params[name] for point in points] for name in task_space(plan)},
+            "curve": pa.array(np.nan_to_num(np.array(curves), nan=worst).tolist(), pa.list_(pa.float32())),
+            "epoch_cost": costs,
+        }
+    )
+    task = json.dumps({"task": args.space.stem, "metric": "higher is better", "space": task_space(plan)})
+    pq.write_table(table.replace_schema_metadata({"task": task}), args.space.with_suffix(".parquet"))
+    return 0
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    sys.exit(main())
