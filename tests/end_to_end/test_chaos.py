@@ -239,7 +239,7 @@ def test_a_clusters_sigterm_to_all_processes_is_as_kind_as_ctrl_c(tmp_path):
 
 
 def test_a_second_ctrl_c_ends_at_once_and_leaves_no_process(tmp_path):
-    driver = own_ray_search(tmp_path / "s", {"point": "hang", "count": 40})
+    driver = own_ray_search(tmp_path / "s", {"point": "hang", "count": 3})
     output = tmp_path / "s" / "output"
     wait_until((tmp_path / "s" / "has_happened").exists)  # the trial never comes to a report, where it would be stopped
     family = psutil.Process(driver.pid).children(recursive=True)
