@@ -9,7 +9,6 @@ time of an epoch, the mean of all). What diverges keeps the worst value from the
 
 import argparse
 import json
-import os
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
@@ -71,24 +70,24 @@ def main() -> int:
     parser.add_argument("--configs", type=int, default=400)
     args = parser.parse_args()
     plan = make_plan(read_space(str(args.space)))
+    space = task_space(plan)
     rng = np.random.default_rng(plan.options.seed)
     points = [plan.space.feasible_point(rng) for _ in range(args.configs)]
+    cfgs = [plan.sample_cfg(point.settings) for point in points]
     with ProcessPoolExecutor() as pool:
-        cfgs = [plan.sample_cfg(point.settings) for point in points]
         curves, costs = zip(*pool.map(partial(record, plan.options.metric), cfgs), strict=True)
     worst = np.nanmin(np.array(curves))
     table = pa.table(
         {
-            **{name: [point.params[name] for point in points] for name in task_space(plan)},
+            **{name: [point.params[name] for point in points] for name in space},
             "curve": pa.array(np.nan_to_num(np.array(curves), nan=worst).tolist(), pa.list_(pa.float32())),
             "epoch_cost": costs,
         }
     )
-    task = json.dumps({"task": args.space.stem, "metric": "higher is better", "space": task_space(plan)})
+    task = json.dumps({"task": args.space.stem, "metric": "higher is better", "space": space})
     pq.write_table(table.replace_schema_metadata({"task": task}), args.space.with_suffix(".parquet"))
     return 0
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
     sys.exit(main())

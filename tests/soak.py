@@ -91,11 +91,11 @@ def main() -> int:
         status = search(["--space", "soak.yaml"])
     print(f"status {status} after {time.monotonic() - start:.0f} s, in {home}")
 
-    history = History(EventLog(folder.events).read())
+    events = EventLog(folder.events).read()
+    history = History(events)
     table = pd.read_csv(folder.results_csv)
     states = table["state"].value_counts().to_dict()
-    failures = [event for event in EventLog(folder.events).read() if event.kind == TRIAL_FAILED]
-    deaths = sum("worker process died" in event.data["reason"] for event in failures)
+    deaths = sum(event.kind == TRIAL_FAILED and "worker process died" in event.data["reason"] for event in events)
     print(f"states: {states}, worker processes that died: {deaths}")
     problems = []
     if status or len(table) != trials or any(r.state not in FINISHED for r in history.trials.values()):

@@ -16,7 +16,7 @@ from search.tuner import ray_cluster
 SLOTS = 2
 
 
-class ShortTrial(tune.Callback):
+class Processes(tune.Callback):
     """Notes which process ran which trial."""
 
     def __init__(self):
@@ -41,7 +41,7 @@ def test_a_worker_that_died_is_replaced_while_trials_are_shorter_than_its_start(
         num_samples=100, sampler=NamedOptions("random", {}), scheduler=NamedOptions("none", {}), max_failures=1
     )
     engine = build_engine(space, options, 1, SLOTS, History())
-    seen = ShortTrial()
+    seen = Processes()
     with ray_cluster(ray_address):
         tune.Tuner(
             tune.with_resources(train, {"cpu": 1}),
