@@ -10,6 +10,7 @@ from search.folder import SearchFolder
 from search.history import History
 from search.plan import SearchPlan
 from search.preflight import check_parts, contradictions
+from search.scheduler import WaitingScheduler, build_scheduler
 from search.searcher import TruthfulOptunaSearch
 from search.space import COUNTED
 
@@ -27,6 +28,7 @@ def dry_run(plan: SearchPlan, folder: SearchFolder) -> int:
         print(f"#   {key}: {get_value(plan.base_cfg, key)!r}")
     print(plan.space_yaml(), end="")
     print(f"# {_combinations(plan)}")
+    print(_rungs(plan), end="")
     searcher = TruthfulOptunaSearch(plan.space, plan.options, History(), SAMPLES, plan.start)
     for number in range(min(SAMPLES, plan.options.num_samples)):
         trial = searcher.suggest(str(number))
@@ -47,3 +49,11 @@ def _combinations(plan: SearchPlan) -> str:
     if space.size > MERGED:
         return f"combinations: at most {space.size}"
     return f"combinations: {sum(not space.problems(point) for point in space.points())}"
+
+
+def _rungs(plan: SearchPlan) -> str:
+    total_epochs = plan.base_cfg.MODEL.SOLVER.TOTAL_EPOCHS
+    scheduler = build_scheduler(plan.options, plan.space, total_epochs)
+    if not isinstance(scheduler, WaitingScheduler) or not scheduler.rungs.epochs:
+        return ""
+    return f"# rungs: trials are compared after epochs {scheduler.rungs.epochs} of {total_epochs}\n"

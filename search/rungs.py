@@ -6,17 +6,19 @@ from typing import Any
 
 
 def milestones(grace_period: int, reduction_factor: float, last_epoch: int) -> list[int]:
-    """Returns the epochs at which trials are compared: grace_period times powers of reduction_factor.
+    """Returns the epochs at which trials are compared, the first of them grace_period.
 
-    The last epoch is none of them: who has reached it has finished.
+    They stand evenly, on a logarithmic scale, between grace_period and the last epoch, as many as make the step between
+    them nearest to reduction_factor. With powers of it, the last rung might stand just before the end, as in 1, 4 and
+    16 of 20 epochs: it would save next to nothing, and 64 trials would begin before one comes to its end. The last
+    epoch is no rung: who has reached it has finished.
     """
-    epochs = []
-    epoch = float(grace_period)
-    while int(epoch) < last_epoch:
-        if int(epoch) not in epochs:  # small factors give an epoch twice
-            epochs.append(int(epoch))
-        epoch *= reduction_factor
-    return epochs
+    if grace_period >= last_epoch:
+        return []
+    ratio = last_epoch / grace_period
+    steps = max(1, round(math.log(ratio, reduction_factor)))
+    epochs = [round(grace_period * ratio ** (step / steps)) for step in range(steps)]
+    return [epoch for epoch in dict.fromkeys(epochs) if epoch < last_epoch]  # small factors give an epoch twice
 
 
 class Rungs:
@@ -35,6 +37,11 @@ class Rungs:
         self._factor = reduction_factor
         self._values: dict[int, dict[int, float]] = {epoch: {} for epoch in epochs}  # by rung, then by trial
         self._waiting: dict[int, int] = {}  # the rung of each trial that waits
+
+    @property
+    def epochs(self) -> list[int]:
+        """After which trials are compared."""
+        return list(self._values)
 
     def reach(self, number: int, result: Mapping[str, Any]) -> bool:
         """Takes note of a trial's report and returns whether the trial has reached a rung, where it now waits."""
@@ -93,6 +100,11 @@ class Brackets:
         self._shares = shares
         self._places: list[int] = []  # the bracket of each trial, by number
 
+    @property
+    def epochs(self) -> list[int]:
+        """As of Rungs; those of the first bracket, which has them all."""
+        return self._brackets[0].epochs
+
     def _of(self, number: int) -> Rungs:
         """Returns the bracket of a trial, which depends on its number alone."""
         while len(self._places) <= number:
@@ -132,10 +144,10 @@ def hyperband(metric: str, mode: str, grace_period: int, reduction_factor: float
         reduction_factor: of rungs and of brackets.
         last_epoch: of a full training.
     """
-    most = int(math.log(last_epoch / grace_period, reduction_factor) + 1e-9)
+    epochs = milestones(grace_period, reduction_factor, last_epoch)
+    most = len(epochs)
     brackets, shares = [], []
-    for step in range(most + 1):  # step `most` has no rung below the last epoch
-        first = int(grace_period * reduction_factor**step)
-        brackets.append(Rungs(metric, mode, milestones(first, reduction_factor, last_epoch), reduction_factor))
+    for step in range(most + 1):  # step `most` has no rung
+        brackets.append(Rungs(metric, mode, epochs[step:], reduction_factor))
         shares.append(math.ceil((most + 1) / (most - step + 1) * reduction_factor ** (most - step)))
     return Brackets(brackets, shares)

@@ -131,7 +131,19 @@ def test_rungs_are_made_again_from_events():
 
 
 @pytest.mark.parametrize(
-    ("arguments", "epochs"), [((1, 3, 9), [1, 3]), ((2, 3, 50), [2, 6, 18]), ((1, 1.5, 5), [1, 2, 3]), ((5, 3, 5), [])]
+    ("arguments", "epochs"),
+    [
+        ((1, 3, 9), [1, 3]),
+        ((1, 4, 20), [1, 4]),  # none at 16
+        ((1, 4, 50), [1, 4, 14]),  # the cube root of 50 is 3.68
+        ((1, 4, 100), [1, 5, 22]),
+        ((2, 3, 50), [2, 6, 17]),
+        ((1, 1.5, 5), [1, 2, 3]),  # 1.495, 2.236, 3.344
+        ((1, 1.01, 5), [1, 2, 3, 4]),
+        ((5, 3, 6), [5]),
+        ((5, 3, 5), []),
+        ((1, 4, 1), []),
+    ],
 )
 def test_milestones(arguments, epochs):
     assert milestones(*arguments) == epochs
