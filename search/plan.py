@@ -14,7 +14,7 @@ from configs.defaults import KEYS
 from configs.dump import dump_cfg
 from configs.errors import ConfigError
 from configs.legal import Part
-from configs.loader import build_cfg, with_values
+from configs.loader import build_cfg, read_setting, with_values
 from configs.settings import (
     Setting,
     refuse_both,
@@ -29,7 +29,7 @@ from search.distributions import Choice
 from search.fixing import fix_keys
 from search.options import POPULATIONS, SearchOptions
 from search.space import COUNTED, DRAWN, Constant, Item, Parameter, Point, Space
-from search.space_file import SpaceFile
+from search.space_file import SpaceFile, base_of
 from search.start import start_values
 
 # Keys that a search sets itself.
@@ -186,6 +186,27 @@ def make_plan(
         notes.append(f"start has {len(start)} points, of which num_samples {options.num_samples} are trained")
     notes += _warnings(options, space, base_cfg)
     return SearchPlan(space_file.path.stem, base_cfg, options, space, start, tuple(notes))
+
+
+def problems_beside(space_path: str, cfg_path: str | None, pairs: Sequence[str]) -> list[str]:
+    """Returns what else is wrong where a space file has mistakes: in its base, on the command line, in the environment.
+
+    Args:
+        space_path: of the space file.
+        cfg_path: replaces its base.
+        pairs: KEY, VALUE, KEY, VALUE ... from the command line.
+    """
+    problems: list[str] = []
+    base_path = cfg_path or base_of(space_path)
+    given: list[Setting] = []
+    try:
+        given += settings_from_yaml(read_yaml(base_path), problems) if base_path else []
+    except ConfigError as error:  # it is missing, or no YAML
+        problems += error.problems
+    given += settings_from_command_line(pairs, problems) + settings_from_environment(problems)
+    for setting in given:
+        read_setting(setting, problems)
+    return problems
 
 
 def _build_space(

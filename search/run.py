@@ -17,11 +17,10 @@ from configs.command_line import add_config_arguments, command_parser
 from configs.errors import ConfigError, exit_status
 from configs.legal import Int
 from configs.loader import FREE_ON_RESUME, differences
-from configs.settings import settings_from_command_line, settings_from_environment
 from data.build import check_data
 from search.folder import SearchFolder, folder_to_resume, new_folder
 from search.options import CPUS, GPUS, POPULATIONS, read_duration
-from search.plan import SearchPlan, make_plan
+from search.plan import SearchPlan, make_plan, problems_beside
 from search.ray_environment import prepare_ray_environment
 from search.signals import sigterm_as_ctrl_c
 from search.space_file import read_space
@@ -111,10 +110,7 @@ def _plan(args: argparse.Namespace, space_path: str) -> SearchPlan:
     try:
         space = read_space(space_path)
     except ConfigError as error:  # what else is wrong is told in the same go
-        problems = list(error.problems)
-        settings_from_command_line(args.pairs, problems)
-        settings_from_environment(problems)
-        raise ConfigError(problems) from None
+        raise ConfigError([*error.problems, *problems_beside(space_path, args.cfg, args.pairs)]) from None
     return make_plan(
         space,
         args.cfg,

@@ -75,6 +75,14 @@ def read_space(path: str | Path) -> SpaceFile:
     return SpaceFile(Path(path), parts.base, options, tuple(items), tuple(parts.constraints))
 
 
+def base_of(path: str | Path) -> Path | None:
+    """Returns the base that a space file names, whatever mistakes it has; None if it names none or is no YAML."""
+    try:
+        return _read_parts(Path(path), [], ()).base
+    except ConfigError:
+        return None
+
+
 @dataclass
 class _Parts:
     """What one file says, and those that it extends."""
