@@ -355,6 +355,22 @@ def test_mistakes_write_nothing(arguments, message, tmp_path, capsys, request):
     assert sorted(tmp_path.rglob("*")) == before
 
 
+def test_mistakes_of_all_sources_are_told_at_once(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("MODEL__HEAD__DROPUOT", "0.1")
+    space = write_space(tmp_path, "MODEL.HEAD.DROPOUT: {unifrom: [0, 1]}", DATASET__BATCH_SIZE="0")
+    (tmp_path / "other.yaml").write_text("SEEED: 1\n")
+    assert main(["--space", str(space), "SEED", "x"]) == 2
+    told = capsys.readouterr().err
+    for word in ("unifrom", "DATASET.BATCH_SIZE", "DROPUOT", "command line: SEED"):
+        assert word in told, word
+    assert main(["--space", str(space), "--cfg", str(tmp_path / "other.yaml")]) == 2
+    told = capsys.readouterr().err
+    assert "SEEED" in told and "BATCH_SIZE" not in told
+    assert main(["--space", str(space), "--cfg", "missing.yaml"]) == 2
+    told = capsys.readouterr().err
+    assert "unifrom" in told and "missing.yaml" in told
+
+
 def test_a_dry_run_shows_samples_and_writes_nothing(tmp_path, capsys):
     space = write_space(tmp_path, f"{RATE}, MODEL.HEAD.NAME: {{choice: [simple_head_module, simple_head_kaiming]}}")
     before = sorted(tmp_path.rglob("*"))
@@ -364,6 +380,7 @@ def test_a_dry_run_shows_samples_and_writes_nothing(tmp_path, capsys):
     assert "#   MODEL.BACKBONE.NAME: 'tiny'" in printed
     assert "loguniform: [0.0001, 0.1]" in printed
     assert "# combinations: without end" in printed
+    assert "# rungs: trials are compared after epochs [1, 3] of 9" in printed
     assert sorted(tmp_path.rglob("*")) == before
 
 

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from benchmarks.import_curves import IMAGENET, TASKS, read_imagenet, read_multinli
 from benchmarks.search_quality import COMPARED, METHODS, Table, compare, regrets
 from configs.loader import load_cfg
 from tests.conftest import ROOT, write_tiny
@@ -97,3 +98,41 @@ def test_curves_of_real_trainings_are_a_table(tmp_path):
     pairs = [str(word) for pair in settings.items() for word in pair]
     rows = fit(load_cfg("tiny.yaml", pairs), lambda row, path: None, RunFolder("again"))
     assert task.curves[1] == pytest.approx([row["val_score"] for row in rows])
+
+
+def published(epochs: int, accuracies: list[float]) -> dict:
+    rest = {"batch_size": 256, "lr": 0.1, "momentum": 0.9, "weight_decay": 1e-5, "label_smoothing": 0.1}
+    rows = [{"time": 10.0 * (epoch + 1), "epoch": epoch, "top_1": value} for epoch, value in enumerate(accuracies)]
+    return {"iteration": 1, "epochs": epochs, "lr_peak_epoch": epochs // 4, **rest, "learning_curve": rows}
+
+
+def test_published_trainings_of_any_length_have_twenty_steps():
+    rising = [0.01 * (epoch + 1) for epoch in range(40)]
+    whole, broken, never = read_imagenet([published(40, rising), published(40, rising[:10]), published(20, [])])
+    assert whole.params["lr_peak"] == 0.25 and set(whole.params) == set(IMAGENET)
+    assert whole.curve(0.001) == pytest.approx(rising[1::2]), "every second epoch"
+    assert broken.curve(0.001) == pytest.approx([*rising[1:10:2], *[0.001] * 15]), "it diverged after ten epochs"
+    assert (whole.cost, broken.cost, never.cost) == (400, 400, 200), "ten seconds an epoch, never's too"
+
+    row = {"num_train_epochs": 2, "train_batch_size": 32, "learning_rate": 1e-5, "warmup_steps": 100, "cls_drop_out": 0}
+    curves = {"matched": [[1000, 0.5], [2000, 0.7], [3000, 0.6], [4000, 0.8]], "mismatched": []}
+    (text,) = read_multinli([{**row, "total_model_steps": 4000, "learning_curves": curves}])
+    assert text.params["warmup"] == 0.05, "100 of the first epoch's 2,000 steps"
+    assert text.curve(1 / 3) == [*[1 / 3] * 4, *[0.5] * 5, *[0.7] * 5, *[0.6] * 5, 0.8]
+
+
+def test_tables_of_published_trainings_can_be_searched():
+    random = np.random.default_rng(0)
+    for task in TASKS:
+        path = Path(f"data/{task}.results.jsonl")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if "deberta" in task:
+            path.write_text("")
+            continue
+        rows = [published(20, random.random(20).tolist()) for _ in range(3)]
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    command = [sys.executable, str(ROOT / "benchmarks" / "import_curves.py"), "data", "tables"]
+    subprocess.run(command, check=True, capture_output=True)
+    task = Table(Path("tables/alexnet_tuning.parquet"))
+    assert task.curves.shape == (3, 20) and list(task.space) == list(IMAGENET)
+    assert task.cost.tolist() == [10.0, 10.0, 10.0]
