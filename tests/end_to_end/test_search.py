@@ -253,7 +253,8 @@ def reports(history: History) -> int:
 def test_a_search_goes_on_after_ctrl_c(ray_address, tmp_path, capsys, monkeypatch):
     space = write_space(tmp_path, RATE, "num_samples: 6", MODEL__BACKBONE__NAME="slow_tiny")  # to be interrupted
     folder = tmp_path / "out"
-    start = ["--space", str(space), "--address", ray_address, "-o", "out"]
+    # one trial at a time: each of the searches then waits for one worker that imports torch, not for two
+    start = ["--space", str(space), "--address", ray_address, "-o", "out", "--cpus-per-trial", "2", "NUM_THREADS", "1"]
 
     with interrupted(3, folder, signal.SIGINT):
         assert main(start) == 130
