@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from benchmarks import import_curves, search_quality
 from benchmarks.import_curves import IMAGENET, TASKS, read_imagenet, read_multinli
 from benchmarks.search_quality import COMPARED, METHODS, Table, compare, regrets
 from configs.loader import load_cfg
@@ -76,9 +77,10 @@ def test_the_figures(table):
     assert figures["methods"]["ours"]["rank"] < figures["methods"]["random"]["rank"]
 
 
-def test_the_command_writes_json(table):
-    command = [sys.executable, str(ROOT / "benchmarks" / "search_quality.py"), "--tables", "tables", "--seeds", "1"]
-    subprocess.run([*command, "--methods", "random", "--json", "out.json"], check=True, capture_output=True)
+def test_the_command_writes_json(table, monkeypatch):
+    words = ["--tables", "tables", "--seeds", "1", "--methods", "random", "--json", "out.json"]
+    monkeypatch.setattr(sys, "argv", ["search_quality.py", *words])
+    assert search_quality.main() == 0
     assert set(json.loads(Path("out.json").read_text())["methods"]) == {"random"}
 
 
@@ -121,7 +123,7 @@ def test_published_trainings_of_any_length_have_twenty_steps():
     assert text.curve(1 / 3) == [*[1 / 3] * 4, *[0.5] * 5, *[0.7] * 5, *[0.6] * 5, 0.8]
 
 
-def test_tables_of_published_trainings_can_be_searched():
+def test_tables_of_published_trainings_can_be_searched(monkeypatch, capsys):
     random = np.random.default_rng(0)
     for task in TASKS:
         path = Path(f"data/{task}.results.jsonl")
@@ -131,8 +133,11 @@ def test_tables_of_published_trainings_can_be_searched():
             continue
         rows = [published(20, random.random(20).tolist()) for _ in range(3)]
         path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    command = [sys.executable, str(ROOT / "benchmarks" / "import_curves.py"), "data", "tables"]
-    subprocess.run(command, check=True, capture_output=True)
+    monkeypatch.setattr(sys, "argv", ["import_curves.py", "data", "tables"])
+    assert import_curves.main() == 0
     task = Table(Path("tables/alexnet_tuning.parquet"))
     assert task.curves.shape == (3, 20) and list(task.space) == list(IMAGENET)
     assert task.cost.tolist() == [10.0, 10.0, 10.0]
+    Path(f"data/{next(iter(TASKS))}.results.jsonl").unlink()
+    assert import_curves.main() == 2
+    assert "data has no alexnet/alexnet_tuning.results.jsonl" in capsys.readouterr().err
