@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
+
+from benchmarks.curve_table import write_table
 
 STEPS = 20
 
@@ -52,7 +52,7 @@ class Run:
 
     Attributes:
         params: its hyperparameters.
-        evaluations: share of the training, from 0 to 1, and accuracy.
+        evaluations: share of the training, from 0 to 1, and accuracy; the first is chance, at 0.
         cost: of the whole training.
     """
 
@@ -60,24 +60,30 @@ class Run:
     evaluations: list[tuple[float, float]]
     cost: float
 
-    def curve(self, chance: float) -> list[float]:
+    def curve(self) -> list[float]:
         """Returns the last accuracy that was known at each step."""
         ends = (np.arange(STEPS) + 1 + 1e-9) / STEPS
-        return [([chance] + [value for share, value in self.evaluations if share <= end])[-1] for end in ends]
+        return [[value for share, value in self.evaluations if share <= end][-1] for end in ends]
+
+
+def _known(space: dict[str, Any], row: dict[str, Any]) -> dict[str, float]:
+    return {name: row[name] for name in space if name in row}
 
 
 def read_imagenet(rows: list[dict[str, Any]]) -> list[Run]:
     """Reads the trainings of an image model, whose cost is in seconds."""
+    chance = 1 / 1000  # classes
     seconds = [row["learning_curve"][-1]["time"] / len(row["learning_curve"]) for row in rows if row["learning_curve"]]
+    typical = np.median(seconds)
     runs = []
     for row in rows:
         epochs, known = row["epochs"], row["learning_curve"]
-        values = [one["top_1"] for one in known] + [1 / 1000] * (epochs - len(known))
+        values = [chance, *(one["top_1"] for one in known), *[chance] * (epochs - len(known))]
         runs.append(
             Run(
-                {**{key: row[key] for key in IMAGENET if key in row}, "lr_peak": row["lr_peak_epoch"] / epochs},
-                [((number + 1) / epochs, value) for number, value in enumerate(values)],
-                epochs * (known[-1]["time"] / len(known) if known else np.median(seconds)),
+                {**_known(IMAGENET, row), "lr_peak": row["lr_peak_epoch"] / epochs},
+                [(number / epochs, value) for number, value in enumerate(values)],
+                epochs * (known[-1]["time"] / len(known) if known else typical),
             )
         )
     return runs
@@ -88,10 +94,13 @@ def read_multinli(rows: list[dict[str, Any]]) -> list[Run]:
     return [
         Run(
             {
-                **{key: row[key] for key in MULTINLI if key in row},
+                **_known(MULTINLI, row),
                 "warmup": row["warmup_steps"] / (row["total_model_steps"] / row["num_train_epochs"]),
             },
-            [(step / row["total_model_steps"], value) for step, value in row["learning_curves"]["matched"]],
+            [
+                (0.0, 1 / 3),  # classes
+                *((step / row["total_model_steps"], value) for step, value in row["learning_curves"]["matched"]),
+            ],
             row["num_train_epochs"],
         )
         for row in rows
@@ -99,11 +108,11 @@ def read_multinli(rows: list[dict[str, Any]]) -> list[Run]:
 
 
 Reader = Callable[[list[dict[str, Any]]], list[Run]]
-TASKS: dict[str, tuple[Reader, dict[str, Any], float]] = {  # by file: its reader, its space and chance
-    "alexnet/alexnet_tuning": (read_imagenet, IMAGENET, 1 / 1000),
-    "convnext/convnext-tiny_tuning": (read_imagenet, IMAGENET, 1 / 1000),
-    "deberta/deberta-base_tuning": (read_multinli, MULTINLI, 1 / 3),
-    "deberta/deberta-v3-base_tuning": (read_multinli, MULTINLI, 1 / 3),
+TASKS: dict[str, tuple[Reader, dict[str, Any]]] = {  # by file: its reader and its space
+    "alexnet/alexnet_tuning": (read_imagenet, IMAGENET),
+    "convnext/convnext-tiny_tuning": (read_imagenet, IMAGENET),
+    "deberta/deberta-base_tuning": (read_multinli, MULTINLI),
+    "deberta/deberta-v3-base_tuning": (read_multinli, MULTINLI),
 }
 
 
@@ -118,19 +127,16 @@ def main() -> int:
         print(f"error: {args.data} has no {missing[0]}.results.jsonl; give the folder data of opda", file=sys.stderr)
         return 2
     args.tables.mkdir(parents=True, exist_ok=True)
-    for task, (read, space, chance) in TASKS.items():
-        lines = (args.data / f"{task}.results.jsonl").read_text().splitlines()
-        runs = read([json.loads(line) for line in lines])
-        table = pa.table(
-            {
-                **{name: [run.params[name] for run in runs] for name in space},
-                "curve": pa.array([run.curve(chance) for run in runs], pa.list_(pa.float32())),
-                "epoch_cost": [run.cost / STEPS for run in runs],
-            }
+    for task, (read, space) in TASKS.items():
+        path = args.data / f"{task}.results.jsonl"
+        runs = read([json.loads(line) for line in path.read_text().splitlines()])
+        write_table(
+            args.tables / f"{path.name.split('.')[0]}.parquet",
+            space,
+            [run.params for run in runs],
+            [run.curve() for run in runs],
+            [run.cost / STEPS for run in runs],
         )
-        name = task.split("/")[1]
-        metadata = json.dumps({"task": name, "metric": "accuracy, higher is better", "space": space})
-        pq.write_table(table.replace_schema_metadata({"task": metadata}), args.tables / f"{name}.parquet")
     return 0
 
 

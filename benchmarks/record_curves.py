@@ -8,7 +8,6 @@ time of an epoch, the mean of all). What diverges keeps the worst value from the
 """
 
 import argparse
-import json
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
@@ -17,10 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 from yacs.config import CfgNode
 
+from benchmarks.curve_table import write_table
 from configs.metric_names import sign
 from configs.registry import import_user_modules
 from data.build import build_dataset
@@ -77,15 +75,8 @@ def main() -> int:
     with ProcessPoolExecutor() as pool:
         curves, costs = zip(*pool.map(partial(record, plan.options.metric), cfgs), strict=True)
     worst = np.nanmin(np.array(curves))
-    table = pa.table(
-        {
-            **{name: [point.params[name] for point in points] for name in space},
-            "curve": pa.array(np.nan_to_num(np.array(curves), nan=worst).tolist(), pa.list_(pa.float32())),
-            "epoch_cost": costs,
-        }
-    )
-    task = json.dumps({"task": args.space.stem, "metric": "higher is better", "space": space})
-    pq.write_table(table.replace_schema_metadata({"task": task}), args.space.with_suffix(".parquet"))
+    known = np.nan_to_num(np.array(curves), nan=worst).tolist()
+    write_table(args.space.with_suffix(".parquet"), space, [point.params for point in points], known, costs)
     return 0
 
 

@@ -47,6 +47,8 @@ POINTS = {
     "step": 100,  # worker: within an epoch
 }
 
+in_make_chaos = pytest.mark.skipif(len(POINTS) >= RUNS, reason="make chaos runs it")
+
 processes = multiprocessing.get_context("forkserver")
 processes.set_forkserver_preload(["search.session"])  # a driver that is forked need not import torch
 
@@ -169,7 +171,7 @@ def calm(ray_address: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str
     return folders
 
 
-@pytest.mark.skipif(len(POINTS) >= RUNS, reason="make chaos runs it")
+@in_make_chaos
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("point", ["best", "metrics", "checkpoint", "event", "step"])
 def test_a_kill_in_another_kind_of_search_changes_nothing(kind, point, ray_address, calm, tmp_path):
@@ -183,7 +185,7 @@ def test_a_kill_in_another_kind_of_search_changes_nothing(kind, point, ray_addre
     check(SearchFolder(tmp_path / "s" / "out"), calm[kind], trials or len(table(calm[kind])))
 
 
-@pytest.mark.skipif(len(POINTS) >= RUNS, reason="make chaos runs it")
+@in_make_chaos
 @pytest.mark.parametrize("seed", range(RUNS // 5))
 def test_kills_at_any_moment_change_nothing(seed, ray_address, undisturbed, tmp_path):
     rng = random.Random(seed)
@@ -278,7 +280,7 @@ def test_a_report_without_its_metric_fails_that_trial_alone(ray_address, tmp_pat
     assert rows["reason"][0] == "epoch 2: the report has no val_score"
 
 
-@pytest.mark.skipif(len(POINTS) >= RUNS, reason="make chaos runs it")
+@in_make_chaos
 @pytest.mark.parametrize("seed", range(3))
 def test_a_killed_raylet_ends_the_search_and_loses_nothing(seed, ray_address, undisturbed, tmp_path):
     driver = own_ray_search(tmp_path / "s")
@@ -292,7 +294,7 @@ def test_a_killed_raylet_ends_the_search_and_loses_nothing(seed, ray_address, un
     check(folder, undisturbed)
 
 
-@pytest.mark.skipif(len(POINTS) >= RUNS, reason="make chaos runs it")
+@in_make_chaos
 def test_when_ray_ends_workers_for_want_of_memory_that_is_the_reason(tmp_path, monkeypatch):
     monkeypatch.setenv("RAY_memory_usage_threshold", "0.001")
     monkeypatch.setenv("RAY_memory_monitor_refresh_ms", "200")
@@ -331,10 +333,7 @@ def refuse_checkpoints_of_another_format(folder: SearchFolder, resume: list[str]
     ("point", "count", "file"),
     [
         ("full", 5, "latest.pt"),
-        pytest.param(
-            *("full for the driver", 9, "events.jsonl"),
-            marks=pytest.mark.skipif(len(POINTS) >= RUNS, reason="make chaos runs it"),
-        ),
+        pytest.param("full for the driver", 9, "events.jsonl", marks=in_make_chaos),
     ],
 )
 def test_a_full_disk_halts_the_search_which_goes_on_later(point, count, file, ray_address, undisturbed, tmp_path):

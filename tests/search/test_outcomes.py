@@ -109,7 +109,7 @@ def test_pareto_front():
 def test_brackets_of_hyperband():
     """Li et al. 2018, table 1, for R = 9 and a factor of 3: brackets of 9, 5 and 3 configs from 1, 3 and 9 epochs."""
     brackets = hyperband("val_score", "max", 1, 3, 9)
-    assert [list(one._values) for one in brackets._brackets] == [[1, 3], [3], []]
+    assert [one.epochs for one in brackets._brackets] == [[1, 3], [3], []]
     assert brackets._shares == [9, 5, 3]
     places = [brackets._brackets.index(brackets._of(number)) for number in range(17)]
     assert [places.count(place) for place in range(3)] == [9, 5, 3]

@@ -112,15 +112,15 @@ def test_published_trainings_of_any_length_have_twenty_steps():
     rising = [0.01 * (epoch + 1) for epoch in range(40)]
     whole, broken, never = read_imagenet([published(40, rising), published(40, rising[:10]), published(20, [])])
     assert whole.params["lr_peak"] == 0.25 and set(whole.params) == set(IMAGENET)
-    assert whole.curve(0.001) == pytest.approx(rising[1::2]), "every second epoch"
-    assert broken.curve(0.001) == pytest.approx([*rising[1:10:2], *[0.001] * 15]), "it diverged after ten epochs"
+    assert whole.curve() == pytest.approx(rising[1::2]), "every second epoch"
+    assert broken.curve() == pytest.approx([*rising[1:10:2], *[0.001] * 15]), "it diverged after ten epochs"
     assert (whole.cost, broken.cost, never.cost) == (400, 400, 200), "ten seconds an epoch, never's too"
 
     row = {"num_train_epochs": 2, "train_batch_size": 32, "learning_rate": 1e-5, "warmup_steps": 100, "cls_drop_out": 0}
     curves = {"matched": [[1000, 0.5], [2000, 0.7], [3000, 0.6], [4000, 0.8]], "mismatched": []}
     (text,) = read_multinli([{**row, "total_model_steps": 4000, "learning_curves": curves}])
     assert text.params["warmup"] == 0.05, "100 of the first epoch's 2,000 steps"
-    assert text.curve(1 / 3) == [*[1 / 3] * 4, *[0.5] * 5, *[0.7] * 5, *[0.6] * 5, 0.8]
+    assert text.curve() == [*[1 / 3] * 4, *[0.5] * 5, *[0.7] * 5, *[0.6] * 5, 0.8]
 
 
 def test_tables_of_published_trainings_can_be_searched(monkeypatch, capsys):

@@ -1,0 +1,36 @@
+"""Writes the tables of learning curves that search_quality.py reads; curves/README.md has their format."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+
+def write_table(
+    path: Path,
+    space: Mapping[str, Mapping[str, Any]],
+    params: Sequence[Mapping[str, float]],
+    curves: Sequence[Sequence[float]],
+    costs: Sequence[float],
+) -> None:
+    """Writes a task, named after its file.
+
+    Args:
+        path: of the file, which is written anew.
+        space: kind, low, high and log of each hyperparameter.
+        params: values of the hyperparameters, for each configuration.
+        curves: the metric after each epoch, higher is better, for each configuration.
+        costs: of an epoch, for each configuration.
+    """
+    table = pa.table(
+        {
+            **{name: [values[name] for values in params] for name in space},
+            "curve": pa.array(curves, pa.list_(pa.float32())),
+            "epoch_cost": costs,
+        }
+    )
+    task = json.dumps({"task": path.stem, "metric": "higher is better", "space": space})
+    pq.write_table(table.replace_schema_metadata({"task": task}), path)
