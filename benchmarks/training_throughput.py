@@ -47,6 +47,7 @@ def bare_epoch(model: nn.Module, optimizer, inputs: torch.Tensor, labels: torch.
         loss = sum(loss_function(logits, wanted[:, task]) for task, logits in enumerate(model(batch)))
         loss.backward()
         optimizer.step()
+    loss.item()  # a GPU has come to its end
     return time.perf_counter() - start
 
 
@@ -74,10 +75,11 @@ def main() -> int:
         )
         device = configure_process(cfg)
         training = Training(cfg, data, device)
-        model, _ = build_model(cfg, data.class_counts)
+        model = build_model(cfg, data.class_counts)[0].to(device)
         optimizer = torch.optim.Adam(model.parameters(), lr=cfg.MODEL.SOLVER.OPTIMIZER.BASE_LR)
         images = torch.from_numpy(np.asarray(data.images[:IMAGES])).permute(0, 3, 1, 2)
-        inputs, labels = to_model_input(images, cfg.DATASET, device), torch.from_numpy(data.labels[:IMAGES])
+        inputs = to_model_input(images, cfg.DATASET, device)
+        labels = torch.from_numpy(data.labels[:IMAGES]).to(device)
         bare, ours = [], []
         for repeat in range(repeats + 1):
             pair = bare_epoch(model, optimizer, inputs, labels, batch_size), our_epoch(training)

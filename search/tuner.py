@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 import ray
+import torch
 from ray import tune
 
 from configs.defaults import KEYS
@@ -118,7 +119,9 @@ def ray_cluster(address: str | None) -> Iterator[tuple[list[dict[str, Any]], str
             raise ConfigError(f"--address {address}: no Ray cluster answers: {str(error).splitlines()[0]}") from None
     else:
         with without_sigterm():
-            context = ray.init(address="local", include_dashboard=True, **quiet)
+            # counted by torch, which will use them: Ray looks for the driver's library, which it does not always find
+            gpus = torch.cuda.device_count()
+            context = ray.init(address="local", include_dashboard=True, num_gpus=gpus, **quiet)
     take_sigterm_as_ctrl_c()
     try:
         url = f"http://{context.dashboard_url}" if context.dashboard_url else "none"
@@ -140,7 +143,8 @@ def trial_resources(plan: SearchPlan, nodes: list[dict[str, Any]]) -> tuple[dict
     """
     cpus, gpus, notes = plan.options.cpus_per_trial, plan.options.gpus_per_trial, []
     if gpus and not any(node["Resources"].get("GPU") for node in nodes if node["Alive"]):
-        notes.append(f"no GPU here: trials run on {cpus:g} CPU each")
+        hint = ", though torch sees one (ray start --num-gpus 1 tells Ray)" if torch.cuda.is_available() else ""
+        notes.append(f"no GPU here{hint}: trials run on {cpus:g} CPU each")
         gpus = 0.0
     resources = {"cpu": cpus, **({"gpu": gpus} if gpus else {})}
     if trial_slots(resources, nodes) < 1:

@@ -22,46 +22,15 @@ import pytest
 from configs.loader import load_cfg
 from search.events import TRIAL_REPORTED, TRIAL_STARTED, EventLog
 from search.folder import SearchFolder
-from search.history import DONE, FAILED, FINISHED, STOPPED, History, TrialRecord
+from search.history import DONE, FAILED, FINISHED, STOPPED, History
 from search.options import NamedOptions, SearchOptions
 from search.run import main
 from search.scheduler import build_scheduler
 from search.searcher import TruthfulOptunaSearch
 from search.space import Space
-from tests.conftest import ROOT, TINY, without_times, write_tiny
-from trainable.fit import fit
+from tests.conftest import ROOT, TINY, without_times
+from tests.end_to_end.searches import EPOCHS, RATE, most_at_a_time, train_again, workers, write_space
 from trainable.run_folder import RunFolder
-
-EPOCHS = 9
-ASHA = "{asha: {reduction_factor: 3}}"
-
-
-def write_space(folder: Path, space: str, search: str = "", **changes: str) -> Path:
-    """Writes a space over the tiny network; changes are values of config keys, with __ for dots."""
-    values = {key.replace("__", "."): value for key, value in changes.items()}
-    write_tiny(folder / "base.yaml", {"MODEL.SOLVER.TOTAL_EPOCHS": str(EPOCHS)} | values)
-    path = folder / "tiny_space.yaml"
-    if "scheduler" not in search:
-        search = f"scheduler: {ASHA}" + (f", {search}" if search else "")
-    path.write_text(f"base: base.yaml\nsearch: {{{search}}}\nspace: {{{space}}}\n")
-    return path
-
-
-RATE = "MODEL.SOLVER.OPTIMIZER.BASE_LR: {loguniform: [1e-4, 1e-1]}"
-
-
-def train_again(trial_folder: Path, record: TrialRecord) -> list[dict]:
-    """Trains a trial's config from scratch in this process, for as many epochs as the trial had."""
-    rows: list[dict] = []
-
-    def report(row: dict, checkpoint: Path) -> None:
-        rows.append(row)
-        if len(rows) == len(record.rows):
-            raise KeyboardInterrupt
-
-    with contextlib.suppress(KeyboardInterrupt):
-        fit(load_cfg(trial_folder / "results" / "config.yaml"), report, RunFolder(record.name))
-    return without_times(rows)
 
 
 @pytest.fixture(scope="module")
@@ -112,16 +81,8 @@ def test_trials_wait_and_go_on_without_training_an_epoch_twice(searched):
 
 def test_two_trials_run_at_a_time_in_two_processes_that_are_reused(searched):
     events = EventLog(searched[0] / "events.jsonl").read()
-    pids = {event.data["pid"] for event in events if event.kind == TRIAL_REPORTED}
-    assert len(pids) == 2
-    running, most = set(), 0
-    for event in events:
-        if event.kind == TRIAL_STARTED:
-            running.add(event.trial)
-        elif event.trial is not None and event.kind != TRIAL_REPORTED:
-            running.discard(event.trial)
-        most = max(most, len(running))
-    assert most == 2
+    assert len(workers(events)) == 2
+    assert most_at_a_time(events) == 2
 
 
 def test_a_trials_folder_is_that_of_a_run(searched):

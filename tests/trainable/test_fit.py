@@ -3,6 +3,8 @@
 import contextlib
 import csv
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -187,12 +189,29 @@ def test_reduced_precision_trains():
     assert rows[-1]["train_loss"] < rows[0]["train_loss"]
 
 
+needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+
+
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@needs_gpu
 @pytest.mark.parametrize("amp", ["none", "bf16", "fp16"])
 def test_deterministic_on_a_gpu(amp):
     pairs = ("DETERMINISTIC", "true", "MODEL.SOLVER.AMP", amp)
-    assert train("a", *pairs) == train("b", *pairs)
+    whole = train("whole", *pairs)
+    assert train("again", *pairs) == whole
+    assert train("parts", *pairs, stop_after=1) + train("parts", *pairs, resume=True) == whole
+
+
+@pytest.mark.gpu
+@needs_gpu
+def test_deterministic_on_a_gpu_after_a_run_that_was_not(tmp_path):
+    code = (
+        "from tests.trainable.test_fit import train\n"
+        "train('before')\n"
+        "first, second = (train(name, 'DETERMINISTIC', 'true') for name in ('first', 'second'))\n"
+        "assert first == second\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)  # in a process that no other test has touched
 
 
 SOLVER_OPTIONS = {

@@ -1,0 +1,58 @@
+"""What tests of whole searches share: a space over the tiny network, and training a trial again."""
+
+import contextlib
+from pathlib import Path
+
+from configs.loader import load_cfg
+from search.events import TRIAL_REPORTED, TRIAL_STARTED, Event
+from search.history import TrialRecord
+from tests.conftest import without_times, write_tiny
+from trainable.fit import fit
+from trainable.run_folder import RunFolder
+
+EPOCHS = 9
+ASHA = "{asha: {reduction_factor: 3}}"
+RATE = "MODEL.SOLVER.OPTIMIZER.BASE_LR: {loguniform: [1e-4, 1e-1]}"
+
+
+def write_space(folder: Path, space: str, search: str = "", **changes: str) -> Path:
+    """Writes a space over the tiny network; changes are values of config keys, with __ for dots."""
+    values = {key.replace("__", "."): value for key, value in changes.items()}
+    write_tiny(folder / "base.yaml", {"MODEL.SOLVER.TOTAL_EPOCHS": str(EPOCHS)} | values)
+    path = folder / "tiny_space.yaml"
+    if "scheduler" not in search:
+        search = f"scheduler: {ASHA}" + (f", {search}" if search else "")
+    path.write_text(f"base: base.yaml\nsearch: {{{search}}}\nspace: {{{space}}}\n")
+    return path
+
+
+def train_again(trial_folder: Path, record: TrialRecord) -> list[dict]:
+    """Trains a trial's config from scratch in this process, for as many epochs as the trial had."""
+    rows: list[dict] = []
+
+    def report(row: dict, checkpoint: Path) -> None:
+        rows.append(row)
+        if len(rows) == len(record.rows):
+            raise KeyboardInterrupt
+
+    with contextlib.suppress(KeyboardInterrupt):
+        fit(load_cfg(trial_folder / "results" / "config.yaml"), report, RunFolder(record.name))
+    return without_times(rows)
+
+
+def workers(events: list[Event]) -> set[int]:
+    """The processes that trained."""
+    return {event.data["pid"] for event in events if event.kind == TRIAL_REPORTED}
+
+
+def most_at_a_time(events: list[Event]) -> int:
+    """How many trials ran at the same time, at most."""
+    running: set[int | None] = set()
+    most = 0
+    for event in events:
+        if event.kind == TRIAL_STARTED:
+            running.add(event.trial)
+        elif event.trial is not None and event.kind != TRIAL_REPORTED:
+            running.discard(event.trial)
+        most = max(most, len(running))
+    return most
