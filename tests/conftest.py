@@ -14,6 +14,7 @@ from configs.defaults import TOP_LEVEL
 from configs.metric_names import TIMES
 from data.make_synthetic import make_synthetic
 from search.ray_environment import prepare_ray_environment
+from tests.warm_workers import warm_workers
 
 prepare_ray_environment(address=None)  # before anything imports ray
 os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112  tests beside them must not starve the workers
@@ -57,6 +58,11 @@ def without_times(rows: list[dict]) -> list[dict]:
     return [{name: value for name, value in row.items() if name not in TIMES} for row in rows]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whole searches first: they take longest, and no process should wait for another that has them left."""
+    items.sort(key=lambda item: "end_to_end" not in item.path.parts)
+
+
 @pytest.fixture(scope="session")
 def kaggle_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Synthetic graphemes in Kaggle's layout, as few as have every class; to be read only."""
@@ -84,13 +90,21 @@ def ray_folder() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def ray_address(ray_folder: Path) -> Iterator[str]:
-    """The address of a Ray with 2 CPUs that all tests share."""
+    """The address of a Ray with 2 CPUs, and the GPUs that are here, that all tests share."""
+    import torch
     from ray.cluster_utils import Cluster
 
     os.makedirs("/tmp/ray", exist_ok=True)  # where Ray notes the address, whatever its temp_dir
-    cluster = Cluster(
-        initialize_head=True,
-        head_node_args={"num_cpus": 2, "include_dashboard": False, "temp_dir": str(ray_folder)},
-    )
-    yield cluster.address
-    cluster.shutdown()
+    with warm_workers(ray_folder) as setup_worker_path:
+        cluster = Cluster(
+            initialize_head=True,
+            head_node_args={
+                "num_cpus": 2,
+                "num_gpus": torch.cuda.device_count(),
+                "include_dashboard": False,
+                "temp_dir": str(ray_folder),
+                "setup_worker_path": setup_worker_path,
+            },
+        )
+        yield cluster.address
+        cluster.shutdown()

@@ -18,7 +18,13 @@ def make_folder(images_per_class=4, classes=("cat", "dog")):
 
 
 def test_digits_are_the_real_ones():
+    from sklearn.datasets import load_digits  # here: it takes seconds to import
+
+    real = load_digits()
     data = build_dataset(load_cfg().DATASET)
+    assert np.array_equal(data.images, np.round(real.images * 255 / 16)) and np.array_equal(
+        data.labels[:, 0], real.target
+    )
     assert data.images.shape == (1797, 8, 8)
     assert (data.images.dtype, data.images.max()) == (np.uint8, 255)
     assert data.class_counts == (10,)

@@ -99,7 +99,8 @@ def test_ray_keeps_no_folder_of_a_trial(searched, ray_folder):
     assert names and not left
 
 
-def test_every_trial_trains_again_to_the_same_numbers(searched):
+def test_every_trial_trains_again_to_the_same_numbers(searched, monkeypatch):
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)  # of slow_tiny
     folder, _ = searched
     history = History(EventLog(folder / "events.jsonl").read())
     assert len(history.trials) == 12
