@@ -143,8 +143,10 @@ def trial_resources(plan: SearchPlan, nodes: list[dict[str, Any]]) -> tuple[dict
     """
     cpus, gpus, notes = plan.options.cpus_per_trial, plan.options.gpus_per_trial, []
     if gpus and not any(node["Resources"].get("GPU") for node in nodes if node["Alive"]):
-        hint = ", though torch sees one (ray start --num-gpus 1 tells Ray)" if torch.cuda.is_available() else ""
-        notes.append(f"no GPU here{hint}: trials run on {cpus:g} CPU each")
+        reason = "no GPU here"
+        if torch.cuda.is_available():
+            reason = "Ray knows of no GPU, though torch sees one here (ray start --num-gpus N tells it)"
+        notes.append(f"{reason}: trials run on {cpus:g} CPU each")
         gpus = 0.0
     resources = {"cpu": cpus, **({"gpu": gpus} if gpus else {})}
     if trial_slots(resources, nodes) < 1:

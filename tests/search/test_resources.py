@@ -44,6 +44,15 @@ def test_without_a_gpu_trials_run_on_cpus_and_that_is_said():
     assert trial_resources(plan(1, 0.25), [node(2, 1)]) == ({"cpu": 1, "gpu": 0.25}, [])
 
 
+def test_a_gpu_that_ray_was_not_told_of_is_named(monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    resources, notes = trial_resources(plan(1, 0.25), [node(2)])
+    assert resources == {"cpu": 1}
+    assert notes[0].startswith(
+        "Ray knows of no GPU, though torch sees one here (ray start --num-gpus N tells it): trials"
+    )
+
+
 def test_a_trial_that_fits_nowhere():
     with pytest.raises(ConfigError, match=r"asks for 3 CPU and 0 GPU, but no node has as much \(2 CPU and 0 GPU\)"):
         trial_resources(plan(3, 0), [node(2)])
