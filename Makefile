@@ -18,7 +18,7 @@ search: $(VENV)/installed
 	$(RUN) -m search.run --space spaces/head.yaml
 
 test: $(VENV)/installed
-	$(RUN) -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+	$(RUN) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/installed
 	$(VENV)/bin/ruff check .

@@ -108,7 +108,7 @@ def ray_cluster(address: str | None) -> Iterator[tuple[list[dict[str, Any]], str
     """Connects to a cluster, or starts one here (see ray_environment.py); yields its nodes and a line for people.
 
     Raises:
-        ConfigError: there is no cluster at the address.
+        ConfigError: there is no cluster at the address, or Ray does not start here.
     """
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     if address:
@@ -121,7 +121,11 @@ def ray_cluster(address: str | None) -> Iterator[tuple[list[dict[str, Any]], str
         with without_sigterm():
             # counted by torch, which will use them: Ray looks for the driver's library, which it does not always find
             gpus = torch.cuda.device_count()
-            context = ray.init(address="local", include_dashboard=True, num_gpus=gpus, **quiet)
+            try:
+                context = ray.init(address="local", include_dashboard=True, num_gpus=gpus, **quiet)
+            except Exception as error:  # Ray has no class of its own for it
+                ray.shutdown()  # what did start
+                raise ConfigError(f"Ray could not be started here, try again: {one_line(str(error))}") from None
     take_sigterm_as_ctrl_c()
     try:
         url = f"http://{context.dashboard_url}" if context.dashboard_url else "none"

@@ -83,6 +83,18 @@ class Driver:
     def is_running(self) -> bool:
         return self._process.is_alive()
 
+    def wait_until(self, condition: Callable[[], bool]) -> None:
+        """Waits while it runs."""
+        deadline = time.monotonic() + 300
+        while not condition():
+            assert self.is_running() and time.monotonic() < deadline, self._output.read_text()
+            time.sleep(0.05)
+
+    def wait_for_reports(self, folder: SearchFolder, reports: int) -> None:
+        self.wait_until(
+            lambda: sum(event.kind == TRIAL_REPORTED for event in EventLog(folder.events).read()) >= reports
+        )
+
     def wait(self) -> int:
         """Returns its exit status, negative for the signal that killed it."""
         self._process.join(timeout=300)
@@ -237,21 +249,10 @@ def own_ray_search(folder: Path, fault: dict | None = None, environment: dict | 
     return Driver(write_search(folder, fault, **words), folder / "output", environment or {})
 
 
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 300
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
-def when_reported(folder: SearchFolder, reports: int) -> None:
-    wait_until(lambda: sum(event.kind == TRIAL_REPORTED for event in EventLog(folder.events).read()) >= reports)
-
-
 def test_a_clusters_sigterm_to_all_processes_is_as_kind_as_ctrl_c(tmp_path):
     driver = own_ray_search(tmp_path / "s")
     folder, output = SearchFolder(tmp_path / "s" / "out"), tmp_path / "s" / "output"
-    when_reported(folder, 2)
+    driver.wait_for_reports(folder, 2)
     family = psutil.Process(driver.pid).children(recursive=True)
     for process in (*family, psutil.Process(driver.pid)):
         with contextlib.suppress(psutil.NoSuchProcess):
@@ -267,10 +268,12 @@ def test_a_clusters_sigterm_to_all_processes_is_as_kind_as_ctrl_c(tmp_path):
 def test_a_second_ctrl_c_ends_at_once_and_leaves_no_process(tmp_path):
     driver = own_ray_search(tmp_path / "s", {"point": "hang", "count": 3})
     output = tmp_path / "s" / "output"
-    wait_until((tmp_path / "s" / "has_happened").exists)  # the trial never comes to a report, where it would be stopped
+    driver.wait_until(
+        (tmp_path / "s" / "has_happened").exists
+    )  # the trial never comes to a report, where it would be stopped
     family = psutil.Process(driver.pid).children(recursive=True)
     os.killpg(driver.pid, signal.SIGINT)  # as a terminal does
-    wait_until(lambda: "(once more: at once)" in output.read_text())
+    driver.wait_until(lambda: "(once more: at once)" in output.read_text())
     assert driver.is_running()
     os.killpg(driver.pid, signal.SIGINT)
     assert driver.wait() == 130, output.read_text()
@@ -304,7 +307,7 @@ def test_a_report_without_its_metric_fails_that_trial_alone(ray_address, tmp_pat
 def test_a_killed_raylet_ends_the_search_and_loses_nothing(seed, ray_address, undisturbed, tmp_path):
     driver = own_ray_search(tmp_path / "s")
     folder, output = SearchFolder(tmp_path / "s" / "out"), tmp_path / "s" / "output"
-    when_reported(folder, 1 + 2 * seed)
+    driver.wait_for_reports(folder, 1 + 2 * seed)
     (raylet,) = (p for p in psutil.Process(driver.pid).children(recursive=True) if p.name() == "raylet")
     raylet.kill()
     assert driver.wait() != 0

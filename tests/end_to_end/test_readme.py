@@ -48,7 +48,7 @@ def test_make_targets_run_the_documented_commands():
     commands = readme_commands()
     assert {"make search", "make test", "make lint"} <= set(commands)
     assert makefile_recipe("search") == "$(RUN) -m search.run --space spaces/head.yaml"
-    assert makefile_recipe("test") == "$(RUN) -m pytest -n 3 --dist loadfile --no-loadscope-reorder"
+    assert makefile_recipe("test") == "$(RUN) -m pytest -n 2 --dist loadfile --no-loadscope-reorder"
     assert "make test" in (ROOT / ".ci" / "run").read_text()
 
 

@@ -9,7 +9,7 @@ from search.history import History
 from search.options import SearchOptions
 from search.plan import make_plan
 from search.space_file import read_space
-from search.tuner import SearchStopper, trial_resources, trial_slots
+from search.tuner import SearchStopper, ray_cluster, trial_resources, trial_slots
 
 
 def node(cpu: float, gpu: float = 0, alive: bool = True) -> dict:
@@ -56,6 +56,16 @@ def test_a_gpu_that_ray_was_not_told_of_is_named(monkeypatch):
 def test_a_trial_that_fits_nowhere():
     with pytest.raises(ConfigError, match=r"asks for 3 CPU and 0 GPU, but no node has as much \(2 CPU and 0 GPU\)"):
         trial_resources(plan(3, 0), [node(2)])
+
+
+def test_a_ray_that_does_not_start_is_an_error_with_its_reason(monkeypatch):
+    def init(**options):
+        raise Exception("The current node timed out during startup.\nThis could happen because ...")
+
+    monkeypatch.setattr("ray.init", init)
+    reason = r"Ray could not be started here, try again: The current node timed out during startup\. This could"
+    with pytest.raises(ConfigError, match=reason), ray_cluster(None):
+        pass
 
 
 def test_the_time_budget():
