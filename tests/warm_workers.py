@@ -30,9 +30,8 @@ def warm_workers(folder: Path) -> Iterator[str]:
     """Starts the server and yields the path that Ray takes as `setup_worker_path`.
 
     Args:
-        folder: for the socket.
+        folder: for the socket; it exists.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     os.environ[SOCKET_VARIABLE] = str(folder / "warm_workers")
     # It ends when its standard input does, however this process ends.
     command = [sys.executable, __file__, "--serve"]
@@ -59,8 +58,7 @@ def serve(address: str) -> None:
     print(end=READY, flush=True)
 
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the workers
-    while sys.stdin not in (ready := select.select([listener, sys.stdin], [], [])[0]):
-        assert listener in ready
+    while sys.stdin not in select.select([listener, sys.stdin], [], [])[0]:
         connection, _ = listener.accept()
         request, descriptors, _, _ = socket.recv_fds(connection, LARGEST_REQUEST, 2)
         if os.fork() == 0:

@@ -18,10 +18,7 @@ from tests.conftest import ROOT, TINY, without_times
 from tests.end_to_end.searches import RATE, most_at_a_time, train_again, workers, write_space
 from trainable.run_folder import RunFolder
 
-pytestmark = [
-    pytest.mark.gpu,
-    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
-]
+pytestmark = pytest.mark.gpu
 
 CUDA_PARTS = ROOT / "tests" / "parts" / "cuda.py"
 QUARTER = "resources: {cpu: 0.5, gpu: 0.25}"

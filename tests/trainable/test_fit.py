@@ -189,11 +189,7 @@ def test_reduced_precision_trains():
     assert rows[-1]["train_loss"] < rows[0]["train_loss"]
 
 
-needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-
-
 @pytest.mark.gpu
-@needs_gpu
 @pytest.mark.parametrize("amp", ["none", "bf16", "fp16"])
 def test_deterministic_on_a_gpu(amp):
     pairs = ("DETERMINISTIC", "true", "MODEL.SOLVER.AMP", amp)
@@ -203,8 +199,7 @@ def test_deterministic_on_a_gpu(amp):
 
 
 @pytest.mark.gpu
-@needs_gpu
-def test_deterministic_on_a_gpu_after_a_run_that_was_not(tmp_path):
+def test_deterministic_on_a_gpu_after_a_run_that_was_not():
     code = (
         "from tests.trainable.test_fit import train\n"
         "train('before')\n"
