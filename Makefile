@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
+# Set in many containers, it has every process of every search compile some 5,000 files anew, ten seconds each.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help search test lint chaos soak graphemes lock clean
 help:

@@ -95,7 +95,9 @@ def _write_parts(folder: Path, kind: str, ids: list[str], labels: np.ndarray, rn
         images = np.stack([draw(root, vowel, consonant, rng) for root, vowel, consonant in labels[numbers].tolist()])
         columns = np.ascontiguousarray(images.reshape(len(numbers), -1).T)
         arrays = [pa.array([ids[number] for number in numbers]), *(pa.array(column) for column in columns)]
-        pq.write_table(pa.table(arrays, names=names), folder / f"{kind}_image_data_{part}.parquet")
+        table = pa.table(arrays, names=names)
+        # a dictionary for each of 32,332 columns would take longer than the pixels
+        pq.write_table(table, folder / f"{kind}_image_data_{part}.parquet", use_dictionary=False)
 
 
 def _write_csv(path: Path, header: Sequence[str], rows: Sequence[str]) -> None:

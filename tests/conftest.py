@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from filelock import FileLock
 
 from configs.defaults import TOP_LEVEL
 from configs.metric_names import TIMES
@@ -74,9 +75,15 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.fixture(scope="session")
 def kaggle_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Synthetic graphemes in Kaggle's layout, as few as have every class; to be read only."""
-    folder = tmp_path_factory.mktemp("kaggle")
-    assert make_synthetic(folder, images=400, test_images=8, seed=1) == 0
+    """Synthetic graphemes in Kaggle's layout, as few as have every class; to be read only.
+
+    The first process of the tests that asks for them makes them.
+    """
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "kaggle"
+    with FileLock(f"{folder}.lock"):
+        if not folder.exists():
+            assert make_synthetic(folder, images=400, test_images=8, seed=1) == 0
     return folder
 
 

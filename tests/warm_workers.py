@@ -50,8 +50,9 @@ def serve(address: str) -> None:
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(address)
     listener.listen()
-    # All that a trial imports but Ray itself, which reads the variables that are for one worker when it is imported.
-    for module in ("trainable.fit", "pandas", "pyarrow"):
+    # All that a trial and Ray import but Ray itself, which reads the variables that are for one worker when it is
+    # imported.
+    for module in ("trainable.fit", "pandas", "pyarrow.dataset", "requests", "fsspec", "jsonschema", "rich.progress"):
         importlib.import_module(module)
     assert "ray" not in sys.modules
     gc.freeze()  # what is there now is never collected: a worker need not look through it, nor copy it by that

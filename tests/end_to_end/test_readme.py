@@ -22,7 +22,7 @@ from trainable.train import main as train
 
 # So that the suite stays quick, what a command trains is cut down: it gets these words more.
 SHORTER = {
-    "python -m search.run --space spaces/head.yaml": "--num-samples 5",
+    "python -m search.run --space spaces/head.yaml": "--num-samples 5 MODEL.SOLVER.TOTAL_EPOCHS 4",
     "python -m trainable.train -o experiments/digits --cfg configs/experiments/digits.yaml": (
         "MODEL.SOLVER.TOTAL_EPOCHS 1"
     ),
