@@ -58,6 +58,7 @@ class Table:
 
     Attributes:
         space: kind, low, high and log of each hyperparameter.
+        points: the configurations in the unit cube, of shape (configurations, hyperparameters).
         curves: the metric, higher is better, of shape (configurations, epochs).
         cost: of one epoch, of shape (configurations,).
     """
@@ -73,7 +74,7 @@ class Table:
         self.cost_of_run = FULL_TRAININGS * self.epochs * self.cost.mean()
         best = self.curves.max(axis=1)
         self._best, self._median = best.max(), np.median(best)
-        self._points = np.stack([self._unit(name, frame[name].to_numpy()) for name in self.space], axis=1)
+        self.points = np.stack([self._unit(name, frame[name].to_numpy()) for name in self.space], axis=1)
 
     def _unit(self, name: str, value: Any) -> Any:
         """Returns a hyperparameter's value on the scale from 0 (low) to 1 (high)."""
@@ -85,7 +86,7 @@ class Table:
     def nearest(self, params: Params, used: np.ndarray) -> int:
         """Returns the nearest configuration that is not used yet."""
         point = np.array([self._unit(name, params[name]) for name in self.space])
-        distance = ((self._points - point) ** 2).sum(axis=1)
+        distance = ((self.points - point) ** 2).sum(axis=1)
         distance[used] = np.inf
         return int(distance.argmin())
 

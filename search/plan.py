@@ -144,7 +144,10 @@ def make_plan(
     options = replace(space_file.options, **{name: value for name, value in flags.items() if value is not None})
 
     base_path = cfg_path or space_file.base
-    from_base = settings_from_yaml(read_yaml(base_path), problems) if base_path else []
+    try:
+        from_base = settings_from_yaml(read_yaml(base_path), problems) if base_path else []
+    except ConfigError:  # it is missing, or no YAML
+        raise ConfigError(problems_beside(space_file.path, cfg_path, pairs)) from None
     from_command_line = settings_from_command_line(pairs, problems)
     from_environment = settings_from_environment(problems) if with_environment else []
     for setting in from_command_line:
@@ -188,8 +191,8 @@ def make_plan(
     return SearchPlan(space_file.path.stem, base_cfg, options, space, start, tuple(notes))
 
 
-def problems_beside(space_path: str, cfg_path: str | None, pairs: Sequence[str]) -> list[str]:
-    """Returns what else is wrong where a space file has mistakes: in its base, on the command line, in the environment.
+def problems_beside(space_path: str | Path, cfg_path: str | Path | None, pairs: Sequence[str]) -> list[str]:
+    """Returns what is wrong beside a space file: in its base, on the command line, in the environment.
 
     Args:
         space_path: of the space file.

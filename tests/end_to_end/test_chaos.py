@@ -264,7 +264,6 @@ def test_a_clusters_sigterm_to_all_processes_is_as_kind_as_ctrl_c(tmp_path):
     assert not left, "no process is left behind"
 
 
-@in_make_chaos
 def test_a_second_ctrl_c_ends_at_once_and_leaves_no_process(tmp_path):
     driver = own_ray_search(tmp_path / "s", {"point": "hang", "count": 3})
     output = tmp_path / "s" / "output"

@@ -332,6 +332,10 @@ def test_mistakes_of_all_sources_are_told_at_once(tmp_path, capsys, monkeypatch)
     assert main(["--space", str(space), "--cfg", "missing.yaml"]) == 2
     told = capsys.readouterr().err
     assert "unifrom" in told and "missing.yaml" in told
+    assert main(["--space", str(write_space(tmp_path, RATE)), "--cfg", "missing.yaml", "SEED", "x"]) == 2
+    told = capsys.readouterr().err
+    for word in ("missing.yaml", "DROPUOT", "command line: SEED"):
+        assert word in told, word
 
 
 def test_a_dry_run_shows_samples_and_writes_nothing(tmp_path, capsys):

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from benchmarks import import_curves, record_curves, search_quality
+from benchmarks.attainable_regret import attainable_regret
 from benchmarks.import_curves import IMAGENET, TASKS, read_imagenet, read_multinli
 from benchmarks.search_quality import COMPARED, METHODS, Table, compare, regrets
 from configs.loader import load_cfg
@@ -76,6 +77,13 @@ def test_the_figures(table):
     assert set(figures["methods"]["ours"]) == {"regret_quarter", "regret_half", "regret_full", "se_full", "rank"}
     assert figures["methods"]["ours"]["regret_full"] < figures["methods"]["random"]["regret_full"]
     assert figures["methods"]["ours"]["rank"] < figures["methods"]["random"]["rank"]
+
+
+def test_what_could_be_reached_depends_on_what_the_hyperparameters_say(table):
+    task = Table(table)
+    assert attainable_regret(task, 0) < 1
+    np.random.default_rng(0).shuffle(task.curves)
+    assert attainable_regret(task, 0) > 5
 
 
 def test_the_command_writes_json(table, monkeypatch):
