@@ -1,6 +1,9 @@
-"""What tests of whole searches share: a space over the tiny network, and training a trial again."""
+"""What tests of whole searches share: a space over the tiny network, and training a trial or the best again."""
 
 import contextlib
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 from configs.loader import load_cfg
@@ -38,6 +41,18 @@ def train_again(trial_folder: Path, record: TrialRecord) -> list[dict]:
     with contextlib.suppress(KeyboardInterrupt):
         fit(load_cfg(trial_folder / "results" / "config.yaml"), report, RunFolder(record.name))
     return without_times(rows)
+
+
+def train_best_elsewhere(best: Path, output: Path) -> list[dict]:
+    """Trains a best.yaml as users do: by the command, in another process and folder, with other threads for OpenMP."""
+    subprocess.run(
+        [sys.executable, "-m", "trainable.train", "-o", output.name, "--cfg", str(best.absolute())],
+        cwd=output.parent,
+        env={**os.environ, "OMP_NUM_THREADS": "2"},
+        check=True,
+        capture_output=True,
+    )
+    return without_times(RunFolder(output).read_metrics())
 
 
 def workers(events: list[Event]) -> set[int]:

@@ -1,6 +1,5 @@
 """Searches on fractions of a GPU: exactness, memory, and what goes wrong there."""
 
-import os
 import re
 import subprocess
 import sys
@@ -15,8 +14,7 @@ from search.folder import SearchFolder
 from search.history import DONE, FAILED, History
 from search.run import main
 from tests.conftest import ROOT, TINY, without_times
-from tests.end_to_end.searches import RATE, most_at_a_time, train_again, workers, write_space
-from trainable.run_folder import RunFolder
+from tests.end_to_end.searches import RATE, most_at_a_time, train_again, train_best_elsewhere, workers, write_space
 
 pytestmark = pytest.mark.gpu
 
@@ -49,16 +47,9 @@ def test_four_trials_share_a_gpu_and_train_again_to_the_same_numbers(ray_address
     for number, record in history.trials.items():
         assert "training on cuda" in log_of(folder, history, number)
         assert train_again(folder.trials / record.name, record) == without_times(record.rows), record.name
-    subprocess.run(
-        [sys.executable, "-m", "trainable.train", "-o", "best", "--cfg", str(folder.best)],
-        env={**os.environ, "OMP_NUM_THREADS": "3"},
-        check=True,
-        capture_output=True,
-    )
+    rows = train_best_elsewhere(folder.best, tmp_path / "best")
     best = history.best_trial("val_score")
-    assert best
-    rows = without_times(RunFolder("best").read_metrics())
-    assert rows[: len(best.rows)] == without_times(best.rows)
+    assert best and rows[: len(best.rows)] == without_times(best.rows)
     assert {record.params["MODEL.SOLVER.AMP"] for record in history.trials.values()} == {"none", "bf16", "fp16"}
     assert f'"device": "{torch.cuda.get_device_name()}"' in folder.best.read_text()
 

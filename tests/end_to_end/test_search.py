@@ -7,8 +7,6 @@ import os
 import re
 import shutil
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -29,7 +27,15 @@ from search.scheduler import build_scheduler
 from search.searcher import TruthfulOptunaSearch
 from search.space import Space
 from tests.conftest import ROOT, TINY, without_times
-from tests.end_to_end.searches import EPOCHS, RATE, most_at_a_time, train_again, workers, write_space
+from tests.end_to_end.searches import (
+    EPOCHS,
+    RATE,
+    most_at_a_time,
+    train_again,
+    train_best_elsewhere,
+    workers,
+    write_space,
+)
 from trainable.run_folder import RunFolder
 
 
@@ -112,18 +118,9 @@ def test_every_trial_trains_again_to_the_same_numbers(searched, monkeypatch):
 
 def test_best_yaml_retrains_in_another_process_folder_and_with_other_threads(searched, tmp_path):
     folder, _ = searched
-    subprocess.run(
-        [sys.executable, "-m", "trainable.train", "-o", "best", "--cfg", str(folder / "best.yaml")],
-        cwd=tmp_path,
-        env={**os.environ, "OMP_NUM_THREADS": "2"},
-        check=True,
-        capture_output=True,
-    )
-    history = History(EventLog(folder / "events.jsonl").read())
-    best = history.best_trial("val_score")
-    assert best is not None
-    rows = without_times(RunFolder(tmp_path / "best").read_metrics())
-    assert rows[: len(best.rows)] == without_times(best.rows)
+    rows = train_best_elsewhere(folder / "best.yaml", tmp_path / "best")
+    best = History(EventLog(folder / "events.jsonl").read()).best_trial("val_score")
+    assert best and rows[: len(best.rows)] == without_times(best.rows)
     assert len(RunFolder(tmp_path / "best").backup_files()) == EPOCHS  # as a run of its own keeps them
 
 
