@@ -3,9 +3,9 @@
 python benchmarks/attainable_regret.py [--tables DIR] [--seeds 5]
 
 Each configuration is predicted by trees that were fitted to nine tenths of the others, with their values at the end of
-their trainings. Those that are predicted best are trained to their end, for the cost of a run of search_quality.py; what is
-known when it begins would have cost many such runs. What is left is what the hyperparameters do not say: the best
-recorded value is the luckiest one, too.
+their trainings. Those that are predicted best are trained to their end, for the cost of a run of search_quality.py.
+What is known when it begins would have cost many such runs. What is left is what the hyperparameters do not say: the
+best recorded value is the luckiest one, too.
 """
 
 import argparse

@@ -1,8 +1,13 @@
 """What the command lines of all modules have in common."""
 
 import argparse
+import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
+
+from configs.defaults import KEYS
+from configs.errors import did_you_mean
 
 
 def command_parser(module: str, doc: str, description: str) -> argparse.ArgumentParser:
@@ -13,12 +18,29 @@ def command_parser(module: str, doc: str, description: str) -> argparse.Argument
         doc: the module's docstring: a line that says what it does, then the examples.
         description: what the help begins with.
     """
-    return argparse.ArgumentParser(
+    return _Parser(
         prog=f"python -m {module}",
         description=description,
         epilog=doc.split("\n", 1)[1],
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser that answers an unknown option with the nearest that is known."""
+
+    def error(self, message: str) -> NoReturn:
+        """Ends the command with what is wrong, and status 2."""
+        known = re.findall(r"--[a-z-]+", self.format_usage())
+        hints = [
+            f" A config key is written without dashes: {option[2:]}"
+            if option[2:] in KEYS
+            else did_you_mean(option, known)
+            for option in re.findall(r"--[\w.-]+", message)
+            if option not in known
+        ]
+        super().error(message + "".join(hints))
 
 
 def add_config_arguments(

@@ -46,6 +46,26 @@ def load_cfg(path: str | Path | None = None, pairs: Sequence[str] = (), with_env
     return build_cfg([*from_yaml, *from_command_line, *from_environment], problems)
 
 
+def overruled(path: str | Path) -> list[str]:
+    """Returns, in words, which values of a YAML that has no mistakes .env and the environment change.
+
+    Keys that change no number are left out.
+    """
+    from_yaml = {setting.key: setting for setting in settings_from_yaml(read_yaml(path), [])}
+    changes = []
+    for setting in settings_from_environment([]):
+        given = from_yaml.get(setting.key)
+        if given is None or setting.key in FREE_ON_RESUME:
+            continue
+        before, now = (read_setting(one, []) for one in (given, setting))
+        if before != now:
+            key = KEYS[setting.key]
+            changes.append(
+                f"{setting.source}: {key.name} is {shown(key, now)}, in place of {shown(key, before)} in {given.source}"
+            )
+    return changes
+
+
 def build_cfg(settings: Iterable[Setting], problems: Sequence[str] = (), base: CfgNode | None = None) -> CfgNode:
     """Returns the frozen config of settings, later ones winning.
 

@@ -6,7 +6,9 @@ from typing import Any
 
 import yaml
 
-from configs.errors import ConfigError
+from configs.errors import ConfigError, did_you_mean
+
+SHOWN_FILES = 10  # of a folder, in a message
 
 
 class YamlMap(dict[str, Any]):
@@ -81,6 +83,8 @@ def read_yaml(path: str | Path) -> YamlMap:
         text = Path(path).read_text(encoding="utf-8")
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file{_neighbours(Path(path))}") from None
+    except IsADirectoryError:
+        raise ConfigError(f"{path}: is a folder, where a YAML file is needed{_inside(Path(path))}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read as text: {error}") from None
 
@@ -124,5 +128,15 @@ def parse_yaml(text: str, path: str) -> YamlMap:
 def _neighbours(path: Path) -> str:
     if not path.parent.is_dir():
         return f" (nor is there a folder {path.parent})"
-    names = sorted(p.name for p in path.parent.iterdir() if p.suffix in (".yaml", ".yml"))
-    return f"; {path.parent} holds {', '.join(names)}" if names else f"; {path.parent} holds no YAML file"
+    similar = [name for name in _yaml_files(path.parent) if did_you_mean(path.stem, [Path(name).stem])]
+    return f".{did_you_mean(path.name, similar)}" if similar else _inside(path.parent)
+
+
+def _inside(folder: Path) -> str:
+    names = _yaml_files(folder)
+    more = f" and {len(names) - SHOWN_FILES} more" if len(names) > SHOWN_FILES else ""
+    return f"; {folder} holds {', '.join(names[:SHOWN_FILES])}{more}" if names else f"; {folder} holds no YAML file"
+
+
+def _yaml_files(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir() if path.suffix in (".yaml", ".yml"))

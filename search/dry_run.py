@@ -24,7 +24,7 @@ def dry_run(plan: SearchPlan, folder: SearchFolder) -> int:
     for line in contradictions(plan):
         print(f"# note: {line}")
     print(f"# search {plan.name}, in {shown_path(folder.path)}; in all trials, other than the default:")
-    for key in changed_keys(get_cfg_defaults(), plan.base_cfg):
+    for key in changed_keys(get_cfg_defaults(), plan.base_cfg, free=[item.key for item in plan.space.items]):
         print(f"#   {key}: {get_value(plan.base_cfg, key)!r}")
     print(plan.space_yaml(), end="")
     print(f"# {_combinations(plan)}")

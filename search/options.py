@@ -158,9 +158,14 @@ class SearchOptions:
         """All objectives, the one that the scheduler follows first."""
         return (self.metric, *self.others)
 
-    def science(self) -> tuple[Any, ...]:
-        """Returns what decides which trials a search makes; the rest only says how many and where."""
-        return self.objectives, self.seed, self.sampler, self.scheduler
+    def science(self) -> dict[str, Any]:
+        """Returns what decides which trials a search makes, as YAML; the rest only says how many and where."""
+        return {
+            "metric": list(self.objectives) if self.others else self.metric,
+            "seed": self.seed,
+            "sampler": self.sampler.to_yaml(),
+            "scheduler": self.scheduler.to_yaml(),
+        }
 
     def to_yaml(self) -> dict[str, Any]:
         """Returns the options as a space file writes them."""

@@ -14,7 +14,7 @@ from configs.defaults import KEYS
 from configs.dump import dump_cfg
 from configs.errors import ConfigError
 from configs.legal import Part
-from configs.loader import build_cfg, read_setting, with_values
+from configs.loader import build_cfg, overruled, read_setting, with_values
 from configs.settings import (
     Setting,
     refuse_both,
@@ -166,7 +166,8 @@ def make_plan(
     if base_cfg is None:
         raise ConfigError(problems)
     base_cfg = with_values(base_cfg, {"BEST_METRIC": options.metric, "OUTPUT_PATH": "", **_backups(options, base_cfg)})
-    notes = [
+    notes = overruled(base_path) if base_path and with_environment else []
+    notes += [
         f"{key} is fixed to {setting.value} by the command line and not sampled"
         for key, setting in fixed.items()
         if any(item.key == key and not isinstance(item, Constant) for item in space_file.items)
@@ -276,7 +277,9 @@ def _misfits(space_file: SpaceFile, options: SearchOptions, space: Space, base_c
             if item.key == TOTAL_EPOCHS
         ]
         grace = scheduler.options.get("grace_period", 1)
-        last = {TOTAL_EPOCHS: total_epochs, "max_t": scheduler.options.get("max_t", total_epochs)}
+        last = {TOTAL_EPOCHS: total_epochs}
+        if "max_t" in scheduler.options:
+            last["max_t"] = scheduler.options["max_t"]
         problems += [
             f"{path}: {scheduler.name}: grace_period {grace} is more than {name} {epochs}; no trial would ever be "
             "stopped"
@@ -307,7 +310,10 @@ def _misfits(space_file: SpaceFile, options: SearchOptions, space: Space, base_c
             for item in space.unreachable()
         ]
     if options.sampler.name == "cmaes" and not _sampled_by_cmaes(space):
-        problems.append(f"{path}: sampler cmaes samples numbers, of which there are none here; use tpe")
+        problems.append(
+            f"{path}: sampler cmaes samples numbers that are active in every trial, of which there are none here "
+            "(those in branches, or with `when`, are not); use tpe"
+        )
     return problems
 
 

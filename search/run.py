@@ -96,6 +96,8 @@ def search(args: argparse.Namespace, command: str) -> int:
         print(f"note: {note}")
 
     prepare_ray_environment(args.address)
+    mark = "# " if args.dry_run else ""  # a dry run prints YAML
+    print(f"{mark}checking every part (importing torch takes some seconds) ...", flush=True)
     if args.dry_run:
         from search.dry_run import dry_run
 
@@ -128,8 +130,8 @@ def _plan_to_resume(args: argparse.Namespace, folder: SearchFolder) -> SearchPla
     now = _plan(args, args.space or str(folder.space))
     own = [item.key for plan in (before, now) for item in plan.space.items]  # of the trials, each with its value
     changed = differences(before.base_cfg, now.base_cfg, (*FREE_ON_RESUME, *own))
-    if now.options.science() != before.options.science():
-        changed.append("metric, seed, sampler or scheduler is another")
+    old, new = before.options.science(), now.options.science()
+    changed += [f"{word} was {old[word]} and is {new[word]} now" for word in old if new[word] != old[word]]
     has_new_space = now.sampled_yaml() != before.sampled_yaml()
     if now.options.scheduler.name in POPULATIONS:
         if now.options.num_samples != before.options.num_samples:

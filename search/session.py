@@ -49,7 +49,6 @@ def run_search(plan: SearchPlan, folder: SearchFolder, address: str | None, resu
 
 
 def _run(plan: SearchPlan, folder: SearchFolder, address: str | None, resume: bool, command: str) -> int:
-    print("checking every part (importing torch takes some seconds) ...", flush=True)
     check_parts(plan)
     for line in contradictions(plan):
         print(f"note: {line}")

@@ -264,11 +264,25 @@ class _ItemReader:
         if key in ("OUTPUT_PATH", "RESUME_PATH"):
             self._problems.append(f"{where}: {key} has no place in a search; -o names its folder")
             return
+        if (
+            isinstance(value, list)
+            and value
+            and not _is_legal(key, value)
+            and all(_is_legal(key, one) for one in value)
+        ):
+            self._problems.append(f"{where}: {key}: found {value}; to sample one of them write {{choice: {value}}}")
+            return
         if branch:  # the others are checked with the base config
             value = plain(read_setting(Setting(key, value, where), self._problems))
             if not KEYS[key].searchable:
                 self._problems.append(f"{where}: {key} cannot differ from trial to trial; give it one value")
         self.items.append(Constant(key, where, branch, value=value))
+
+
+def _is_legal(key: str, value: Any) -> bool:
+    problems: list[str] = []
+    read_setting(Setting(key, value, ""), problems)
+    return not problems
 
 
 def _misplaced(items: Sequence[Item]) -> list[str]:

@@ -118,8 +118,10 @@ class Terminal:
             print(f"no trial gave a result; see {shown_path(self._folder.results_csv)}", file=sys.stderr)
             return
         row = best.best(metric) or {}
-        print(f"best: trial {best.number}, {metric} {row[metric]:.4f} in epoch {row['epoch']}: {describe(best.params)}")
         repeated = confirmed(self._history, metric)
+        label = "best of the single trainings" if repeated else "best"
+        value = f"{metric} {row[metric]:.4f} in epoch {row['epoch']}"
+        print(f"{label}: trial {best.number}, {value}: {describe(best.params)}")
         if repeated:
             print(f"{describe_winner(repeated, metric)}; all repeats: {shown_path(self._folder.confirmation)}")
         objectives = self._plan.options.objectives

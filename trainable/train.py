@@ -17,7 +17,7 @@ from yacs.config import CfgNode
 from configs.command_line import add_config_arguments, command_parser
 from configs.dump import recorded_environment
 from configs.errors import ConfigError, exit_status
-from configs.loader import FREE_ON_RESUME, differences, export_secrets, load_cfg, with_values
+from configs.loader import FREE_ON_RESUME, differences, export_secrets, load_cfg, overruled, with_values
 from data.build import check_data
 from trainable.run_folder import RunFolder
 
@@ -53,6 +53,8 @@ def train(args: argparse.Namespace) -> int:
     folder = RunFolder(cfg.OUTPUT_PATH)
     _check_folder(folder, cfg, args)
 
+    for line in overruled(cfg_path) if cfg_path else []:
+        print(f"note: {line}")
     check_data(cfg)
     export_secrets(cfg)
 

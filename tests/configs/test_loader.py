@@ -1,5 +1,6 @@
 """Precedence, errors and dumping of configs."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 
 from configs.dump import dump_cfg, recorded_environment
 from configs.errors import ConfigError
-from configs.loader import build_cfg, load_cfg, with_values
+from configs.loader import build_cfg, load_cfg, overruled, with_values
 from configs.settings import Setting
 
 
@@ -124,10 +125,25 @@ def test_mistakes_in_yaml(text, message):
     assert "s3cret" not in problems
 
 
-def test_a_missing_file_names_its_neighbours():
+def test_a_missing_file_names_the_nearest_or_its_neighbours():
+    for number in range(12):
+        write("", f"{number:02d}.yaml")
     write("", "digits.yaml")
-    with pytest.raises(ConfigError, match=r"digit\.yaml: no such file; \. holds digits\.yaml"):
+    with pytest.raises(ConfigError, match=r"digit\.yaml: no such file\. Did you mean 'digits\.yaml'\?"):
         load_cfg("digit.yaml")
+    with pytest.raises(ConfigError, match=r"best\.yaml: no such file; \. holds 00\.yaml, .*, 09\.yaml and 3 more$"):
+        load_cfg("best.yaml")
+    with pytest.raises(ConfigError, match=r"^\.: is a folder, where a YAML file is needed; \. holds 00\.yaml, "):
+        load_cfg(".")
+
+
+def test_what_the_environment_changes_of_a_yaml_is_told(monkeypatch):
+    path = write("SEED: 1\nDATASET: {BATCH_SIZE: 32, PATH_DATA_RAW: a}\nMODEL.HEAD.DROPOUT: 0.5\n")
+    Path(".env").write_text("DATASET.BATCH_SIZE=64\nDATASET.PATH_DATA_RAW=b\nMODEL.HEAD.DROPOUT=5e-1\n")
+    monkeypatch.setenv("SEED", "3")
+    in_env, in_process = sorted(overruled(path))
+    assert re.fullmatch(r"\.env \(.*\), line 1: DATASET\.BATCH_SIZE is 64, in place of 32 in .*, line 2", in_env)
+    assert in_process == f"environment variable SEED: SEED is 3, in place of 1 in {path}, line 1"
 
 
 @pytest.mark.parametrize(

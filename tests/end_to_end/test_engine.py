@@ -208,7 +208,9 @@ def test_the_best_are_confirmed_with_other_seeds(ray_address, tmp_path, capsys):
     header = folder.best.read_text()
     assert f": {winner:04d}_" in header.splitlines()[0]
     assert f"# confirmed: trial {winner}, val_score {confirmed['mean'].iloc[0]:.4f} +- " in header
-    assert f"confirmed: trial {winner}" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert f"confirmed: trial {winner}" in printed and "\nbest of the single trainings: trial " in printed
+    assert "the cheapest" not in printed, "all cost the same"
 
 
 def test_patience_ends_a_search(ray_address, tmp_path, capsys):

@@ -225,6 +225,12 @@ def test_a_search_goes_on_after_ctrl_c(ray_address, tmp_path, capsys, monkeypatc
     with open(folder / "events.jsonl", "a") as file:
         file.write('{"kind": "trial_re')  # as if it had died while writing
 
+    text = space.read_text()
+    space.write_text(text.replace("search: {", "search: {seed: 7, "))
+    assert main([*start, "--resume"]) == 2
+    assert "a search goes on as it was, but seed was 0 and is 7 now" in capsys.readouterr().err
+    space.write_text(text)
+
     monkeypatch.setenv("SEED", "5")
     assert main([*start, "--resume"]) == 2
     assert "a search goes on as it was, but SEED was 0 and is 5 now" in capsys.readouterr().err
@@ -344,6 +350,7 @@ def test_a_dry_run_shows_samples_and_writes_nothing(tmp_path, capsys):
     assert "#   MODEL.BACKBONE.NAME: 'tiny'" in printed
     assert "loguniform: [0.0001, 0.1]" in printed
     assert "# combinations: without end" in printed
+    assert "MODEL.HEAD.NAME:" not in printed.split("base:")[0], "is none of what all trials have"
     assert "# rungs: trials are compared after epochs [1, 3] of 9" in printed
     assert sorted(tmp_path.rglob("*")) == before
 

@@ -102,7 +102,12 @@ def test_a_key_of_the_space_in_env_is_an_error(env, message):
         (
             SPACE.replace("grace_period: 2", "grace_period: 50"),
             "",
-            "grace_period 50 is more than MODEL.SOLVER.TOTAL_EPOCHS 9",
+            "grace_period 50 is more than MODEL.SOLVER.TOTAL_EPOCHS 9; no trial would ever be stopped",
+        ),
+        (
+            SPACE.replace("DATASET.BATCH_SIZE: 16", "DATASET.BATCH_SIZE: [16, 32]"),
+            "",
+            "DATASET.BATCH_SIZE: found [16, 32]; to sample one of them write {choice: [16, 32]}",
         ),
         (SPACE, "RESUME_PATH: base.yaml\n", "RESUME_PATH has no place in a search"),
         (SPACE.replace("simple_head_kaiming", "simple_kaiming"), "", "unknown head 'simple_kaiming'. Did you mean"),

@@ -286,7 +286,7 @@ def test_a_branch_may_be_called_by_a_number():
 
 def test_cmaes_says_what_it_draws_at_random():
     text = "search: {sampler: cmaes, scheduler: none}\nspace: {SEED: {choice: [1, 2]}, MODEL.HEAD.DROPOUT: 0.1}\n"
-    assert "cmaes samples numbers, of which there are none" in errors_of(text)
+    assert "cmaes samples numbers that are active in every trial, of which there are none" in errors_of(text)
     plan = plan_of(text.replace("DROPOUT: 0.1", "DROPOUT: {uniform: [0, 0.5]}"))
     assert "sampler cmaes samples what is a number and always active; at random: SEED" in plan.notes
 

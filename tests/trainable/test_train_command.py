@@ -125,6 +125,30 @@ def test_a_different_cpu_is_told(capsys):
     assert "numbers may differ in their last digits: cpu_capability Z80 and" in capsys.readouterr().err
 
 
+def test_what_the_environment_changes_of_a_yaml_is_told(monkeypatch, capsys):
+    assert run("-o", "a") == 0
+    monkeypatch.setenv("SEED", "3")
+    assert main(["-o", "b", "--cfg", "a/results/config.yaml"]) == 0
+    assert (
+        "note: environment variable SEED: SEED is 3, in place of 0 in a/results/config.yaml, line "
+        in capsys.readouterr().out
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (["--confg", "a.yaml"], "unrecognized arguments: --confg Did you mean '--cfg'?"),
+        (["--res"], "unrecognized arguments: --res"),  # not taken for --resume
+        (["--DATASET.BATCH_SIZE", "64"], "A config key is written without dashes: DATASET.BATCH_SIZE"),
+    ],
+)
+def test_unknown_options_are_answered_with_known_ones(words, hint, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(["-o", "a", *words])
+    assert hint in capsys.readouterr().err
+
+
 def test_several_processes_are_refused(monkeypatch, capsys):
     monkeypatch.setenv("WORLD_SIZE", "2")
     assert main(["-o", "run", *TINY_PAIRS]) == 2
