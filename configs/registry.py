@@ -86,6 +86,8 @@ def import_user_modules(modules: Sequence[str]) -> None:
 def describe_error(error: Exception) -> str:
     """Returns an error of somebody else's code in one line: its type, its message, and where it was raised."""
     text = f"{type(error).__name__}: {' '.join(str(error).split())}"
+    if isinstance(error, SyntaxError):  # says itself where it is
+        return text
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "importlib" not in frame.filename]
     return f"{text} ({frames[-1].filename}, line {frames[-1].lineno})" if frames else text
 

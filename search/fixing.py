@@ -32,7 +32,15 @@ def fix_keys(
             continue
         if not possible:
             if not node.branch:
-                problems.append(f"command line: none of the branches of {node.key} goes with what is fixed there")
+                own = [
+                    f"{item.branch[-1][1]} has {item.key} {item.value}"
+                    for item in left
+                    if isinstance(item, Constant) and item.branch[-1:] and item.branch[-1][0] == node.key
+                    if item.key in fixed
+                ]
+                problems.append(
+                    f"command line: none of the branches of {node.key} goes with what is fixed there: {', '.join(own)}"
+                )
             continue
         left = [item for item in left if all(n != node.key or name in possible for n, name in item.branch)]
         left[left.index(node)] = replace(node, distribution=Branches(tuple(possible)))

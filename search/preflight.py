@@ -9,10 +9,11 @@ import numpy as np
 from configs.defaults import KEYS
 from configs.errors import ConfigError
 from configs.legal import Part
+from configs.registry import import_user_modules
 from search.distributions import Choice
 from search.plan import SearchPlan
 from search.sampler import OWN_SAMPLERS, build_sampler
-from search.space import Parameter, Space, is_branching
+from search.space import Constant, Parameter, Space, is_branching
 from trainable.rehearsal import rehearse
 
 # They decide which processed data is needed, and what the model has to take.
@@ -30,7 +31,8 @@ def check_parts(plan: SearchPlan) -> None:
     """
     if plan.options.sampler.name not in OWN_SAMPLERS:
         build_sampler(plan.options.sampler, plan.options.seed)
-    problems: dict[str, str] = {}  # each with the first sample that shows it
+    import_user_modules(plan.base_cfg.USER_MODULES)
+    problems: dict[str, dict[str, Any]] = {}  # each with the first sample that shows it
     impossible: list[str] = []
     tried = 0
     tried_before: list[dict[str, Any]] = []
@@ -48,9 +50,20 @@ def check_parts(plan: SearchPlan) -> None:
             rehearse(cfg)
         except ConfigError as error:
             for problem in error.problems:
-                problems.setdefault(problem, ", ".join(f"{key} {value}" for key, value in sample.items()))
+                problems.setdefault(problem, sample)
     if problems or not tried:
-        raise ConfigError([f"{problem} (with {sample})" for problem, sample in problems.items()] or impossible)
+        raise ConfigError([_located(plan, problem, sample) for problem, sample in problems.items()] or impossible)
+
+
+def _located(plan: SearchPlan, problem: str, sample: dict[str, Any]) -> str:
+    """Returns a problem with the place in the space file that it is about, or with the sample that shows it."""
+    key = problem.split(":")[0]
+    for item in plan.space.items:
+        if item.key == key and key in sample:
+            is_choice = isinstance(item, Parameter) and item.distribution.contains(sample[key])
+            if is_choice or (isinstance(item, Constant) and item.value == sample[key]):
+                return f"{item.source}: {problem}"
+    return f"{problem} (with {', '.join(f'{name} {value}' for name, value in sample.items())})"
 
 
 def contradictions(plan: SearchPlan) -> list[str]:

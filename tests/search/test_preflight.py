@@ -46,3 +46,30 @@ def test_values_that_do_not_go_together_are_told():
     assert 10 < int(count) < 40
     assert "JSD_WEIGHT compares AugMix versions of an image; set DATASET.AUGMENTATION.AUGMIX.PROB above 0" in problem
     assert contradictions(make_plan(read_space("space.yaml"), pairs=["DATASET.AUGMENTATION.AUGMIX.PROB", "1"])) == []
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "line"),
+    [
+        ("{choice: [sgd, adamm]}", 4),
+        ("\n      choice:\n        a: {NAME: sgd}\n        b: {NAME: adamm}", 7),
+    ],
+)
+def test_a_part_that_only_timm_could_know_is_found_in_the_file(optimizer, line):
+    Path("base.yaml").write_text(f"MODEL.BACKBONE: tiny\nUSER_MODULES: [{TINY}]\n")
+    Path("space.yaml").write_text(
+        f"base: base.yaml\nspace:\n  MODEL.HEAD.DROPOUT: {{uniform: [0, 0.5]}}\n  MODEL.SOLVER.OPTIMIZER: {optimizer}\n"
+    )
+    place = rf"^space\.yaml, line {line}: MODEL\.SOLVER\.OPTIMIZER\.NAME: unknown optimizer 'adamm'\..* Did you mean"
+    with pytest.raises(ConfigError, match=place) as caught:
+        check_parts(make_plan(read_space("space.yaml")))
+    assert "(with " not in str(caught.value)
+
+
+def test_a_users_module_that_cannot_be_imported_is_told_alone():
+    Path("base.yaml").write_text("USER_MODULES: [broken.py]\n")
+    Path("broken.py").write_text("def head(:\n")
+    Path("space.yaml").write_text("base: base.yaml\nspace: {MODEL.HEAD.DROPOUT: {uniform: [0, 0.5]}}\n")
+    message = r"^USER_MODULES: .*broken\.py: cannot be imported: SyntaxError: invalid syntax \(broken\.py, line 1\)$"
+    with pytest.raises(ConfigError, match=message):
+        check_parts(make_plan(read_space("space.yaml")))
