@@ -170,7 +170,10 @@ def test_the_command_line_fixes_a_branch():
     for point in points(plan, 20):
         assert point.params[OPTIMIZER] == "sgd", "as conditions and constraints see it"
         assert 1e-3 <= point.params[f"{OPTIMIZER}.BASE_LR"] < 1
-    assert "none of the branches" in errors_of(SPACE, pairs=[OPTIMIZER, "adam"])
+    assert errors_of(SPACE, pairs=[OPTIMIZER, "adam"]) == (
+        f"command line: none of the branches of {OPTIMIZER} goes with what is fixed there: "
+        f"sgd has {OPTIMIZER}.NAME sgd, adamw has {OPTIMIZER}.NAME adamw"
+    )
 
 
 def test_the_command_line_switches_off_what_depends_on_a_key():
