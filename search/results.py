@@ -157,10 +157,10 @@ def _confirmed_table(repeated: Sequence[Confirmed]) -> dict[str, list[Any]]:
 def describe_winner(repeated: Sequence[Confirmed], metric: str) -> str:
     """Returns what the repeats say, in a sentence."""
     winner = repeated[0]
-    tied = [str(one.record.number) for one in repeated[1:] if one.is_tied_with(winner)]
-    is_cheaper = any((one.macs, one.params) != (winner.macs, winner.params) for one in repeated[1:])
+    tied = [one for one in repeated[1:] if one.is_tied_with(winner)]
+    is_cheaper = any((one.macs, one.params) != (winner.macs, winner.params) for one in tied)
     which = "the cheapest of those tied" if is_cheaper else "with the best mean of those tied"
-    among = f", {which} within noise (also {', '.join(tied)})" if tied else ""
+    among = f", {which} within noise (also {', '.join(str(one.record.number) for one in tied)})" if tied else ""
     return (
         f"confirmed: trial {winner.record.number}, {metric} {winner.mean:.4f} +- {winner.interval:.4f} (95 %) over "
         f"{len(winner.values)} other seeds{among}"
