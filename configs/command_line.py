@@ -40,7 +40,7 @@ class _Parser(argparse.ArgumentParser):
             for option in re.findall(r"--[\w.-]+", message)
             if option not in known
         ]
-        super().error(message + "".join(hints))
+        super().error(f"{message}.{''.join(hints)}" if any(hints) else message)
 
 
 def add_config_arguments(

@@ -92,11 +92,11 @@ def search(args: argparse.Namespace, command: str) -> int:
         notes.append(
             f"experiments/{plan.name} is in use: a new search goes to {folder.path} (--resume goes on with the last)"
         )
+    mark = "# " if args.dry_run else ""  # a dry run prints YAML
     for note in notes:
-        print(f"note: {note}")
+        print(f"{mark}note: {note}")
 
     prepare_ray_environment(args.address)
-    mark = "# " if args.dry_run else ""  # a dry run prints YAML
     print(f"{mark}checking every part (importing torch takes some seconds) ...", flush=True)
     if args.dry_run:
         from search.dry_run import dry_run

@@ -138,7 +138,7 @@ def test_what_the_environment_changes_of_a_yaml_is_told(monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("words", "hint"),
     [
-        (["--confg", "a.yaml"], "unrecognized arguments: --confg Did you mean '--cfg'?"),
+        (["--confg", "a.yaml"], "unrecognized arguments: --confg. Did you mean '--cfg'?"),
         (["--res"], "unrecognized arguments: --res"),  # not taken for --resume
         (["--DATASET.BATCH_SIZE", "64"], "A config key is written without dashes: DATASET.BATCH_SIZE"),
     ],
