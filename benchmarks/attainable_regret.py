@@ -8,15 +8,13 @@ What is known when it begins would have cost many such runs. What is left is wha
 best recorded value is the luckiest one, too.
 """
 
-import argparse
 import sys
-from pathlib import Path
 
 import numpy as np
 from sklearn.ensemble import ExtraTreesRegressor
 from sklearn.model_selection import KFold, cross_val_predict
 
-from benchmarks.search_quality import Table
+from benchmarks.search_quality import Table, table_paths, tables_parser
 
 SMALLEST = 1.0  # regrets below are as good as none: the logarithm asks the trees to tell good from very good
 
@@ -40,13 +38,9 @@ def attainable_regret(table: Table, seed: int) -> float:
 
 def main() -> int:
     """Prints the figures of all tables of a folder."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    parser.add_argument("--tables", type=Path, default=Path(__file__).parent / "curves")
-    parser.add_argument("--seeds", type=int, default=5)
-    args = parser.parse_args()
-    paths = sorted(args.tables.glob("*.parquet"))
-    if not paths or args.seeds < 1:
-        print(f"error: {args.tables} holds no .parquet tables, or --seeds is below 1", file=sys.stderr)
+    args = tables_parser(__doc__, seeds=5).parse_args()
+    paths = table_paths(args)
+    if not paths:
         return 2
     for path in paths:
         table = Table(path)

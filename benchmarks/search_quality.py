@@ -360,17 +360,31 @@ def compare(paths: Sequence[Path], methods: Sequence[str], seeds: int) -> dict[s
     }
 
 
+def tables_parser(doc: str, seeds: int) -> argparse.ArgumentParser:
+    """Returns a parser with --tables and --seeds, described by the first line of a docstring."""
+    parser = argparse.ArgumentParser(description=doc.split("\n", 1)[0])
+    parser.add_argument("--tables", type=Path, default=Path(__file__).parent / "curves")
+    parser.add_argument("--seeds", type=int, default=seeds)
+    return parser
+
+
+def table_paths(args: argparse.Namespace) -> list[Path]:
+    """Returns the tables that the arguments of `tables_parser` name; none, having said so, where they name none."""
+    paths = sorted(args.tables.glob("*.parquet"))
+    if paths and args.seeds >= 1:
+        return paths
+    print(f"error: {args.tables} holds no .parquet tables, or --seeds is below 1", file=sys.stderr)
+    return []
+
+
 def main() -> int:
     """Compares the methods on all tables of a folder."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    parser.add_argument("--tables", type=Path, default=Path(__file__).parent / "curves")
-    parser.add_argument("--seeds", type=int, default=30)
+    parser = tables_parser(__doc__, seeds=30)
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=COMPARED)
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
-    paths = sorted(args.tables.glob("*.parquet"))
-    if not paths or args.seeds < 1:
-        print(f"error: {args.tables} holds no .parquet tables, or --seeds is below 1", file=sys.stderr)
+    paths = table_paths(args)
+    if not paths:
         return 2
     figures = compare(paths, args.methods, args.seeds)
     print(f"{'method':<18}{'1/4':>7}{'1/2':>7}{'all':>7}{'+-':>6}{'rank':>7}   regret, {len(paths)} tasks")

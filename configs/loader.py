@@ -27,13 +27,19 @@ FREE_ON_RESUME = (
 )
 
 
-def load_cfg(path: str | Path | None = None, pairs: Sequence[str] = (), with_environment: bool = True) -> CfgNode:
+def load_cfg(
+    path: str | Path | None = None,
+    pairs: Sequence[str] = (),
+    with_environment: bool = True,
+    notes: list[str] | None = None,
+) -> CfgNode:
     """Returns the frozen config of a YAML file, `KEY VALUE` pairs, .env and the environment.
 
     Args:
         path: an experiment YAML, or None for the defaults alone.
         pairs: KEY, VALUE, KEY, VALUE ... as on the command line.
         with_environment: whether .env and the environment have a say.
+        notes: what people should know is added here.
 
     Raises:
         ConfigError: with every mistake that was found.
@@ -43,18 +49,21 @@ def load_cfg(path: str | Path | None = None, pairs: Sequence[str] = (), with_env
     from_command_line = settings_from_command_line(pairs, problems)
     from_environment = settings_from_environment(problems) if with_environment else []
     refuse_both(from_command_line, from_environment, problems)
-    return build_cfg([*from_yaml, *from_command_line, *from_environment], problems)
+    cfg = build_cfg([*from_yaml, *from_command_line, *from_environment], problems)
+    if notes is not None:
+        notes += overruled(from_yaml, from_environment)
+    return cfg
 
 
-def overruled(path: str | Path) -> list[str]:
-    """Returns, in words, which values of a YAML that has no mistakes .env and the environment change.
+def overruled(from_yaml: Iterable[Setting], from_environment: Iterable[Setting]) -> list[str]:
+    """Returns, in words, which legal values of a YAML .env and the environment change.
 
     Keys that change no number are left out.
     """
-    from_yaml = {setting.key: setting for setting in settings_from_yaml(read_yaml(path), [])}
+    by_key = {setting.key: setting for setting in from_yaml}
     changes = []
-    for setting in settings_from_environment([]):
-        given = from_yaml.get(setting.key)
+    for setting in from_environment:
+        given = by_key.get(setting.key)
         if given is None or setting.key in FREE_ON_RESUME:
             continue
         before, now = (read_setting(one, []) for one in (given, setting))

@@ -33,9 +33,9 @@ def fix_keys(
         if not possible:
             if not node.branch:
                 own = [
-                    f"{item.branch[-1][1]} has {item.key} {item.value}"
-                    for item in left
-                    if isinstance(item, Constant) and item.branch[-1:] and item.branch[-1][0] == node.key
+                    f"{name} has {item.key} {item.value}"
+                    for name in names
+                    for item in _constants(left, node.key, name)
                     if item.key in fixed
                 ]
                 problems.append(
@@ -69,8 +69,12 @@ def fix_keys(
 def _is_possible(items: Sequence[Item], node: str, name: str, fixed: Mapping[str, Any]) -> bool:
     """Whether a branch goes with what the command line fixes: its own constants, and one of the branches in it."""
     inside = [item for item in items if item.branch[-1:] == ((node, name),)]
-    constants = [item for item in inside if isinstance(item, Constant)]
     nodes = [item for item in inside if isinstance(item, Parameter) and is_branching(item)]
-    return all(fixed.get(item.key, item.value) == item.value for item in constants) and all(
+    return all(fixed.get(item.key, item.value) == item.value for item in _constants(items, node, name)) and all(
         any(_is_possible(items, inner.key, branch, fixed) for branch in inner.distribution.values()) for inner in nodes
     )
+
+
+def _constants(items: Sequence[Item], node: str, name: str) -> list[Constant]:
+    """Returns the constants that stand in a branch itself."""
+    return [item for item in items if isinstance(item, Constant) and item.branch[-1:] == ((node, name),)]

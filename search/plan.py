@@ -166,7 +166,7 @@ def make_plan(
     if base_cfg is None:
         raise ConfigError(problems)
     base_cfg = with_values(base_cfg, {"BEST_METRIC": options.metric, "OUTPUT_PATH": "", **_backups(options, base_cfg)})
-    notes = overruled(base_path) if base_path and with_environment else []
+    notes = overruled(from_base, from_environment)
     notes += [
         f"{key} is fixed to {setting.value} by the command line and not sampled"
         for key, setting in fixed.items()

@@ -17,7 +17,7 @@ from yacs.config import CfgNode
 from configs.command_line import add_config_arguments, command_parser
 from configs.dump import recorded_environment
 from configs.errors import ConfigError, exit_status
-from configs.loader import FREE_ON_RESUME, differences, export_secrets, load_cfg, overruled, with_values
+from configs.loader import FREE_ON_RESUME, differences, export_secrets, load_cfg, with_values
 from data.build import check_data
 from trainable.run_folder import RunFolder
 
@@ -44,7 +44,8 @@ def train(args: argparse.Namespace) -> int:
     cfg_path = args.cfg
     if args.resume and not cfg_path and args.output and RunFolder(args.output).config.exists():
         cfg_path = RunFolder(args.output).config
-    cfg = load_cfg(cfg_path, args.pairs)
+    notes: list[str] = []
+    cfg = load_cfg(cfg_path, args.pairs, notes=notes)
     if args.output:
         cfg = with_values(cfg, {"OUTPUT_PATH": str(Path(args.output).absolute())})
     if not cfg.OUTPUT_PATH:
@@ -53,8 +54,8 @@ def train(args: argparse.Namespace) -> int:
     folder = RunFolder(cfg.OUTPUT_PATH)
     _check_folder(folder, cfg, args)
 
-    for line in overruled(cfg_path) if cfg_path else []:
-        print(f"note: {line}")
+    for note in notes:
+        print(f"note: {note}")
     check_data(cfg)
     export_secrets(cfg)
 

@@ -8,7 +8,7 @@ import pytest
 
 from configs.dump import dump_cfg, recorded_environment
 from configs.errors import ConfigError
-from configs.loader import build_cfg, load_cfg, overruled, with_values
+from configs.loader import build_cfg, load_cfg, with_values
 from configs.settings import Setting
 
 
@@ -141,7 +141,9 @@ def test_what_the_environment_changes_of_a_yaml_is_told(monkeypatch):
     path = write("SEED: 1\nDATASET: {BATCH_SIZE: 32, PATH_DATA_RAW: a}\nMODEL.HEAD.DROPOUT: 0.5\n")
     Path(".env").write_text("DATASET.BATCH_SIZE=64\nDATASET.PATH_DATA_RAW=b\nMODEL.HEAD.DROPOUT=5e-1\n")
     monkeypatch.setenv("SEED", "3")
-    in_env, in_process = sorted(overruled(path))
+    notes: list[str] = []
+    load_cfg(path, notes=notes)
+    in_env, in_process = sorted(notes)
     assert re.fullmatch(r"\.env \(.*\), line 1: DATASET\.BATCH_SIZE is 64, in place of 32 in .*, line 2", in_env)
     assert in_process == f"environment variable SEED: SEED is 3, in place of 1 in {path}, line 1"
 
