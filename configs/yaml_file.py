@@ -73,20 +73,25 @@ _Loader.add_implicit_resolver(
 )
 
 
-def read_yaml(path: str | Path) -> YamlMap:
+def read_yaml(path: str | Path, source: str = "") -> YamlMap:
     """Reads a YAML file whose top level is a mapping; an empty file is an empty mapping.
+
+    Args:
+        path: of the file.
+        source: where the file is named, in words that lead the message if it cannot be read.
 
     Raises:
         ConfigError: the file is missing, is not YAML, repeats a key or holds something else than a mapping.
     """
+    named = f"{source}: {path}" if source else str(path)
     try:
         text = Path(path).read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise ConfigError(f"{path}: no such file{_neighbours(Path(path))}") from None
+        raise ConfigError(f"{named}: no such file{_neighbours(Path(path))}") from None
     except IsADirectoryError:
-        raise ConfigError(f"{path}: is a folder, where a YAML file is needed{_inside(Path(path))}") from None
+        raise ConfigError(f"{named}: is a folder, where a YAML file is needed{_inside(Path(path))}") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read as text: {error}") from None
+        raise ConfigError(f"{named}: cannot be read as text: {error}") from None
 
     return parse_yaml(text, str(path))
 

@@ -1,9 +1,9 @@
-"""Whether conditions can ever hold."""
+"""Whether conditions can ever hold, and why not."""
 
 from collections.abc import Sequence
 from typing import Any
 
-from search.distributions import FloatRange
+from search.distributions import Choice, FloatRange
 from search.space import Condition, Constant, Derived, Item, Parameter
 
 
@@ -33,6 +33,20 @@ def _gives(item: Item, value: Any) -> bool:
             return False  # one value of a continuum
         return item.distribution.contains(value)
     return isinstance(item, Derived) or (isinstance(item, Constant) and item.value == value)
+
+
+def unmet(conditions: Sequence[Condition], items: Sequence[Item]) -> list[str]:
+    """Returns what the space says about keys that never have the values that conditions ask for."""
+    said = []
+    for condition in conditions:
+        givers = [item for item in items if item.key == condition.key]
+        if not any(_gives(item, value) for item in givers for value in condition.values):
+            said += [
+                f"{item.source} gives {item.key} the values {', '.join(map(str, item.distribution.values()))}"
+                for item in givers
+                if isinstance(item, Parameter) and isinstance(item.distribution, Choice)
+            ]
+    return said
 
 
 def words(conditions: Sequence[Condition]) -> str:

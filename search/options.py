@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from configs.errors import did_you_mean
@@ -65,6 +65,19 @@ class NamedOptions:
     def to_yaml(self) -> Any:
         """Returns it as a space file writes it."""
         return {self.name: self.options} if self.options else self.name
+
+
+@dataclass(frozen=True)
+class Given:
+    """What stands behind a word of `search:`.
+
+    Attributes:
+        value: as read and checked.
+        source: where it is written, for messages.
+    """
+
+    value: Any
+    source: str
 
 
 @dataclass(frozen=True)
@@ -131,6 +144,7 @@ class SearchOptions:
         max_failures: how often a trial is tried again after a fault of its surroundings: a worker that died, a full
             memory, a disk. What raises by itself would raise again, and is not tried again.
         trial_timeout: seconds that a trial may take to report an epoch; None: no limit.
+        sources: where the words of the space file are written, for messages.
     """
 
     metric: str = "val_score"
@@ -147,6 +161,7 @@ class SearchOptions:
     confirm: Confirm | None = None
     max_failures: int = 2
     trial_timeout: float | None = None
+    sources: dict[str, str] = field(default_factory=dict, compare=False)
 
     @property
     def mode(self) -> str:
@@ -206,22 +221,22 @@ def read_duration(value: Any) -> float:
     return seconds
 
 
-def read_options(mapping: YamlMap, problems: list[str]) -> dict[str, Any]:
-    """Reads the `search:` mapping of one file into words and values; adds what is wrong to `problems`."""
-    read: dict[str, Any] = {}
+def read_options(mapping: YamlMap, problems: list[str]) -> dict[str, Given]:
+    """Reads the `search:` mapping of one file; adds what is wrong to `problems`."""
+    read: dict[str, Given] = {}
     for word, value in mapping.items():
         where = mapping.where(word)
         if word in MAY_BE_NULL and value is None:  # undoes what the file that is extended says
-            read[word] = getattr(SearchOptions, word)
+            read[word] = Given(getattr(SearchOptions, word), where)
         elif word in _PARTS:
-            read |= _PARTS[word](value, where, problems)
+            read |= {part: Given(one, where) for part, one in _PARTS[word](value, where, problems).items()}
         elif word not in _READERS:
             known = (*_READERS, *_PARTS)
             problems.append(f"{where}: unknown word {word!r}.{did_you_mean(word, known)} Known: {', '.join(known)}")
         else:
             reader, allowed = _READERS[word]
             try:
-                read[word] = reader(value)
+                read[word] = Given(reader(value), where)
             except (ValueError, OverflowError) as error:
                 hint = str(error).strip()
                 if not hint.startswith("Did you mean"):
@@ -230,79 +245,95 @@ def read_options(mapping: YamlMap, problems: list[str]) -> dict[str, Any]:
     return read
 
 
-def inherit_options(inherited: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+def inherit_options(inherited: dict[str, Given], own: dict[str, Given]) -> dict[str, Given]:
     """Returns the words of a file and of the one that it extends, without those that its own contradict."""
     kept = dict(inherited)
     goal = ("metric", "mode", "objectives")
     if any(word in own for word in goal):
         kept = {word: value for word, value in kept.items() if word not in goal}
-    if "scheduler" in own and own["scheduler"].name in POPULATIONS:
+    if "scheduler" in own and own["scheduler"].value.name in POPULATIONS:
         kept.pop("sampler", None)
     return kept | own
 
 
-def build_options(words: dict[str, Any], path: str, problems: list[str]) -> SearchOptions:
-    """Returns the options of words and values from `read_options`, those of files that are extended included.
+def build_options(words: dict[str, Given], problems: list[str]) -> SearchOptions:
+    """Returns the options of words from `read_options`, those of files that are extended included.
 
     Args:
         words: as read.
-        path: of the space file, for messages.
         problems: what is wrong is added here.
     """
-    given = dict(words)
+    given = {word: one.value for word, one in words.items()}
+    sources = {word: one.source for word, one in words.items()}
     mode = given.pop("mode", None)
     metric = given.get("metric", SearchOptions.metric)
     objectives = given.pop("objectives", None)
     if objectives:
-        for word, is_given in (("metric", "metric" in given), ("mode", mode is not None)):
-            if is_given:
-                problems.append(f"{path}: search: objectives stands in place of {word}; remove one of them")
+        problems += [
+            f"{sources[word]}: objectives stands in place of {word}; remove one of them"
+            for word in ("metric", "mode")
+            if word in sources
+        ]
         given["metric"], given["others"] = objectives[0], tuple(objectives[1:])
+        sources["metric"] = sources["objectives"]
     elif mode not in (None, METRICS[metric]):
         problems.append(
-            f"{path}: search: mode: found {mode!r}, but {metric} is better the "
+            f"{sources['mode']}: mode: found {mode!r}, but {metric} is better the "
             f"{'higher' if METRICS[metric] == 'max' else 'lower'} it is: mode is {METRICS[metric]}"
         )
     scheduler = given.get("scheduler", SearchOptions.scheduler).name
     if scheduler in POPULATIONS:
         if "sampler" in given:
-            problems.append(f"{path}: search: {scheduler} brings its own sampler; remove the word sampler")
+            problems.append(
+                f"{sources['sampler']}: scheduler {scheduler} brings its own sampler; remove the word sampler"
+            )
         given["sampler"] = NamedOptions("random", {})
     elif given.get("sampler", SearchOptions.sampler).name == "grid":
         given.setdefault("num_samples", LARGEST_GRID)
-    options = SearchOptions(**given)
-    problems += [f"{path}: search: {problem}" for problem in _contradictions(options)]
+    options = SearchOptions(**given, sources=sources)
+    problems += _contradictions(options)
     return options
 
 
 def _contradictions(options: SearchOptions) -> list[str]:
     """Returns which options do not go together."""
     problems = []
+    where = options.sources
     sampler, scheduler = options.sampler.name, options.scheduler.name
     if sampler == "cmaes" and scheduler != "none":
         problems.append(
-            f"sampler cmaes compares the configs of a generation, which {scheduler} would train for different numbers "
-            "of epochs; use scheduler: none, or sampler: tpe"
+            f"{where['sampler']}: sampler cmaes compares the configs of a generation, which {scheduler} would train "
+            "for different numbers of epochs; use scheduler: none, or sampler: tpe"
         )
     if sampler == "cmaes" and options.others:
-        problems.append("sampler cmaes has one objective; use tpe, nsga2 or gp for several")
+        problems.append(f"{where['sampler']}: sampler cmaes has one objective; use tpe, nsga2 or gp for several")
     if options.metric in CONSTANT_METRICS:
         problems.append(
-            f"{options.metric} is the same in every epoch, and trials are compared by their epochs; put it behind a "
-            "metric of the training: objectives: {val_score: max, " + f"{options.metric}: {METRICS[options.metric]}}}"
+            f"{where['metric']}: {options.metric} is the same in every epoch, and trials are compared by their epochs; "
+            "put it behind a metric of the training: objectives: {val_score: max, "
+            f"{options.metric}: {METRICS[options.metric]}}}"
         )
     if options.sampler.options.get("group") and not options.sampler.options.get("multivariate"):
-        problems.append("sampler tpe: group: true needs multivariate: true")
+        problems.append(f"{where['sampler']}: sampler tpe: group: true needs multivariate: true")
     if options.start and sampler == "grid":
-        problems.append("start says nothing with sampler grid, which tries all combinations in any case; remove it")
+        problems.append(
+            f"{where['start']}: start says nothing with sampler grid, which tries all combinations in any case; remove "
+            "it"
+        )
     if options.stop.patience and scheduler in POPULATIONS:
         problems.append(
-            f"stop: patience counts trials that have ended, and a population ends together; {scheduler} has none"
+            f"{where['stop']}: stop: patience counts trials that have ended, and a population ends together; "
+            f"{scheduler} has none"
         )
     if options.others and scheduler in POPULATIONS:
-        problems.append(f"{scheduler} has one objective; use asha or hyperband for several")
+        problems.append(
+            f"{where['scheduler']}: scheduler {scheduler} has one objective; use asha or hyperband for several"
+        )
     if options.others and options.confirm:
-        problems.append("confirm compares by one metric; with several objectives, retrain points of the front instead")
+        problems.append(
+            f"{where['confirm']}: confirm compares by one metric; with several objectives, retrain points of the front "
+            "instead"
+        )
     return problems
 
 

@@ -29,7 +29,7 @@ from search.distributions import Choice
 from search.fixing import fix_keys
 from search.options import POPULATIONS, SearchOptions
 from search.space import COUNTED, DRAWN, Constant, Item, Parameter, Point, Space
-from search.space_file import SpaceFile, base_of
+from search.space_file import NamedFile, SpaceFile, base_of
 from search.start import start_values
 
 # Keys that a search sets itself.
@@ -143,9 +143,8 @@ def make_plan(
     }
     options = replace(space_file.options, **{name: value for name, value in flags.items() if value is not None})
 
-    base_path = cfg_path or space_file.base
     try:
-        from_base = settings_from_yaml(read_yaml(base_path), problems) if base_path else []
+        from_base = _base_settings(cfg_path, space_file.base, problems)
     except ConfigError:  # it is missing, or no YAML
         raise ConfigError(problems_beside(space_file.path, cfg_path, pairs)) from None
     from_command_line = settings_from_command_line(pairs, problems)
@@ -201,16 +200,26 @@ def problems_beside(space_path: str | Path, cfg_path: str | Path | None, pairs: 
         pairs: KEY, VALUE, KEY, VALUE ... from the command line.
     """
     problems: list[str] = []
-    base_path = cfg_path or base_of(space_path)
     given: list[Setting] = []
     try:
-        given += settings_from_yaml(read_yaml(base_path), problems) if base_path else []
+        given += _base_settings(cfg_path, base_of(space_path), problems)
     except ConfigError as error:  # it is missing, or no YAML
         problems += error.problems
     given += settings_from_command_line(pairs, problems) + settings_from_environment(problems)
     for setting in given:
         read_setting(setting, problems)
     return problems
+
+
+def _base_settings(cfg_path: str | Path | None, base: NamedFile | None, problems: list[str]) -> list[Setting]:
+    """Returns what the base says: the file of the command line, or the one that the space file names.
+
+    Raises:
+        ConfigError: it is missing, or no YAML.
+    """
+    if cfg_path:
+        return settings_from_yaml(read_yaml(cfg_path), problems)
+    return settings_from_yaml(base.read(), problems) if base else []
 
 
 def _build_space(
@@ -260,7 +269,7 @@ def _backups(options: SearchOptions, base_cfg: CfgNode) -> dict[str, Any]:
 
 def _misfits(space_file: SpaceFile, options: SearchOptions, space: Space, base_cfg: CfgNode) -> list[str]:
     """Returns what is wrong between the parts of a plan."""
-    path = space_file.path
+    path, where = space_file.path, options.sources
     problems = []
     if not space.parameters:
         problems.append(f"{path}: every key that is sampled is fixed or switched off; nothing is left to search")
@@ -281,17 +290,17 @@ def _misfits(space_file: SpaceFile, options: SearchOptions, space: Space, base_c
         if "max_t" in scheduler.options:
             last["max_t"] = scheduler.options["max_t"]
         problems += [
-            f"{path}: {scheduler.name}: grace_period {grace} is more than {name} {epochs}; no trial would ever be "
-            "stopped"
+            f"{where['scheduler']}: {scheduler.name}: grace_period {grace} is more than {name} {epochs}; no trial "
+            "would ever be stopped"
             for name, epochs in last.items()
             if grace > epochs
         ]
     if scheduler.name in POPULATIONS:
-        problems += _unfit_for_population(options, space, base_cfg, path)
+        problems += _unfit_for_population(options, space, base_cfg)
     if options.sampler.name == "grid" and space.size is None and not problems:
         endless = [parameter.key for parameter in space.parameters if parameter.distribution.size is None]
         problems.append(
-            f"{path}: sampler grid tries all combinations, but "
+            f"{where['sampler']}: sampler grid tries all combinations, but "
             + (
                 f"{', '.join(endless)} has no end of values; use choice, quniform or qrandint there"
                 if endless
@@ -311,8 +320,8 @@ def _misfits(space_file: SpaceFile, options: SearchOptions, space: Space, base_c
         ]
     if options.sampler.name == "cmaes" and not _sampled_by_cmaes(space):
         problems.append(
-            f"{path}: sampler cmaes samples numbers that are active in every trial, of which there are none here "
-            "(those in branches, or with `when`, are not); use tpe"
+            f"{where['sampler']}: sampler cmaes samples numbers that are active in every trial, of which there are "
+            "none here (those in branches, or with `when`, are not); use tpe"
         )
     return problems
 
@@ -333,9 +342,9 @@ def _find_one(space: Space) -> None:
     space.feasible_point(np.random.default_rng(0))
 
 
-def _unfit_for_population(options: SearchOptions, space: Space, base_cfg: CfgNode, path: Path) -> list[str]:
+def _unfit_for_population(options: SearchOptions, space: Space, base_cfg: CfgNode) -> list[str]:
     """Returns what pbt and pb2 cannot do: change what a model in training cannot take up."""
-    name = options.scheduler.name
+    name, where = options.scheduler.name, options.sources["scheduler"]
     changing = [key for key, declared in KEYS.items() if declared.can_change]
     problems = []
     for item in space.items:
@@ -352,18 +361,18 @@ def _unfit_for_population(options: SearchOptions, space: Space, base_cfg: CfgNod
     schedule = base_cfg.MODEL.SOLVER.SCHEDULER.NAME
     if schedule != "unchange" and any(item.key.endswith("BASE_LR") for item in space.items):
         problems.append(
-            f"{path}: {name} makes a schedule of BASE_LR itself; MODEL.SOLVER.SCHEDULER.NAME is {schedule}, set it to "
+            f"{where}: {name} makes a schedule of BASE_LR itself; MODEL.SOLVER.SCHEDULER.NAME is {schedule}, set it to "
             "unchange"
         )
     interval = options.scheduler.options.get("perturbation_interval", 1)
     if interval >= base_cfg.MODEL.SOLVER.TOTAL_EPOCHS:
-        problems.append(f"{path}: {name}: perturbation_interval {interval} is not below {TOTAL_EPOCHS}")
+        problems.append(f"{where}: {name}: perturbation_interval {interval} is not below {TOTAL_EPOCHS}")
     if space.size is not None and space.size < options.num_samples:
         problems.append(
-            f"{path}: {name} trains {options.num_samples} trials, but the space has {space.size} combinations"
+            f"{where}: {name} trains {options.num_samples} trials, but the space has {space.size} combinations"
         )
     if options.num_samples < 2:
-        problems.append(f"{path}: {name} takes a population of two or more: num_samples is {options.num_samples}")
+        problems.append(f"{where}: {name} takes a population of two or more: num_samples is {options.num_samples}")
     return problems
 
 

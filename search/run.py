@@ -24,6 +24,7 @@ from search.plan import SearchPlan, make_plan, problems_beside
 from search.ray_environment import prepare_ray_environment
 from search.signals import sigterm_as_ctrl_c
 from search.space_file import read_space
+from trainable.run_folder import RunFolder
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -81,6 +82,9 @@ def search(args: argparse.Namespace, command: str) -> int:
     if args.resume:
         folder = folder_to_resume(args.output, read_space(args.space).path.stem if args.space else None)
         plan = _plan_to_resume(args, folder)
+        if not args.dry_run:
+            with RunFolder(folder.path).locked():  # refuses a search that runs before torch and Ray take their seconds
+                pass
     else:
         if not args.space:
             raise ConfigError("what should be searched? Give a space file, as in: --space spaces/head.yaml")

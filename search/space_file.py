@@ -12,13 +12,30 @@ from configs.loader import read_setting
 from configs.settings import Setting, resolve_name
 from configs.tree import plain
 from configs.yaml_file import YamlMap, read_yaml
-from search.conditions import can_hold, words
+from search.conditions import can_hold, unmet, words
 from search.distributions import Choice, Distribution, read_distribution
 from search.expressions import Expression
-from search.options import SearchOptions, build_options, inherit_options, read_options
+from search.options import Given, SearchOptions, build_options, inherit_options, read_options
 from search.space import Branches, Condition, Constant, Constraint, Derived, Item, Parameter, is_branching
 
 WORDS = ("extends", "base", "search", "space", "constraints")
+
+
+@dataclass(frozen=True)
+class NamedFile:
+    """A file that a space file names.
+
+    Attributes:
+        path: of the file.
+        source: where it is named, for messages.
+    """
+
+    path: Path
+    source: str
+
+    def read(self) -> YamlMap:
+        """Reads it, see `read_yaml`."""
+        return read_yaml(self.path, self.source)
 
 
 @dataclass(frozen=True)
@@ -34,7 +51,7 @@ class SpaceFile:
     """
 
     path: Path
-    base: Path | None
+    base: NamedFile | None
     options: SearchOptions
     items: tuple[Item, ...]
     constraints: tuple[Constraint, ...]
@@ -58,7 +75,7 @@ def read_space(path: str | Path) -> SpaceFile:
         ConfigError: with every mistake that was found.
     """
     problems: list[str] = []
-    parts = _read_parts(Path(path), problems, ())
+    parts = _read_parts(read_yaml(path), problems, ())
     items = list(parts.items)
     problems += _misplaced(items)
     if not problems:
@@ -69,16 +86,16 @@ def read_space(path: str | Path) -> SpaceFile:
             f"{path}: nothing is sampled; give a key under space: a distribution, as in {{uniform: [0, 1]}}"
         )
     problems += _unknown_keys(items, parts.constraints)
-    options = build_options(parts.options, str(path), problems)
+    options = build_options(parts.options, problems)
     if problems:
         raise ConfigError(problems)
     return SpaceFile(Path(path), parts.base, options, tuple(items), tuple(parts.constraints))
 
 
-def base_of(path: str | Path) -> Path | None:
+def base_of(path: str | Path) -> NamedFile | None:
     """Returns the base that a space file names, whatever mistakes it has; None if it names none or is no YAML."""
     try:
-        return _read_parts(Path(path), [], ()).base
+        return _read_parts(read_yaml(path), [], ()).base
     except ConfigError:
         return None
 
@@ -87,26 +104,26 @@ def base_of(path: str | Path) -> Path | None:
 class _Parts:
     """What one file says, and those that it extends."""
 
-    base: Path | None
-    options: dict[str, Any]
+    base: NamedFile | None
+    options: dict[str, Given]
     items: list[Item]
     constraints: list[Constraint]
 
 
-def _read_parts(path: Path, problems: list[str], children: tuple[Path, ...]) -> _Parts:
-    tree = read_yaml(path)
+def _read_parts(tree: YamlMap, problems: list[str], children: tuple[Path, ...]) -> _Parts:
     for word in tree:
         if word not in WORDS:
             hint = " Config keys stand under space:" if word.split(".")[0].isupper() else did_you_mean(word, WORDS)
             problems.append(f"{tree.where(word)}: unknown word {word!r}.{hint} Known: {', '.join(WORDS)}")
     inherited = _Parts(None, {}, [], [])
-    parent = _path_of(tree, "extends", "a space file", problems)
+    parent = _file_of(tree, "extends", "a space file", problems)
     if parent is not None:
-        if parent.resolve() in [child.resolve() for child in (*children, path)]:
-            problems.append(f"{tree.where('extends')}: extends: {parent} extends this file itself, in a circle")
+        family = (*children, Path(tree.file).resolve())
+        if parent.path.resolve() in family:
+            problems.append(f"{parent.source}: {parent.path} extends this file itself, in a circle")
         else:
-            inherited = _read_parts(parent, problems, (*children, path))
-    base = _path_of(tree, "base", "an experiment YAML", problems)
+            inherited = _read_parts(parent.read(), problems, family)
+    base = _file_of(tree, "base", "an experiment YAML", problems)
     options = _mapping(tree, "search", problems, lambda m: read_options(m, problems), {})
     reader = _ItemReader(problems)
     _mapping(tree, "space", problems, lambda m: reader.read(m, "", ()), None)
@@ -118,12 +135,14 @@ def _read_parts(path: Path, problems: list[str], children: tuple[Path, ...]) -> 
     )
 
 
-def _path_of(tree: YamlMap, word: str, what: str, problems: list[str]) -> Path | None:
-    value = tree.get(word)
-    if word in tree and (not isinstance(value, str) or not value):
-        problems.append(f"{tree.where(word)}: {word}: found {value!r}, expected the path of {what}")
+def _file_of(tree: YamlMap, word: str, what: str, problems: list[str]) -> NamedFile | None:
+    if word not in tree:
         return None
-    return Path(tree.file).parent / value if value else None
+    value, source = tree[word], f"{tree.where(word)}: {word}"
+    if not isinstance(value, str) or not value:
+        problems.append(f"{source}: found {value!r}, expected the path of {what}")
+        return None
+    return NamedFile(Path(tree.file).parent / value, source)
 
 
 def _mapping(tree: YamlMap, word: str, problems: list[str], read: Callable[[YamlMap], Any], default: Any) -> Any:
@@ -307,7 +326,12 @@ def _checked_conditions(items: list[Item]) -> tuple[list[Item], list[str]]:
     ]
     if not problems:
         problems += [
-            f"{item.source}: {item.key}: when: can never hold: {words(item.conditions)}"
+            "; ".join(
+                [
+                    f"{item.source}: {item.key}: when: can never hold: {words(item.conditions)}",
+                    *unmet(item.conditions, checked),
+                ]
+            )
             for item in checked
             if item.when and not can_hold(item.conditions, checked)
         ]

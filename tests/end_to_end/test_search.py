@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -293,6 +294,11 @@ def test_whatever_ends_ray_tune_the_search_can_go_on(ray_address, tmp_path, caps
     assert "division by zero (see out/error.log)" in captured.out and "go on with: " in captured.out
     assert "Traceback" not in captured.out + captured.err and "Traceback" in Path("out/error.log").read_text()
     assert len(pd.read_csv("out/results.csv")) < 4
+
+    with RunFolder("out").locked(), monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "search.session", None)  # refused before it is imported, and torch and Ray with it
+        assert main([*start, "--resume"]) == 2
+    assert "another process is training in this folder" in capsys.readouterr().err
 
     assert main([*start, "--resume"]) == 0
     assert pd.read_csv("out/results.csv")["state"].tolist() == ["done"] * 4

@@ -102,7 +102,8 @@ def test_a_key_of_the_space_in_env_is_an_error(env, message):
         (
             SPACE.replace("grace_period: 2", "grace_period: 50"),
             "",
-            "grace_period 50 is more than MODEL.SOLVER.TOTAL_EPOCHS 9; no trial would ever be stopped",
+            "my_space.yaml, line 3: asha: grace_period 50 is more than MODEL.SOLVER.TOTAL_EPOCHS 9; no trial would "
+            "ever be stopped",
         ),
         (
             SPACE.replace("DATASET.BATCH_SIZE: 16", "DATASET.BATCH_SIZE: [16, 32]"),
@@ -112,7 +113,7 @@ def test_a_key_of_the_space_in_env_is_an_error(env, message):
         (SPACE, "RESUME_PATH: base.yaml\n", "RESUME_PATH has no place in a search"),
         (SPACE.replace("simple_head_kaiming", "simple_kaiming"), "", "unknown head 'simple_kaiming'. Did you mean"),
         (SPACE, "SEEED: 1\n", "base.yaml, line 1: unknown key 'SEEED'"),
-        (SPACE.replace("base.yaml", "none.yaml"), "", "none.yaml: no such file"),
+        (SPACE.replace("base.yaml", "none.yaml"), "", "my_space.yaml, line 2: base: none.yaml: no such file"),
     ],
 )
 def test_what_does_not_fit_together(text, base, message):
@@ -153,7 +154,7 @@ def test_a_population_keeps_the_backups_that_others_go_on_from():
     ("before", "after", "message"),
     [
         ("num_samples: 4", "num_samples: 4, sampler: tpe", "pbt brings its own sampler; remove the word sampler"),
-        ("num_samples: 4", "num_samples: 1", "pbt takes a population of two or more"),
+        ("num_samples: 4", "num_samples: 1", "my_space.yaml, line 3: pbt takes a population of two or more"),
         ("perturbation_interval: 2", "perturbation_interval: 9", "perturbation_interval 9 is not below"),
         ("MODEL.SOLVER.OPTIMIZER.BASE_LR: {loguniform: [1e-4, 1]}", "SEED: {choice: [1, 2]}", "SEED cannot change"),
         ("{loguniform: [1e-4, 1]}", "{loguniform: [1e-4, 1]}\n  MODEL.SOLVER.SCHEDULER: cosine", "set it to unchange"),

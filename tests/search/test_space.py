@@ -1,6 +1,7 @@
 """The space grammar: what it means, and what is said about mistakes."""
 
 import math
+import re
 from pathlib import Path
 
 import pytest
@@ -41,7 +42,7 @@ def test_a_whole_file():
         "  MODEL.SOLVER.TOTAL_EPOCHS: 5\n"
         "  MODEL.BACKBONE: {choice: [resnet18, resnet34]}\n"
     )
-    assert space.base == Path("base.yaml")
+    assert space.base and space.base.path == Path("base.yaml")
     options = space.options
     assert (options.metric, options.mode, options.num_samples, options.time_budget) == ("val_loss", "min", 7, 5400)
     assert (options.sampler.name, options.sampler.options) == ("tpe", {"n_startup_trials": 3})
@@ -55,7 +56,8 @@ def test_a_whole_file():
 def test_the_base_is_relative_to_the_space_file(tmp_path):
     Path("spaces").mkdir()
     Path("spaces/a.yaml").write_text(f"base: ../exp.yaml\nspace: {{{DROPOUT}: {{uniform: [0, 0.5]}}}}\n")
-    assert read_space("spaces/a.yaml").base == Path("spaces/../exp.yaml")
+    base = read_space("spaces/a.yaml").base
+    assert base and base.path == Path("spaces/../exp.yaml")
 
 
 @pytest.mark.parametrize(
@@ -164,7 +166,7 @@ GOOD = f"space: {{{DROPOUT}: {{uniform: [0, 0.5]}}}}\n"
     [
         ("serach: {seed: 1}\n", "unknown word 'serach'. Did you mean 'search'?"),
         ("MODEL.HEAD.DROPOUT: 1\n", "Config keys stand under space:"),
-        ("extends: x.yaml\n", "x.yaml: no such file"),
+        ("extends: x.yaml\n", "space.yaml, line 1: extends: x.yaml: no such file"),
         ("constraints: 3 > 2\n", "constraints: found '3 > 2', expected a list of expressions"),
         ("base: 3\n", "base: found 3"),
         ("base:\n", "base: found None"),
@@ -194,7 +196,9 @@ GOOD = f"space: {{{DROPOUT}: {{uniform: [0, 0.5]}}}}\n"
     ],
 )
 def test_mistakes_above_space(text, message):
-    assert message in errors_of(text + GOOD)
+    errors = errors_of(text + GOOD)
+    assert message in errors
+    assert re.match(r"space.yaml, line \d+: ", errors)
 
 
 def test_all_mistakes_at_once():

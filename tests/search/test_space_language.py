@@ -125,7 +125,8 @@ WHEN = """space:
     [
         (
             WHEN.format("{MODEL.HEAD.NAME: other_head}"),
-            "line 3: SEED: when: can never hold: MODEL.HEAD.NAME is other_head",
+            "line 3: SEED: when: can never hold: MODEL.HEAD.NAME is other_head; s.yaml, line 2 gives MODEL.HEAD.NAME "
+            "the values simple_head_module, simple_head_kaiming",
         ),
         (WHEN.format("{DATASET.BATCH_SIZE: 7}"), "can never hold: DATASET.BATCH_SIZE is 7, but the base config has"),
         (WHEN.format("{MODEL.HEAD.NAM: x}"), "unknown key 'MODEL.HEAD.NAM'. Did you mean 'MODEL.HEAD.NAME'?"),

@@ -1,5 +1,6 @@
 """The command for one run: its exit status, messages and folder rules. Training itself is tested in test_fit.py."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -106,6 +107,14 @@ def test_two_trainings_never_write_into_one_folder(capsys):
         assert run("-o", "a") == 2
     assert "/a: another process is training in this folder; wait for it or stop it" in capsys.readouterr().err
     assert not RunFolder("a").is_used()
+
+
+def test_a_folder_in_use_is_refused_before_torch(capsys, monkeypatch):
+    assert run("-o", "a") == 0
+    monkeypatch.setitem(sys.modules, "trainable.console", None)  # importing it, and torch with it, fails
+    with RunFolder("a").locked():
+        assert main(["-o", "a", "--resume"]) == 2
+    assert "/a: another process is training in this folder" in capsys.readouterr().err
 
 
 def test_a_file_where_the_folder_should_be(capsys):
