@@ -30,7 +30,7 @@ from search.fixing import fix_keys
 from search.options import POPULATIONS, SearchOptions
 from search.space import COUNTED, DRAWN, Constant, Item, Parameter, Point, Space
 from search.space_file import NamedFile, SpaceFile, base_of
-from search.start import start_values
+from search.start import start_values, without_fixed
 
 # Keys that a search sets itself.
 _OURS = {
@@ -171,13 +171,14 @@ def make_plan(
         for key, setting in fixed.items()
         if any(item.key == key and not isinstance(item, Constant) for item in space_file.items)
     ]
+    options = replace(options, start=without_fixed(options.start, fixed, notes))
     space = _build_space(space_file, base_cfg, fixed, notes, problems)
     if problems:
         raise ConfigError(problems)
     problems += _misfits(space_file, options, space, base_cfg)
     start: tuple[dict[str, Any], ...] = ()
     if not problems:
-        start = tuple(start_values(point, space, fixed, problems) for point in options.start)
+        start = tuple(start_values(point, space, problems) for point in options.start)
         problems += [
             f"{point.source}: is the same as point {start.index(values) + 1}; remove one of them"
             for number, (point, values) in enumerate(zip(options.start, start, strict=True))

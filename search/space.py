@@ -1,5 +1,6 @@
 """What is sampled together: keys with distributions, branches, conditions, derived keys and constraints."""
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -274,7 +275,7 @@ class Space:
 
     @cached_property
     def _points(self) -> tuple[Point, ...] | None:
-        if not self.is_finite:
+        if any((parameter.distribution.size or math.inf) > LOOKED_AT for parameter in self.parameters):
             return None
         found = []
         for number, point in enumerate(self._combinations()):
@@ -285,17 +286,17 @@ class Space:
         return tuple(found)
 
     def _combinations(self) -> Iterator[Point]:
-        fixed: list[Any] = []  # the values of the first parameters that are active, in their order
+        values = {parameter.name: parameter.distribution.values() for parameter in self.parameters}
+        positions: list[int] = []  # of the values of the first parameters that are active, in their order
         while True:
-            chosen: list[tuple[Any, list[Any]]] = []
-
-            yield self.point(partial(_choose_next, fixed, chosen))
-            while chosen and chosen[-1][0] == chosen[-1][1][-1]:
+            chosen: list[tuple[int, int]] = []  # of each active parameter: the position, and how many there are
+            yield self.point(partial(_choose_next, values, positions, chosen))
+            while chosen and chosen[-1][0] + 1 == chosen[-1][1]:
                 chosen.pop()
             if not chosen:
                 return
-            value, values = chosen.pop()
-            fixed = [*(before for before, _ in chosen), values[values.index(value) + 1]]
+            positions = [position for position, _ in chosen]
+            positions[-1] += 1
 
     @property
     def size(self) -> int | None:
@@ -357,12 +358,13 @@ class Space:
         return lines
 
 
-def _choose_next(fixed: list[Any], chosen: list[tuple[Any, list[Any]]], parameter: Parameter) -> Any:
-    """Returns the fixed value of a parameter, or its first one, and notes it with all values that it may have."""
-    values = parameter.distribution.values()
-    value = fixed[len(chosen)] if len(chosen) < len(fixed) else values[0]
-    chosen.append((value, values))
-    return value
+def _choose_next(
+    values: Mapping[str, list[Any]], positions: list[int], chosen: list[tuple[int, int]], parameter: Parameter
+) -> Any:
+    """Returns the value of a parameter at its position, the first one if it has none, and notes what was chosen."""
+    position = positions[len(chosen)] if len(chosen) < len(positions) else 0
+    chosen.append((position, len(values[parameter.name])))
+    return values[parameter.name][position]
 
 
 @dataclass(frozen=True)

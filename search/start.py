@@ -1,6 +1,7 @@
 """Start points: configs that a search begins with, checked against the space."""
 
-from collections.abc import Container, Mapping
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,23 +14,42 @@ from search.options import StartPoint
 from search.space import DRAWN, Constant, Parameter, Space, is_branching
 
 
-def start_values(start: StartPoint, space: Space, fixed: Container[str], problems: list[str]) -> dict[str, Any]:
+def without_fixed(start: Sequence[StartPoint], fixed: Container[str], notes: list[str]) -> tuple[StartPoint, ...]:
+    """Returns the start points without what is not sampled any more.
+
+    Args:
+        start: as the space file has them.
+        fixed: keys that the command line gives a value.
+        notes: which points are left out, since nothing of their own is left of them, is added here.
+    """
+    left: list[StartPoint] = []
+    for point in start:
+        values = point.values
+        if values is not None:
+            values = {given: value for given, value in values.items() if resolve_name(given, "", "", []) not in fixed}
+        if values != point.values and (not values or values in [other.values for other in left]):
+            notes.append(f"{point.source} is left out: what is its own is fixed by the command line")
+        else:
+            left.append(replace(point, values=values))
+    return tuple(left)
+
+
+def start_values(start: StartPoint, space: Space, problems: list[str]) -> dict[str, Any]:
     """Returns the values of a start point by name of the parameter.
 
     Args:
-        start: as the space file has it.
+        start: a point of `without_fixed`.
         space: what is sampled.
-        fixed: keys that the command line gives a value, which are left out.
         problems: what is wrong is added here.
     """
     if start.values is None:
         return _default_values(start, space, problems)
     found: dict[str, Any] = {}
     before = len(problems)
+    branching = {parameter.key for parameter in space.parameters if is_branching(parameter)}
     for given, value in start.values.items():
-        branching = {parameter.key for parameter in space.parameters if is_branching(parameter)}
         key = given if given in branching else resolve_name(given, "", start.source, problems)
-        if key is None or key in fixed:
+        if key is None:
             continue
         meant = [parameter for parameter in space.parameters if parameter.key == key]
         if not meant:

@@ -78,6 +78,26 @@ def test_what_was_used_reads_back_as_the_same_plan():
     assert again.space_yaml() == first.space_yaml()
 
 
+def test_start_points_without_what_the_command_line_fixes_read_back_too():
+    points = "start: [{MODEL.HEAD.DROPOUT: 0.1, MODEL.HEAD.HIDDEN_DIMS: [8]}, {MODEL.HEAD.DROPOUT: 0.2}, defaults]"
+    first = plan(SPACE.replace("num_samples: 5", f"num_samples: 5, {points}"), pairs=["MODEL.HEAD.DROPOUT", "0.25"])
+    assert first.start[0] == {"MODEL.HEAD.HIDDEN_DIMS": [8]}
+    assert [point.values for point in first.options.start] == [{"MODEL.HEAD.HIDDEN_DIMS": [8]}, None]
+    assert "my_space.yaml, line 3: start: point 2 is left out: what is its own is fixed by the command line" in (
+        first.notes
+    )
+    Path("used").mkdir()
+    Path("used/space.yaml").write_text(first.space_yaml())
+    Path("used/base.yaml").write_text(first.base_yaml())
+    assert make_plan(read_space("used/space.yaml")).start == first.start
+
+
+def test_a_range_of_any_size_is_planned_at_once():
+    assert plan("space: {SEED: {randint: [0, 2147483647]}}").space.size is None
+    assert plan("space: {SEED: {qrandint: [0, 19998, 2]}}").space.size == 10_000
+    assert plan("space: {SEED: {qrandint: [0, 20000, 2]}}").space.size is None, "too many to count"
+
+
 @pytest.mark.parametrize(
     ("env", "message"),
     [
