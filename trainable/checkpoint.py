@@ -40,11 +40,14 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
 
     Raises:
         CheckpointError: the file is missing, damaged, no checkpoint of ours, or of another format.
+        OSError: the file is there and cannot be read now; it may be whole.
     """
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        buffer = io.BytesIO(Path(path).read_bytes())
     except FileNotFoundError:
         raise CheckpointError(f"{path}: no such checkpoint") from None
+    try:
+        content = torch.load(buffer, map_location="cpu", weights_only=True)
     except Exception as error:  # torch's reader raises whatever the damage happens to trip over
         raise CheckpointError(f"{path}: damaged, or no checkpoint ({type(error).__name__})") from None
     if not isinstance(content, dict) or "sha256" not in content or "format" not in content:

@@ -37,6 +37,7 @@ class TrainedModel:
 
     Raises:
         ConfigError: the checkpoint is missing or damaged, or its model cannot be built here.
+        OSError: the checkpoint cannot be read.
     """
 
     def __init__(self, path: str | Path):

@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import errno
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import torch
 from configs.errors import ConfigError
 from configs.loader import load_cfg
 from configs.metric_names import METRICS, TIMES
+from data.build import build_dataset
 from tests.conftest import TINY, TINY_PAIRS, write_pictures
 from trainable.checkpoint import load_checkpoint
 from trainable.fit import fit
@@ -317,6 +319,39 @@ def test_a_run_does_not_go_on_with_other_images():
     with pytest.raises(ConfigError, match="are not those that this training began with: going on could validate"):
         train("run", *pairs, resume=True)
     assert load_checkpoint("run/latest.pt")["epoch"] == 1
+
+
+def test_an_image_that_vanishes_after_it_was_read_is_missed_no_more_when_it_is_back():
+    write_pictures(Path("birds"), ("cat", "dog"), each=20)
+    pairs = ("DATASET.NAME", "image_folder", "DATASET.PATH_DATA_RAW", "birds")
+    whole = train("whole", *pairs)
+    image = sorted(Path("birds").rglob("*.png"))[build_dataset(tiny_cfg(*pairs).DATASET).train_indices[0]]
+
+    def interrupt(row, checkpoint):
+        raise KeyboardInterrupt
+
+    def on_step(epoch, step, steps):
+        if step == steps:  # the training images of the epoch are read, its checkpoint is still to come
+            image.rename("away.png")
+
+    with contextlib.suppress(KeyboardInterrupt):
+        fit(tiny_cfg(*pairs), interrupt, RunFolder("run"), on_step=on_step)
+    Path("away.png").rename(image)
+    assert train("run", *pairs, resume=True) == whole[1:]
+
+
+def test_a_checkpoint_that_cannot_be_read_now_is_not_trained_over(monkeypatch):
+    def cannot_be_read(path):
+        raise OSError(errno.EIO, "no answer", str(path))
+
+    train("run", stop_after=2)
+    before = {path: path.read_bytes() for path in Path("run").rglob("*") if path.is_file()}
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_bytes", cannot_be_read)
+        with pytest.raises(OSError, match="no answer"):
+            train("run", resume=True)
+    assert {path: path.read_bytes() for path in before} == before
+    assert [row["epoch"] for row in train("run", resume=True, heard=0)] == [1, 2, 3]
 
 
 def test_a_picture_that_a_kill_left_out_is_drawn_when_the_run_is_resumed():
