@@ -20,9 +20,9 @@ from configs.settings import (
 from configs.tree import flatten, get_value, set_value
 from configs.yaml_file import parse_yaml, read_yaml
 
-# What may differ between a training and its continuation: it changes no number.
+# What may differ between a training and its continuation: it changes neither a number nor which epoch is the best.
 FREE_ON_RESUME = (
-    *("OUTPUT_PATH", "RESUME_PATH", "MODEL_BACKUPS", "TENSORBOARD", "TENSORBOARD_GRAPH", "BEST_METRIC"),
+    *("OUTPUT_PATH", "RESUME_PATH", "MODEL_BACKUPS", "TENSORBOARD", "TENSORBOARD_GRAPH"),
     *("DATASET.NUM_WORKERS", "DATASET.PATH_DATA_RAW", "DATASET.PATH_DATA_PROCESSED"),
 )
 

@@ -49,6 +49,10 @@ class Distribution:
         assert self.size is not None
         return [self.at((number + 0.5) / self.size) for number in range(self.size)]
 
+    def beside(self, value: Any, steps: int) -> Any:
+        """Returns the value some steps after (or before) another, of a distribution that has a size; its ends stay."""
+        raise NotImplementedError
+
     def contains(self, value: Any) -> bool:
         """Whether it may give this value, which is legal for the key."""
         raise NotImplementedError
@@ -130,6 +134,9 @@ class QuantisedRange(Distribution):
     def share(self, value: Any) -> float:
         return (value - self.low + self.q / 2) / (self.q * self.size)
 
+    def beside(self, value: Any, steps: int) -> Any:
+        return self.decode(min(max(value + steps * self.q, self.low), self.high))
+
     def contains(self, value: Any) -> bool:
         steps = (value - self.low) / self.q if _is_number(value) else math.inf
         return -1e-9 <= steps < self.size - 1 + 1e-9 and math.isclose(steps, round(steps), abs_tol=1e-9)
@@ -175,6 +182,9 @@ class IntRange(Distribution):
     def values(self) -> list[int]:
         return list(range(self.low, self.high))
 
+    def beside(self, value: Any, steps: int) -> int:
+        return int(min(max(value + steps, self.low), self.high - 1))
+
     def contains(self, value: Any) -> bool:
         return _is_number(value) and value == int(value) and self.low <= value < self.high
 
@@ -206,6 +216,9 @@ class Choice(Distribution):
 
     def values(self) -> list[Any]:
         return list(self.options)
+
+    def beside(self, value: Any, steps: int) -> Any:
+        return self.options[min(max(self.options.index(value) + steps, 0), len(self.options) - 1)]
 
     def contains(self, value: Any) -> bool:
         return self.encode(value) in [self.encode(option) for option in self.options]

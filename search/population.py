@@ -175,8 +175,9 @@ class Population:
 def _perturbed(distribution: Distribution, value: Any, rng: np.random.Generator) -> Any:
     """Returns a neighbour of a value: a number times one of FACTORS, the choice before or after."""
     if isinstance(distribution, Choice):
-        options = distribution.values()
-        position = options.index(value) + int(rng.choice([-1, 1]))
-        return options[min(max(position, 0), len(options) - 1)]
-    changed = value * float(rng.choice(FACTORS))
-    return distribution.at(min(max(distribution.share(changed), 0.0), float(np.nextafter(1, 0))))
+        return distribution.beside(value, int(rng.choice([-1, 1])))
+    factor = float(rng.choice(FACTORS))
+    changed = distribution.at(min(max(distribution.share(value * factor), 0.0), float(np.nextafter(1, 0))))
+    if changed == value and distribution.size is not None:  # 0.8 times 2 is 2 again among whole numbers
+        return distribution.beside(value, 1 if factor > 1 else -1)
+    return changed

@@ -15,7 +15,7 @@ from configs.dump import dump_cfg
 from configs.errors import ConfigError, explained
 from configs.files import write_atomically
 from configs.loader import FREE_ON_RESUME, build_cfg, cfg_from_text, changed_keys
-from configs.metric_names import METRICS
+from configs.metric_names import METRICS, best_row
 from configs.registry import import_user_modules
 from configs.settings import Setting, settings_from_environment
 from configs.tracking import track_reads
@@ -180,13 +180,25 @@ def _take_over(cfg: CfgNode, folder: RunFolder, donor: dict[str, Any]) -> None:
     own, content = newest_checkpoint(folder)
     if content and not changed_keys(cfg_from_text(content["config"], str(own)), cfg, FREE_ON_RESUME):
         return
-    path = RunFolder(folder.path.with_name(donor["name"])).backup(donor["epoch"])
+    others = RunFolder(folder.path.with_name(donor["name"]))
     try:
-        state = load_checkpoint(path)
+        state = load_checkpoint(others.backup(donor["epoch"]))
     except CheckpointError as error:
         raise ConfigError(f"the weights of trial {donor['number']} cannot be taken over: {error}") from None
     save_checkpoint(folder.latest, state)
-    folder.keep_as(folder.best)  # the one before is from a past that is given up
+    _take_over_best(cfg.BEST_METRIC, state["metrics"], others, folder)
+
+
+def _take_over_best(metric: str, rows: list[dict[str, Any]], donor: RunFolder, folder: RunFolder) -> None:
+    """Puts the checkpoint of the best of the epochs that are taken over into the folder, if the donor still has it."""
+    folder.best.unlink(missing_ok=True)  # it is from a past that is given up
+    epoch = best_row(metric, rows)["epoch"]
+    for path in (donor.backup(epoch), donor.best):
+        with contextlib.suppress(CheckpointError):  # it is gone, or damaged
+            if load_checkpoint(path)["metrics"] == rows[:epoch]:  # the donor may have taken over others' weights since
+                write_atomically(folder.best, path.read_bytes())
+                return
+    logger.info("there is no best.pt until an epoch is better than epoch %d, whose weights are gone", epoch)
 
 
 def _base(base_cfg: dict[str, Any]) -> CfgNode:

@@ -16,6 +16,7 @@ from search.plan import SearchPlan, make_plan
 from search.run import main
 from search.space_file import read_space
 from tests.conftest import ROOT, without_times, write_tiny
+from trainable.checkpoint import load_checkpoint
 from trainable.fit import fit
 from trainable.run_folder import RunFolder
 from trainable.train import main as train
@@ -243,6 +244,9 @@ def test_a_population_leaves_a_lineage_that_trains_again(ray_address, tmp_path, 
     for record in history.trials.values():
         cfg = load_cfg(folder.trials / record.name / "results" / "config.yaml")
         assert bool(cfg.LINEAGE) == (record in moved)
+        best_checkpoint = RunFolder(folder.trials / record.name).best
+        if best_checkpoint.exists():  # the donor may not have had it any more
+            assert load_checkpoint(best_checkpoint)["epoch"] == record.best("val_score")["epoch"]
         rows: list[dict] = []
         fit(cfg, lambda row, _, rows=rows: rows.append(row), RunFolder(f"again-{record.number}"))
         assert without_times(rows) == without_times(record.rows), "by the training command alone, from the start"

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import yaml
 
 from search.distributions import Choice, FloatRange, IntRange, QuantisedRange, read_distribution
 from search.population import Population, Takeover, _perturbed
@@ -92,16 +93,23 @@ def test_changed_values_stay_within_the_space_and_near(distribution):
             if isinstance(value, str):
                 assert abs("abc".index(changed) - "abc".index(value)) <= 1
             else:
-                step = 1 if isinstance(value, int) else 0.05
+                step = distribution.q if isinstance(distribution, QuantisedRange) else isinstance(value, int)
                 assert 0.79 * value - step <= changed <= 1.21 * value + step
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("{randint: [1, 9]}", 2), ("{lograndint: [1, 9]}", 1), ("{quniform: [0, 1, 0.1]}", 0.1)]
+)
+def test_small_numbers_of_few_values_are_changed_too(text, value):
+    distribution = read_distribution(yaml.safe_load(text))
+    found = {_perturbed(distribution, value, np.random.default_rng(seed)) for seed in range(20)}
+    assert found == {distribution.beside(value, -1), distribution.beside(value, 1)}
 
 
 @pytest.mark.parametrize(
     "text", ["{uniform: [0, 2]}", "{loguniform: [0.01, 1]}", "{randint: [3, 9]}", "{quniform: [0, 1, 0.25]}"]
 )
 def test_share_is_the_inverse_of_at(text):
-    import yaml
-
     distribution = read_distribution(yaml.safe_load(text))
     for share in (0.05, 0.4, 0.95):
         value = distribution.at(share)
