@@ -8,6 +8,7 @@ from typing import NoReturn
 
 from configs.defaults import KEYS
 from configs.errors import did_you_mean
+from configs.settings import without_secrets
 
 
 def command_parser(module: str, doc: str, description: str) -> argparse.ArgumentParser:
@@ -40,6 +41,7 @@ class _Parser(argparse.ArgumentParser):
             for option in re.findall(r"--[\w.-]+", message)
             if option not in known
         ]
+        message = without_secrets(message)
         super().error(f"{message}.{''.join(hints)}" if any(hints) else message)
 
 

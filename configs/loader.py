@@ -108,7 +108,7 @@ _REFUSED = object()
 def read_setting(setting: Setting, problems: list[str]) -> Any:
     """Returns a setting's value as the config holds it; adds to `problems` and returns a marker if it is illegal."""
     key = KEYS[setting.key]
-    if key.is_secret and not setting.source.startswith((".env", "environment")):
+    if key.is_secret and not setting.is_from_environment:
         problems.append(f"{setting.source}: {key.name} is a secret; it is read only from .env or the environment")
         return _REFUSED
     try:

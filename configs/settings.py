@@ -23,11 +23,21 @@ class Setting:
         key: dotted name of a leaf of the tree.
         value: as given, not yet checked.
         source: where it was given, in words that lead a message: `head.yaml, line 3`.
+        is_from_environment: whether that was .env or the process environment, from where alone secrets are taken.
     """
 
     key: str
     value: Any
     source: str
+    is_from_environment: bool = False
+
+
+_SECRET_NAMES = "|".join(re.escape(name) for name, key in KEYS.items() if key.is_secret)
+
+
+def without_secrets(text: str) -> str:
+    """Returns text of the user's for a message: what follows a secret's name, as in GCP_KEY=..., is left out."""
+    return re.sub(rf"\b({_SECRET_NAMES})\b.+", r"\1...", text, flags=re.DOTALL)
 
 
 def settings_from_yaml(tree: YamlMap, problems: list[str]) -> list[Setting]:
@@ -58,7 +68,8 @@ def resolve_name(key: str, value: Any, source: str, problems: list[str]) -> str 
         inside = ", ".join(name for name in (*NODES, *KEYS) if name.rsplit(".", 1)[0] == key and name != key)
         problems.append(f"{source}: {key}: found {value!r}, but this is a group of keys: {inside}")
         return None
-    problems.append(f"{source}: unknown key {key!r}.{did_you_mean(key, [*KEYS, *NODES])}")
+    shown = without_secrets(key)
+    problems.append(f"{source}: unknown key {shown!r}.{did_you_mean(shown, [*KEYS, *NODES])}")
     return None
 
 
@@ -75,7 +86,8 @@ def settings_from_command_line(pairs: Sequence[str], problems: list[str]) -> lis
     """Reads trailing `KEY VALUE KEY VALUE` arguments."""
     source = "command line"
     if len(pairs) % 2:
-        problems.append(f"{source}: {pairs[-1]!r} has no value; write KEY VALUE pairs, as in DATASET.BATCH_SIZE 64")
+        last = without_secrets(pairs[-1])
+        problems.append(f"{source}: {last!r} has no value; write KEY VALUE pairs, as in DATASET.BATCH_SIZE 64")
     settings = []
     for key, value in zip(pairs[::2], pairs[1::2], strict=False):
         leaf = resolve_name(key, value, source, problems)
@@ -117,12 +129,17 @@ def _read_env_file(problems: list[str]) -> list[tuple[str, str | None, str]]:
         text = line.original.string
         skipped = text[: len(text) - len(text.lstrip())].count("\n")  # empty lines before it
         where = f".env ({file}), line {line.original.line + skipped}"
-        first = re.split(r"__|[.\s=:]", text.strip())[0]
-        if line.error and first in TOP_LEVEL:
-            name = re.split(r"[\s=:]", text.strip())[0]  # not the value, which may be a secret
+        name = re.split(r"[\s=:]", re.sub(r"^export\s+", "", text.strip()))[0]  # not the value, which may be a secret
+        value = values.get(line.key) if line.key is not None else None
+        is_ours = re.split(r"__|\.", name)[0] in TOP_LEVEL
+        if is_ours and (line.error or line.key != name):
             problems.append(f"{where}: the line of {name} cannot be read; write {name}=value")
+        elif is_ours and value in ("{", "["):
+            problems.append(
+                f"{where}: the value of {name} ends with its line; put one of several lines in single quotes"
+            )
         elif line.key is not None:
-            named.append((line.key, values.get(line.key), where))
+            named.append((line.key, value, where))
     return named
 
 
@@ -137,7 +154,7 @@ def _settings_from_names(named: Iterable[tuple[str, str | None, str]], problems:
             continue
         leaf = resolve_name(key, value, source, problems)
         if leaf:
-            settings.append(Setting(leaf, value, source))
+            settings.append(Setting(leaf, value, source, is_from_environment=True))
     return settings
 
 

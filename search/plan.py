@@ -1,7 +1,7 @@
 """What a search will do, from space file, base config, command line and environment: all checks without torch."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +52,7 @@ class SearchPlan:
         space: what is sampled.
         start: values of the first trials, by name of the parameter.
         notes: what the user should know before it starts.
+        secrets: by key; they are in no config of the search, which Ray pickles into files.
     """
 
     name: str
@@ -60,6 +61,7 @@ class SearchPlan:
     space: Space
     start: tuple[dict[str, Any], ...] = ()
     notes: tuple[str, ...] = ()
+    secrets: dict[str, str] = field(default_factory=dict, repr=False)
 
     def space_yaml(self) -> str:
         """The space file as used."""
@@ -149,6 +151,8 @@ def make_plan(
         raise ConfigError(problems_beside(space_file.path, cfg_path, pairs)) from None
     from_command_line = settings_from_command_line(pairs, problems)
     from_environment = settings_from_environment(problems) if with_environment else []
+    secrets = {setting.key: setting.value for setting in from_environment if KEYS[setting.key].is_secret}
+    from_environment = [setting for setting in from_environment if setting.key not in secrets]
     for setting in from_command_line:
         if setting.key in _OURS:
             problems.append(f"command line: {setting.key} {_OURS[setting.key]}")
@@ -189,7 +193,7 @@ def make_plan(
     if len(start) > options.num_samples:
         notes.append(f"start has {len(start)} points, of which num_samples {options.num_samples} are trained")
     notes += _warnings(options, space, base_cfg)
-    return SearchPlan(space_file.path.stem, base_cfg, options, space, start, tuple(notes))
+    return SearchPlan(space_file.path.stem, base_cfg, options, space, start, tuple(notes), secrets)
 
 
 def problems_beside(space_path: str | Path, cfg_path: str | Path | None, pairs: Sequence[str]) -> list[str]:

@@ -7,6 +7,7 @@ python -m search.run --space spaces/head.yaml --resume
 """
 
 import argparse
+import os
 import shlex
 import sys
 from collections.abc import Callable, Sequence
@@ -90,6 +91,7 @@ def search(args: argparse.Namespace, command: str) -> int:
             raise ConfigError("what should be searched? Give a space file, as in: --space spaces/head.yaml")
         plan = _plan(args, args.space)
         folder = new_folder(args.output, plan.name)
+    os.environ |= plan.secrets  # where parts of the user's find them, in workers too
     check_data(plan.base_cfg)
     notes = [*plan.notes]
     if not args.resume and not args.output and folder.path.name != plan.name:

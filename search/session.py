@@ -14,7 +14,6 @@ import yaml
 import yacstune
 from configs.errors import ConfigError
 from configs.files import shown_path, write_atomically
-from configs.loader import export_secrets
 from data.build import build_dataset
 from search.events import SEARCH_STARTED, VERSION, EventLog, EventStream
 from search.folder import SearchFolder
@@ -52,7 +51,6 @@ def _run(plan: SearchPlan, folder: SearchFolder, address: str | None, resume: bo
     check_parts(plan)
     for line in contradictions(plan):
         print(f"note: {line}")
-    export_secrets(plan.base_cfg)
     with ExitStack() as stack, ray_cluster(address) as (nodes, dashboard):
         resources, notes = trial_resources(plan, nodes)
         slots = trial_slots(resources, nodes)

@@ -18,6 +18,7 @@ from search.expressions import Expression
 from search.options import Given, SearchOptions, build_options, inherit_options, read_options
 from search.space import Branches, Condition, Constant, Constraint, Derived, Item, Parameter, is_branching
 
+_NOT_IN_THE_BASE = ("OUTPUT_PATH", "RESUME_PATH")  # a search names its own folders
 WORDS = ("extends", "base", "search", "space", "constraints")
 
 
@@ -235,9 +236,8 @@ class _ItemReader:
 
     def _read_mapping(self, key: str, mapping: YamlMap, where: str, branch: tuple[tuple[str, str], ...]) -> None:
         if not KEYS[key].searchable:
-            self._problems.append(
-                f"{where}: {key} cannot be searched ({KEYS[key].meaning}); give it one value in the base"
-            )
+            way = "" if key in _NOT_IN_THE_BASE or KEYS[key].is_secret else "; give it one value in the base"
+            self._problems.append(f"{where}: {key} cannot be searched ({KEYS[key].meaning}){way}")
             return
         when = self._read_when(mapping, key)
         words = {word: value for word, value in mapping.items() if word != "when"}
@@ -280,7 +280,7 @@ class _ItemReader:
         return ()
 
     def _add_constant(self, key: str, value: Any, where: str, branch: tuple[tuple[str, str], ...]) -> None:
-        if key in ("OUTPUT_PATH", "RESUME_PATH"):
+        if key in _NOT_IN_THE_BASE:
             self._problems.append(f"{where}: {key} has no place in a search; -o names its folder")
             return
         if (
@@ -360,11 +360,13 @@ def _resolved(condition: Condition, item: Item, nodes: set[str], problems: list[
 
 def _unknown_keys(items: Sequence[Item], constraints: Sequence[Constraint]) -> list[str]:
     """Returns which keys of expressions do not exist."""
-    known = {*KEYS, *(item.key for item in items)}
+    known = {*(name for name, key in KEYS.items() if not key.is_secret), *(item.key for item in items)}
     looked_at = [(f"{item.source}: {item.key}: derive", item.expression) for item in items if isinstance(item, Derived)]
     looked_at += [(constraint.source, constraint.expression) for constraint in constraints]
     return [
-        f"{where}: unknown key {key!r} in {expression.text!r}.{did_you_mean(key, known)}"
+        f"{where}: {key} is a secret, at which nothing can look"
+        if key in KEYS
+        else f"{where}: unknown key {key!r} in {expression.text!r}.{did_you_mean(key, known)}"
         for where, expression in looked_at
         for key in expression.keys
         if key not in known

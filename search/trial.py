@@ -17,7 +17,7 @@ from configs.files import write_atomically
 from configs.loader import FREE_ON_RESUME, build_cfg, cfg_from_text, changed_keys
 from configs.metric_names import METRICS, best_row
 from configs.registry import import_user_modules
-from configs.settings import Setting, settings_from_environment
+from configs.settings import Setting
 from configs.tracking import track_reads
 from data.build import build_dataset
 from data.image_data import DataError
@@ -203,5 +203,4 @@ def _take_over_best(metric: str, rows: list[dict[str, Any]], donor: RunFolder, f
 
 def _base(base_cfg: dict[str, Any]) -> CfgNode:
     """The base config; secrets do not travel with it, a worker has them in its environment."""
-    secrets = [setting for setting in settings_from_environment([]) if KEYS[setting.key].is_secret]
-    return build_cfg([*(Setting(key, value, "base") for key, value in base_cfg.items()), *secrets])
+    return build_cfg(Setting(key, value, "base") for key, value in base_cfg.items())

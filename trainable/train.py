@@ -56,8 +56,8 @@ def train(args: argparse.Namespace) -> int:
 
     for note in notes:
         print(f"note: {note}")
+    export_secrets(cfg)  # before a data set of the user's is asked
     check_data(cfg)
-    export_secrets(cfg)
 
     print("importing torch ...", flush=True)
     from trainable.console import train_on_console  # here: it imports torch, which takes seconds

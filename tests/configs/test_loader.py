@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from configs.command_line import add_config_arguments, command_parser
 from configs.dump import dump_cfg, recorded_environment
 from configs.errors import ConfigError
 from configs.loader import build_cfg, load_cfg, with_values
@@ -264,6 +265,10 @@ def test_a_multi_line_secret():
         ("SEED=1\nSEED=2\n", "line 2: SEED is given already in .env"),
         ("DATASET.BATCH_SIZE=1\nDATASET__BATCH_SIZE=2\n", "line 2: DATASET.BATCH_SIZE is given already in .env"),
         ("# comment\n\nSEED=x\n", "line 3: SEED: found 'x'"),
+        ("DATASET.BATCH_SIZE:64\n", "line 1: the line of DATASET.BATCH_SIZE cannot be read; write DATASET.BATCH_SIZE="),
+        ("SEED:5\n", "line 1: the line of SEED cannot be read"),
+        ("export SEED 5\n", "line 1: the line of SEED cannot be read"),
+        ("GCP_KEY={\n1\n}\n", "line 1: the value of GCP_KEY ends with its line; put one of several lines in single"),
     ],
 )
 def test_mistakes_in_env(text, message):
@@ -273,12 +278,31 @@ def test_mistakes_in_env(text, message):
     assert message in str(caught.value)
 
 
-def test_a_secret_on_a_line_that_cannot_be_read_is_not_shown():
-    Path(".env").write_text("GCP_KEY s3cret\n")
-    with pytest.raises(ConfigError) as caught:
+@pytest.mark.parametrize("line", ["GCP_KEY s3cret", "GCP_KEY:s3cret", "GCP_KEY.X:s3cret", "GCP_KEY__X=s3cret"])
+def test_a_secret_on_a_line_that_cannot_be_read_is_not_shown(line):
+    Path(".env").write_text(f"{line}\n")
+    with pytest.raises(ConfigError, match="GCP_KEY") as caught:
         load_cfg()
-    assert "the line of GCP_KEY cannot be read" in str(caught.value)
     assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "words", [["GCP_KEY", "s3cret"], ["GCP_KEY=s3cret"], ["GCP_KEY=s3cret", "1"], ["--GCP_KEY=s3cret"]]
+)
+def test_a_secret_on_the_command_line_is_not_shown(words, capsys):
+    parser = command_parser("x", "A doc.\n", "")
+    add_config_arguments(parser)
+    with pytest.raises((ConfigError, SystemExit)) as caught:
+        load_cfg(None, parser.parse_intermixed_args(words).pairs)
+    told = str(caught.value) + capsys.readouterr().err
+    assert "GCP_KEY" in told and "s3cret" not in told
+
+
+def test_a_secret_in_a_yaml_is_refused_whatever_the_file_is_called():
+    Path(".envs").mkdir()
+    Path(".envs/x.yaml").write_text("GCP_KEY: s3cret\n")
+    with pytest.raises(ConfigError, match="GCP_KEY is a secret; it is read only from"):
+        load_cfg(".envs/x.yaml")
 
 
 def test_lines_of_others_that_cannot_be_read_are_left_alone(capfd):

@@ -39,6 +39,8 @@ from tests.end_to_end.searches import (
 )
 from trainable.run_folder import RunFolder
 
+SECRET = "s3cret-of-the-cloud"
+
 
 @pytest.fixture(scope="module")
 def searched(ray_address: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]:
@@ -47,6 +49,7 @@ def searched(ray_address: str, tmp_path_factory: pytest.TempPathFactory) -> Iter
     # slow, so that the second worker has something to do when it has started at last
     dropout = "MODEL.HEAD.DROPOUT: {uniform: [0, 0.5]}"
     space = write_space(folder, f"{RATE}, {dropout}", "num_samples: 12", MODEL__BACKBONE__NAME="slow_tiny")
+    (folder / ".env").write_text(f"GCP_KEY={SECRET}\n")
     printed = io.StringIO()
     with contextlib.chdir(folder), contextlib.redirect_stdout(printed):
         status = main(["--space", str(space), "--address", ray_address])
@@ -98,6 +101,13 @@ def test_a_trials_folder_is_that_of_a_run(searched):
         assert names >= {"latest.pt", "best.pt", "results", "train.log"}
         assert len(list((trial / "model_backups").iterdir())) <= 2, "the last epoch, and the one before"
         assert re.fullmatch(r"\d{4}_[0-9a-f]{6}", trial.name)
+
+
+def test_a_secret_is_in_no_file_of_the_search_or_of_ray(searched, ray_folder):
+    files = [path for folder in (searched[0], ray_folder) for path in folder.rglob("*") if path.is_file()]
+    assert any("search_gen_state" in path.name for path in files), "Ray has saved the state of the search"
+    assert [path for path in files if SECRET.encode() in path.read_bytes()] == []
+    assert SECRET not in searched[1]
 
 
 def test_ray_keeps_no_folder_of_a_trial(searched, ray_folder):

@@ -143,6 +143,7 @@ def test_choices_of_lists_survive_optunas_scalars():
         ("OUTPUT_PATH: {choice: [a, b]}", "OUTPUT_PATH cannot be searched"),
         ("DATASET.PATH_DATA_RAW: {choice: [a, b]}", "DATASET.PATH_DATA_RAW cannot be searched"),
         ("GCP_KEY: {choice: [a, b]}", "GCP_KEY cannot be searched"),
+        ("SEED: {derive: GCP_KEY}", "SEED: derive: GCP_KEY is a secret, at which nothing can look"),
         ("OUTPUT_PATH: here", "OUTPUT_PATH has no place in a search"),
         ("MODEL.HAED.DROPOUT: 0.5", "unknown key 'MODEL.HAED.DROPOUT'. Did you mean 'MODEL.HEAD.DROPOUT'?"),
         ("MODEL.HEAD.HIDDEN: {choice: [1, 2]}", "unknown key 'MODEL.HEAD.HIDDEN'"),
