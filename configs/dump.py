@@ -4,10 +4,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-import yaml
 from yacs.config import CfgNode
 
 from configs.defaults import DERIVED, KEYS
+from configs.yaml_file import yaml_text
 
 _ENVIRONMENT = "# environment: "
 
@@ -43,8 +43,7 @@ def _node_lines(node: CfgNode, derived: CfgNode | None, path: str) -> list[str]:
 
 
 def _value_text(value: Any) -> str:
-    text = yaml.safe_dump(value, default_flow_style=True, width=float("inf"), sort_keys=False)
-    return text.removesuffix("...\n").strip()
+    return yaml_text(value, flow=True).removesuffix("...\n").strip()
 
 
 def recorded_environment(path: str | Path) -> dict[str, Any]:

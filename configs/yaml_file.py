@@ -1,4 +1,7 @@
-"""Reads YAML and keeps the line of every key; duplicate keys are errors (PyYAML silently keeps the last)."""
+"""Reads YAML and keeps the line of every key, where duplicate keys are errors (PyYAML silently keeps the last).
+
+Writes YAML that reads back as it was.
+"""
 
 import re
 from pathlib import Path
@@ -65,12 +68,29 @@ _Loader.yaml_implicit_resolvers = {
     first: [(tag, pattern) for tag, pattern in resolvers if tag.rsplit(":", 1)[1] not in ("int", "float", "timestamp")]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
-_Loader.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"[-+]?(0|[1-9][0-9]*)$"), list("-+0123456789"))
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"[-+]?(([0-9]+\.[0-9]*|\.[0-9]+|[0-9]+)([eE][-+]?[0-9]+)?|\.(inf|Inf|INF))$|\.(nan|NaN|NAN)$"),
-    list("-+.0123456789"),
-)
+
+
+class _Dumper(yaml.SafeDumper):
+    """A safe dumper that quotes text which _Loader, or another reader, would take for a number: 1e3, 1:30."""
+
+
+for _side in (_Loader, _Dumper):
+    _side.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"[-+]?(0|[1-9][0-9]*)$"), list("-+0123456789"))
+    _side.add_implicit_resolver(
+        "tag:yaml.org,2002:float",
+        re.compile(r"[-+]?(([0-9]+\.[0-9]*|\.[0-9]+|[0-9]+)([eE][-+]?[0-9]+)?|\.(inf|Inf|INF))$|\.(nan|NaN|NAN)$"),
+        list("-+.0123456789"),
+    )
+
+
+def yaml_text(value: Any, flow: bool | None = None) -> str:
+    """Returns plain data as YAML.
+
+    Args:
+        value: of dicts, lists, text, numbers and the like.
+        flow: all within brackets (True), all in lines (False), or only the innermost within brackets (None).
+    """
+    return yaml.dump(value, Dumper=_Dumper, default_flow_style=flow, sort_keys=False, width=float("inf"))
 
 
 def read_yaml(path: str | Path, source: str = "") -> YamlMap:

@@ -1,11 +1,10 @@
 """Shows what a search would do, and starts nothing."""
 
-import yaml
-
 from configs.defaults import get_cfg_defaults
 from configs.files import shown_path
 from configs.loader import changed_keys
 from configs.tree import get_value
+from configs.yaml_file import yaml_text
 from search.folder import SearchFolder
 from search.history import History
 from search.plan import SearchPlan
@@ -34,9 +33,9 @@ def dry_run(plan: SearchPlan, folder: SearchFolder) -> int:
         trial = searcher.suggest(str(number))
         if not isinstance(trial, dict):
             break
-        print(f"\n# sample {number} of {plan.options.num_samples}")
-        print(yaml.safe_dump(trial["settings"], sort_keys=False, default_flow_style=None), end="")
-    print("\nevery part was built once; nothing was started or written")
+        print(f"---\n# sample {number} of {plan.options.num_samples}")
+        print(yaml_text(trial["settings"]), end="")
+    print("\n# every part was built once; nothing was started or written")
     return 0
 
 

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from yacs.config import CfgNode
 
 from configs.consistency import unknown_part
@@ -23,7 +22,7 @@ from configs.settings import (
     settings_from_yaml,
 )
 from configs.tree import get_value, plain
-from configs.yaml_file import read_yaml
+from configs.yaml_file import read_yaml, yaml_text
 from search.conditions import words
 from search.distributions import Choice
 from search.fixing import fix_keys
@@ -66,12 +65,12 @@ class SearchPlan:
     def space_yaml(self) -> str:
         """The space file as used."""
         tree = {"base": "base.yaml", "search": self.options.to_yaml()}
-        return _yaml_text(tree) + self.sampled_yaml()
+        return yaml_text(tree) + self.sampled_yaml()
 
     def sampled_yaml(self) -> str:
         """The part of the space file that says what is sampled."""
         constraints = [constraint.expression.text for constraint in self.space.constraints]
-        return _yaml_text({"space": self.space.to_yaml(), **({"constraints": constraints} if constraints else {})})
+        return yaml_text({"space": self.space.to_yaml(), **({"constraints": constraints} if constraints else {})})
 
     def base_yaml(self) -> str:
         """The config that samples are merged over, as used."""
@@ -88,10 +87,6 @@ class SearchPlan:
             ConfigError: its values are legal one by one, but not together.
         """
         return merge_sample(self.base_cfg, settings)
-
-
-def _yaml_text(tree: dict[str, Any]) -> str:
-    return yaml.safe_dump(tree, sort_keys=False, default_flow_style=None, width=float("inf"))
 
 
 def merge_sample(base_cfg: CfgNode, settings: dict[str, Any], sources: Mapping[str, str] | None = None) -> CfgNode:

@@ -14,6 +14,7 @@ import yaml
 import yacstune
 from configs.errors import ConfigError
 from configs.files import shown_path, write_atomically
+from configs.yaml_file import yaml_text
 from data.build import build_dataset
 from search.events import SEARCH_STARTED, VERSION, EventLog, EventStream
 from search.folder import SearchFolder
@@ -130,7 +131,7 @@ def _write_provenance(plan: SearchPlan, folder: SearchFolder, command: str) -> N
     runs.append({"command": command, "versions": versions | {package: version(package) for package in packages}})
     _keep_earlier(folder.space, plan.space_yaml())
     write_atomically(folder.base, plan.base_yaml())
-    write_atomically(folder.provenance, yaml.safe_dump(runs, sort_keys=False, width=float("inf")))
+    write_atomically(folder.provenance, yaml_text(runs, flow=False))
     write_atomically(folder.space, plan.space_yaml())  # last: with it, the folder is that of a search
 
 

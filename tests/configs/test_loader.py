@@ -1,15 +1,18 @@
 """Precedence, errors and dumping of configs."""
 
+import contextlib
 import re
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from configs.command_line import add_config_arguments, command_parser
 from configs.dump import dump_cfg, recorded_environment
 from configs.errors import ConfigError
-from configs.loader import build_cfg, load_cfg, with_values
+from configs.loader import build_cfg, cfg_from_text, load_cfg, with_values
 from configs.settings import Setting
 
 
@@ -188,6 +191,24 @@ def test_a_dumped_config_loads_back_to_an_equal_one():
         ],
     )
     assert load_cfg(write(dump_cfg(cfg))) == cfg
+
+
+@given(st.text(max_size=8))
+@example("1e3")
+@example("+1e5")
+@example("1:30")
+@example("010")
+@example("null")
+@example("yes")
+def test_any_text_is_dumped_so_that_it_reads_back(text):
+    settings = [Setting(key, text, "x") for key in ("DATASET.TABLE.IMAGE_COLUMN", "MODEL.BACKBONE.NAME")]
+    settings.append(Setting("USER_MODULES", [text], "x"))
+    settings.append(Setting("DATASET.TABLE.LABEL_COLUMNS", [text, "b"], "x"))
+    for setting in settings:
+        with contextlib.suppress(ConfigError):  # not legal there
+            cfg = build_cfg([setting])
+            dumped = dump_cfg(cfg)
+            assert cfg_from_text(dumped, "x") == cfg, dumped
 
 
 def test_derived_values_are_dumped_as_comments_and_values_by_hand_as_values():

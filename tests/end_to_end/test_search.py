@@ -17,6 +17,7 @@ import nbclient
 import nbformat
 import pandas as pd
 import pytest
+import yaml
 
 from configs.loader import load_cfg
 from search.events import TRIAL_REPORTED, TRIAL_STARTED, EventLog
@@ -370,6 +371,9 @@ def test_a_dry_run_shows_samples_and_writes_nothing(tmp_path, capsys):
     assert main(["--space", str(space), "--dry-run"]) == 0
     printed = capsys.readouterr().out
     assert printed.count("# sample") == 5
+    whole, *samples = yaml.safe_load_all(printed)
+    assert set(whole) == {"base", "search", "space"}
+    assert [set(sample) for sample in samples] == [{"MODEL.SOLVER.OPTIMIZER.BASE_LR", "MODEL.HEAD.NAME"}] * 5
     assert "#   MODEL.BACKBONE.NAME: 'tiny'" in printed
     assert "loguniform: [0.0001, 0.1]" in printed
     assert "# combinations: without end" in printed
