@@ -100,7 +100,7 @@ _key(
 _key(
     "MODEL_BACKUPS",
     None,
-    Maybe(Int(0), "all in a run of its own, none in a trial of a search"),
+    Maybe(Int(0), "all in a run of its own, the last two in a trial of a search"),
     "how many of the newest epochs keep a checkpoint in model_backups/",
     searchable=False,
 )
@@ -212,7 +212,7 @@ _key(
     searchable=False,
 )
 _key("DATASET.RESIZE_SHAPE", (32, 32), TupleOf(Int(1, 4096), (2,)), "height and width of the model's input, in pixels")
-_key("DATASET.BATCH_SIZE", 32, Int(1), "images in one training step")
+_key("DATASET.BATCH_SIZE", 32, Int(1, 65536), "images in one training step")
 _key("DATASET.NUM_WORKERS", 0, Int(0, 256), "processes that prepare images; 0: the training process does it itself")
 _key("DATASET.TO_RGB", True, Bool(), "whether the model gets three channels (true) or one (false)")
 _key("DATASET.NORMALIZE_MEAN", (0.5,), _CHANNEL_VALUES, "subtracted from pixels in 0..1: one value, or one a channel")

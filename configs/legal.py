@@ -14,6 +14,8 @@ from typing import Any
 
 from configs.errors import did_you_mean
 
+LARGEST = 2**31 - 1  # whole number, where a rule has no end of its own: libraries count in 32 bits
+
 
 class Rule:
     """What a key may hold. `allowed` says it in words, for messages."""
@@ -32,6 +34,16 @@ class Rule:
 def _plain(value: Any) -> Any:
     """Numpy scalars become Python's own, without importing numpy."""
     return value.item() if type(value).__module__ == "numpy" and getattr(value, "shape", None) == () else value
+
+
+def _number(value: Any) -> int | float:
+    """Returns a number, also of text; whole numbers of any size keep all their digits."""
+    value = _plain(value)
+    if isinstance(value, str):
+        value = int(value) if value.strip().lstrip("+-").isdigit() else float(value)
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise ValueError("not a number")
+    return value
 
 
 @dataclass(frozen=True)
@@ -68,15 +80,13 @@ class Int(_Number):
     noun = "a whole number"
 
     def read(self, value: Any) -> int:
-        value = _plain(value)
-        if isinstance(value, str):
-            value = int(value) if value.strip().lstrip("+-").isdigit() else float(value)
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise ValueError("not a number")
-        if not math.isfinite(value) or value != int(value):
+        number = _number(value)
+        if isinstance(number, float) and (not number.is_integer() or abs(number) > 2**53):  # above, digits are lost
             raise ValueError("not a whole number")
-        self._check_ends(value)
-        return int(value)
+        if abs(number) > LARGEST:
+            raise ValueError(f" Whole numbers go up to {LARGEST}.")
+        self._check_ends(number)
+        return int(number)
 
 
 @dataclass(frozen=True)
@@ -86,14 +96,10 @@ class Float(_Number):
     noun = "a number"
 
     def read(self, value: Any) -> float:
-        value = _plain(value)
-        if isinstance(value, str):
-            value = float(value)
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise ValueError("not a number")
-        number = float(value)
-        if not math.isfinite(number) or number != value:
-            raise ValueError("not a finite number")
+        given = _number(value)
+        number = float(given)
+        if not math.isfinite(number) or number != given:
+            raise ValueError("not a finite number that keeps all its digits")
         self._check_ends(number)
         return number
 

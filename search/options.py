@@ -399,15 +399,15 @@ def _read_resources(value: Any, where: str, problems: list[str]) -> dict[str, An
 def _choice_reader(known: dict[str, dict[str, Rule]]) -> Callable[[Any], NamedOptions]:
     def read(value: Any) -> NamedOptions:
         name: Any = value
-        options: Any = None
+        options: Any = {}
         if isinstance(value, dict) and len(value) == 1:
             ((name, options),) = value.items()
         if not isinstance(name, str) or name not in known:
             raise ValueError(did_you_mean(str(name), known))
-        if options is not None and not isinstance(options, dict):
+        if not isinstance(options, dict):
             raise ValueError(f"options are written as {{{name}: {{option: value}}}}")
         checked = {}
-        for word, option in (options or {}).items():
+        for word, option in options.items():
             if word not in known[name]:
                 raise ValueError(
                     f"{name} has no option {word!r}.{did_you_mean(word, known[name])} "

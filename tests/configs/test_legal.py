@@ -46,6 +46,9 @@ def test_reads(rule, given, expected):
 @pytest.mark.parametrize(
     ("rule", "given"),
     [
+        (Int(), 99999999999999999999),
+        (Int(), "9007199254740993.0"),  # the float that it reads as is another number
+        (Float(), "9007199254740993"),
         (Int(), 3.5),
         (Int(), "3.5"),
         (Int(), True),

@@ -96,7 +96,7 @@ def test_all_mistakes_at_once_with_line_key_value_and_what_is_allowed():
         "exp.yaml, line 2: unknown key 'MODEL.HAED'. Did you mean 'MODEL.HEAD'?",
         "exp.yaml, line 3: MODEL.HEAD.DROPOUT: found 1.7, allowed is a number at least 0 and below 1.",
         "exp.yaml, line 4: SEED: found null, allowed is a whole number at least 0 and at most 2147483647.",
-        "exp.yaml, line 5: DATASET.BATCH_SIZE: found 0, allowed is a whole number at least 1.",
+        "exp.yaml, line 5: DATASET.BATCH_SIZE: found 0, allowed is a whole number at least 1 and at most 65536.",
         "exp.yaml, line 5: DATASET.NUM_WORKERS: found false, allowed is a whole number at least 0 and at most 256.",
         "command line: MODEL.SOLVER.AMP: found 'fp61', allowed is one of none, bf16, fp16. Did you mean 'fp16'?",
     ]

@@ -181,6 +181,7 @@ GOOD = f"space: {{{DROPOUT}: {{uniform: [0, 0.5]}}}}\n"
         ("search: {time_budget: 5 minutes}\n", "time_budget: found '5 minutes', allowed is a time above 0"),
         ("search: {sampler: tpee}\n", "Did you mean 'tpe'?"),
         ("search: {sampler: [tpe]}\n", "sampler: found ['tpe']"),
+        ("search: {scheduler: {asha: null}}\n", "options are written as {asha: {option: value}}"),
         ("search: {scheduler: {asha: [1]}}\n", "options are written as {asha: {option: value}}"),
         ("search: {sampler: {tpe: {startup: 3}}}\n", "tpe has no option 'startup'"),
         ("search: {scheduler: {asha: {reduction_factor: 1}}}\n", "reduction_factor: found 1"),
