@@ -2,7 +2,9 @@
 
 The packages of this distribution have everyday names (configs, data, trainable, search). `python -m` puts the
 working folder first on the path, where a user's own data.py or configs.py would be imported in their place; each of
-the four packages imports this module first, which makes their names resolve to the packages beside this file.
+the four packages imports this module first, which makes their names resolve to the packages beside this file. So does
+yacstune.pth for the commands of data/, whose own name would be taken by a user's data.py; Python reads it when it
+starts. Other programs of the environment get what they have on their path.
 """
 
 import importlib.util

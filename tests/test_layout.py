@@ -103,11 +103,14 @@ def test_our_packages_win_over_a_users_files_of_the_same_name(tmp_path):
     assert done.stdout.split() == [str(ROOT / "data" / "__init__.py"), str(ROOT / "configs" / "__init__.py")], (
         done.stderr
     )
-    by_module = subprocess.run(
-        [sys.executable, "-m", "trainable.train", "--cfg", "x.yaml"], cwd=tmp_path, capture_output=True, text=True
-    )
-    assert by_module.returncode == 2
-    assert "x.yaml: no such file" in by_module.stderr
+    for module in ("trainable.train", "data.make_dataset"):
+        by_module = subprocess.run(
+            [sys.executable, "-m", module, "--cfg", "x.yaml"], cwd=tmp_path, capture_output=True, text=True
+        )
+        assert by_module.returncode == 2
+        assert "x.yaml: no such file" in by_module.stderr
+    own = subprocess.run([sys.executable, "-c", "import data"], cwd=tmp_path, capture_output=True, text=True)
+    assert "the wrong one" in own.stderr, "a program that is none of ours gets its own"
 
 
 @pytest.mark.parametrize("module", ["search.run", "trainable.train"])
