@@ -1,9 +1,12 @@
 """The one exception for mistakes of the user, and how a mistake is answered."""
 
 import difflib
+import re
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 
 class ConfigError(ValueError):
@@ -30,6 +33,38 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
         same_leaf = [candidate for candidate in known if candidate.split(".")[-1] == name.split(".")[-1]]
         return f" Did you mean {same_leaf[0]!r}?" if same_leaf else ""
     return f" Did you mean {by_folded[near[0]]!r}?"
+
+
+def together(*steps: Callable[[], Any]) -> list[Any]:
+    """Runs several steps and returns their results.
+
+    Raises:
+        ConfigError: with the problems of all steps that raise one.
+    """
+    results, problems = [], []
+    for step in steps:
+        try:
+            results.append(step())
+        except ConfigError as error:
+            problems += error.problems
+    if problems:
+        raise ConfigError(problems)
+    return results
+
+
+@contextmanager
+def told_with_places(sources: Mapping[str, str]) -> Iterator[None]:
+    """Puts the place where a config key was given before each problem that begins with the key.
+
+    Args:
+        sources: where keys were given, in words that lead a message.
+    """
+    try:
+        yield
+    except ConfigError as error:
+        keys = [re.split(r"[\s:]", problem, maxsplit=1)[0] for problem in error.problems]
+        places = [f"{sources[key]}: " if key in sources else "" for key in keys]
+        raise type(error)(place + problem for place, problem in zip(places, error.problems, strict=True)) from None
 
 
 def exit_status(command: Callable[[], int]) -> int:

@@ -1,7 +1,8 @@
 """The one way to a config: defaults < YAML < command line (or search samples) < .env and environment."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from configs.settings import (
     settings_from_yaml,
 )
 from configs.tree import flatten, get_value, set_value
-from configs.yaml_file import parse_yaml, read_yaml
+from configs.yaml_file import YamlMap, parse_yaml, read_yaml
 
 # What may differ between a training and its continuation: it changes neither a number nor which epoch is the best.
 FREE_ON_RESUME = (
@@ -27,32 +28,78 @@ FREE_ON_RESUME = (
 )
 
 
-def load_cfg(
-    path: str | Path | None = None,
-    pairs: Sequence[str] = (),
-    with_environment: bool = True,
-    notes: list[str] | None = None,
-) -> CfgNode:
-    """Returns the frozen config of a YAML file, `KEY VALUE` pairs, .env and the environment.
+@dataclass(frozen=True)
+class LoadedConfig:
+    """A config, and what people should know about it.
+
+    Attributes:
+        cfg: frozen.
+        sources: where keys were given that are not at their default, in words that lead a message.
+        notes: which values of the YAML .env and the environment change.
+    """
+
+    cfg: CfgNode
+    sources: dict[str, str]
+    notes: list[str]
+
+
+def read_cfg(path: str | Path | None = None, pairs: Sequence[str] = (), with_environment: bool = True) -> LoadedConfig:
+    """Reads the config of a YAML file, `KEY VALUE` pairs, .env and the environment.
 
     Args:
         path: an experiment YAML, or None for the defaults alone.
         pairs: KEY, VALUE, KEY, VALUE ... as on the command line.
         with_environment: whether .env and the environment have a say.
-        notes: what people should know is added here.
 
     Raises:
         ConfigError: with every mistake that was found.
     """
     problems: list[str] = []
-    from_yaml = settings_from_yaml(read_yaml(path), problems) if path is not None else []
+    read = (lambda: read_yaml(path)) if path is not None else None
+    from_yaml, from_command_line, from_environment = collect_settings(read, pairs, with_environment, problems)
+    refuse_both(from_command_line, from_environment, problems)
+    given = [*from_yaml, *from_command_line, *from_environment]
+    cfg = build_cfg(given, problems)
+    return LoadedConfig(cfg, sources_of(given), overruled(from_yaml, from_environment))
+
+
+def load_cfg(path: str | Path | None = None, pairs: Sequence[str] = (), with_environment: bool = True) -> CfgNode:
+    """Returns the config that `read_cfg` reads."""
+    return read_cfg(path, pairs, with_environment).cfg
+
+
+def collect_settings(
+    read: Callable[[], YamlMap] | None, pairs: Sequence[str], with_environment: bool, problems: list[str]
+) -> tuple[list[Setting], list[Setting], list[Setting]]:
+    """Returns the settings of a YAML, of the command line, and of .env and the environment.
+
+    Args:
+        read: reads the YAML; None: there is none.
+        pairs: KEY, VALUE, KEY, VALUE ... as on the command line.
+        with_environment: whether .env and the environment have a say.
+        problems: what is wrong is added here.
+
+    Raises:
+        ConfigError: the YAML cannot be read; with all that is wrong elsewhere.
+    """
+    from_yaml: list[Setting] | None = []
+    try:
+        from_yaml = settings_from_yaml(read(), problems) if read else []
+    except ConfigError as error:
+        from_yaml = None
+        problems += error.problems
     from_command_line = settings_from_command_line(pairs, problems)
     from_environment = settings_from_environment(problems) if with_environment else []
-    refuse_both(from_command_line, from_environment, problems)
-    cfg = build_cfg([*from_yaml, *from_command_line, *from_environment], problems)
-    if notes is not None:
-        notes += overruled(from_yaml, from_environment)
-    return cfg
+    if from_yaml is None:
+        for setting in (*from_command_line, *from_environment):
+            read_setting(setting, problems)
+        raise ConfigError(problems)
+    return from_yaml, from_command_line, from_environment
+
+
+def sources_of(settings: Iterable[Setting]) -> dict[str, str]:
+    """Returns where each key was given, of later settings rather than of earlier ones."""
+    return {setting.key: setting.source for setting in settings}
 
 
 def overruled(from_yaml: Iterable[Setting], from_environment: Iterable[Setting]) -> list[str]:
@@ -89,13 +136,13 @@ def build_cfg(settings: Iterable[Setting], problems: Sequence[str] = (), base: C
     problems = list(problems)
     cfg = base.clone() if base is not None else get_cfg_defaults()
     cfg.defrost()
-    sources: dict[str, str] = {}
+    legal: list[Setting] = []
     for setting in settings:
         value = read_setting(setting, problems)
         if value is not _REFUSED:
             set_value(cfg, setting.key, value)
-            sources[setting.key] = setting.source
-    problems += inconsistencies(cfg, sources)
+            legal.append(setting)
+    problems += inconsistencies(cfg, sources_of(legal))
     if problems:
         raise ConfigError(problems)
     cfg.freeze()

@@ -83,12 +83,32 @@ def import_user_modules(modules: Sequence[str]) -> None:
             raise ConfigError(f"USER_MODULES: {module}: cannot be imported: {describe_error(error)}") from error
 
 
+def check_user_modules(modules: Sequence[str]) -> None:
+    """Looks whether the modules of USER_MODULES are there, without importing them, which may take seconds.
+
+    Raises:
+        ConfigError: a module is missing.
+    """
+    missing = [name for name in modules if not name.endswith(".py") and not _is_there(name.split(".")[0])]
+    if missing:
+        raise ConfigError(
+            f"USER_MODULES: {', '.join(missing)}: no such module; give the path of a .py file, or a name that can be "
+            "imported here"
+        )
+
+
+def _is_there(name: str) -> bool:
+    in_working_folder = Path(name).is_dir() or Path(f"{name}.py").is_file()
+    return in_working_folder or importlib.util.find_spec(name) is not None
+
+
 def describe_error(error: Exception) -> str:
     """Returns an error of somebody else's code in one line: its type, its message, and where it was raised."""
     text = f"{type(error).__name__}: {' '.join(str(error).split())}"
     if isinstance(error, SyntaxError):  # says itself where it is
         return text
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "importlib" not in frame.filename]
+    trace = traceback.extract_tb(error.__traceback__)
+    frames = [frame for frame in trace if "importlib" not in frame.filename and frame.filename != __file__]
     return f"{text} ({frames[-1].filename}, line {frames[-1].lineno})" if frames else text
 
 

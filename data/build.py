@@ -3,7 +3,6 @@
 from yacs.config import CfgNode
 
 from configs.errors import ConfigError
-from configs.settings import settings_from_environment
 from data import bengali, digits, image_folder, image_table  # noqa: F401  registers them
 from data.image_data import DATASET_REGISTRY, ImageData
 from data.processed import RAW_DATA_REGISTRY, ProcessedData
@@ -44,8 +43,4 @@ def check_data(cfg: CfgNode) -> None:
     """
     if cfg.USER_MODULES:
         return
-    try:
-        check_task_fit(cfg, build_dataset(cfg.DATASET))
-    except ConfigError as error:
-        from_environment = [s for s in settings_from_environment([]) if s.key == "DATASET.PATH_DATA_RAW"]
-        raise ConfigError(error.problems + [f"{s.key} is set by {s.source}" for s in from_environment]) from None
+    check_task_fit(cfg, build_dataset(cfg.DATASET))

@@ -11,11 +11,12 @@ from collections.abc import Sequence
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from configs.command_line import add_config_arguments, command_parser
-from configs.errors import exit_status
+from configs.errors import exit_status, told_with_places
 from configs.files import shown_path
-from configs.loader import export_secrets, load_cfg
+from configs.loader import export_secrets, read_cfg
 from configs.registry import import_user_modules
 from data.build import processed_data
+from data.processed import ProcessedData
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -34,12 +35,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def make_dataset(args: argparse.Namespace) -> int:
     """Makes the processed data of a config, unless it is there and up to date."""
-    cfg = load_cfg(args.cfg, args.pairs)
-    export_secrets(cfg)
-    import_user_modules(cfg.USER_MODULES)
-    processed = processed_data(cfg.DATASET)
+    loaded = read_cfg(args.cfg, args.pairs)
+    export_secrets(loaded.cfg)
+    with told_with_places(loaded.sources):
+        import_user_modules(loaded.cfg.USER_MODULES)
+        return _make(processed_data(loaded.cfg.DATASET), args.force)
+
+
+def _make(processed: ProcessedData, force: bool) -> int:
     where = shown_path(processed.path)
-    if processed.exists() and not args.force:
+    if processed.exists() and not force:
         stale, damage = processed.staleness(), processed.damage()
         if not stale and not damage:
             print(f"{where} is up to date; --force makes it again")

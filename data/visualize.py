@@ -14,9 +14,9 @@ import numpy as np
 from yacs.config import CfgNode
 
 from configs.command_line import add_config_arguments, command_parser
-from configs.errors import ConfigError, exit_status
+from configs.errors import ConfigError, exit_status, told_with_places
 from configs.files import save_figure, shown_path
-from configs.loader import export_secrets, load_cfg
+from configs.loader import export_secrets, read_cfg
 from configs.registry import import_user_modules
 from data.build import build_dataset
 from data.preparation import Preparation
@@ -58,15 +58,19 @@ def visualize(args: argparse.Namespace) -> int:
         raise ConfigError(f"--samples: found {args.samples}, allowed is at least 1")
     if Path(args.output).is_file():
         raise ConfigError(f"-o: {args.output} is a file; give a folder")
-    cfg = load_cfg(args.cfg, args.pairs)
-    export_secrets(cfg)
+    loaded = read_cfg(args.cfg, args.pairs)
+    export_secrets(loaded.cfg)
     try:
         import matplotlib.figure  # noqa: F401
     except ImportError:
         raise ConfigError("matplotlib is not installed; install it with: pip install 'yacstune[plots]'") from None
-    import_user_modules(cfg.USER_MODULES)
-    images, labels, classes = _raw_samples(cfg.DATASET, args.samples)
-    folder = Path(args.output)
+    with told_with_places(loaded.sources):
+        import_user_modules(loaded.cfg.USER_MODULES)
+        return _draw(loaded.cfg, args.samples, Path(args.output))
+
+
+def _draw(cfg: CfgNode, count: int, folder: Path) -> int:
+    images, labels, classes = _raw_samples(cfg.DATASET, count)
     folder.mkdir(parents=True, exist_ok=True)
     draw_samples(folder / "samples.png", images, cfg)
     draw_classes(folder / "classes.png", labels, classes, cfg.DATASET)

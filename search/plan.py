@@ -1,7 +1,8 @@
 """What a search will do, from space file, base config, command line and environment: all checks without torch."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,21 +14,15 @@ from configs.defaults import KEYS
 from configs.dump import dump_cfg
 from configs.errors import ConfigError
 from configs.legal import Part
-from configs.loader import build_cfg, overruled, read_setting, with_values
-from configs.settings import (
-    Setting,
-    refuse_both,
-    settings_from_command_line,
-    settings_from_environment,
-    settings_from_yaml,
-)
+from configs.loader import build_cfg, collect_settings, overruled, read_setting, sources_of, with_values
+from configs.settings import Setting, refuse_both
 from configs.tree import get_value, plain
-from configs.yaml_file import read_yaml, yaml_text
+from configs.yaml_file import YamlMap, read_yaml, yaml_text
 from search.conditions import words
 from search.distributions import Choice
 from search.fixing import fix_keys
 from search.options import POPULATIONS, SearchOptions
-from search.space import COUNTED, DRAWN, Constant, Item, Parameter, Point, Space
+from search.space import COUNTED, DRAWN, Constant, Parameter, Point, Space
 from search.space_file import NamedFile, SpaceFile, base_of
 from search.start import start_values, without_fixed
 
@@ -52,6 +47,7 @@ class SearchPlan:
         start: values of the first trials, by name of the parameter.
         notes: what the user should know before it starts.
         secrets: by key; they are in no config of the search, which Ray pickles into files.
+        sources: where keys were given that the base config has not by default, in words that lead a message.
     """
 
     name: str
@@ -61,6 +57,7 @@ class SearchPlan:
     start: tuple[dict[str, Any], ...] = ()
     notes: tuple[str, ...] = ()
     secrets: dict[str, str] = field(default_factory=dict, repr=False)
+    sources: dict[str, str] = field(default_factory=dict)
 
     def space_yaml(self) -> str:
         """The space file as used."""
@@ -140,12 +137,8 @@ def make_plan(
     }
     options = replace(space_file.options, **{name: value for name, value in flags.items() if value is not None})
 
-    try:
-        from_base = _base_settings(cfg_path, space_file.base, problems)
-    except ConfigError:  # it is missing, or no YAML
-        raise ConfigError(problems_beside(space_file.path, cfg_path, pairs)) from None
-    from_command_line = settings_from_command_line(pairs, problems)
-    from_environment = settings_from_environment(problems) if with_environment else []
+    base = _base_reader(cfg_path, space_file.base)
+    from_base, from_command_line, from_environment = collect_settings(base, pairs, with_environment, problems)
     secrets = {setting.key: setting.value for setting in from_environment if KEYS[setting.key].is_secret}
     from_environment = [setting for setting in from_environment if setting.key not in secrets]
     for setting in from_command_line:
@@ -188,7 +181,7 @@ def make_plan(
     if len(start) > options.num_samples:
         notes.append(f"start has {len(start)} points, of which num_samples {options.num_samples} are trained")
     notes += _warnings(options, space, base_cfg)
-    return SearchPlan(space_file.path.stem, base_cfg, options, space, start, tuple(notes), secrets)
+    return SearchPlan(space_file.path.stem, base_cfg, options, space, start, tuple(notes), secrets, sources_of(given))
 
 
 def problems_beside(space_path: str | Path, cfg_path: str | Path | None, pairs: Sequence[str]) -> list[str]:
@@ -200,26 +193,20 @@ def problems_beside(space_path: str | Path, cfg_path: str | Path | None, pairs: 
         pairs: KEY, VALUE, KEY, VALUE ... from the command line.
     """
     problems: list[str] = []
-    given: list[Setting] = []
     try:
-        given += _base_settings(cfg_path, base_of(space_path), problems)
-    except ConfigError as error:  # it is missing, or no YAML
-        problems += error.problems
-    given += settings_from_command_line(pairs, problems) + settings_from_environment(problems)
-    for setting in given:
-        read_setting(setting, problems)
+        for settings in collect_settings(_base_reader(cfg_path, base_of(space_path)), pairs, True, problems):
+            for setting in settings:
+                read_setting(setting, problems)
+    except ConfigError as error:  # the base cannot be read
+        return error.problems
     return problems
 
 
-def _base_settings(cfg_path: str | Path | None, base: NamedFile | None, problems: list[str]) -> list[Setting]:
-    """Returns what the base says: the file of the command line, or the one that the space file names.
-
-    Raises:
-        ConfigError: it is missing, or no YAML.
-    """
+def _base_reader(cfg_path: str | Path | None, base: NamedFile | None) -> Callable[[], YamlMap] | None:
+    """Returns what reads the base: the file of the command line, or the one that the space file names."""
     if cfg_path:
-        return settings_from_yaml(read_yaml(cfg_path), problems)
-    return settings_from_yaml(base.read(), problems) if base else []
+        return partial(read_yaml, cfg_path)
+    return base.read if base else None
 
 
 def _build_space(
@@ -276,7 +263,8 @@ def _misfits(space_file: SpaceFile, options: SearchOptions, space: Space, base_c
     if base_cfg.RESUME_PATH:
         problems.append("RESUME_PATH has no place in a search; it is for a single run")
     if not base_cfg.USER_MODULES:
-        problems += _unknown_parts(space)
+        named = [(source, unknown_part(KEYS[key], name)) for source, key, name in named_parts(space)]
+        problems += [f"{source}: {problem}" for source, problem in named if problem]
     scheduler, total_epochs = options.scheduler, base_cfg.MODEL.SOLVER.TOTAL_EPOCHS
     if scheduler.name != "none":
         problems += [
@@ -376,20 +364,19 @@ def _unfit_for_population(options: SearchOptions, space: Space, base_cfg: CfgNod
     return problems
 
 
-def _unknown_parts(space: Space) -> list[str]:
-    """Returns which parts, named in choices and in branches, do not exist."""
-    named: list[tuple[Item, str]] = []
+def named_parts(space: Space) -> list[tuple[str, str, str]]:
+    """Returns the parts that choices, branches and conditions of a space name: where, the key, and the name."""
+    named = []
     for item in space.items:
         if item.key in KEYS and isinstance(KEYS[item.key].rule, Part):
             if isinstance(item, Parameter) and isinstance(item.distribution, Choice):
-                named += [(item, name) for name in item.distribution.values()]
+                named += [(item.source, item.key, name) for name in item.distribution.values()]
             elif isinstance(item, Constant):
-                named.append((item, item.value))
+                named.append((item.source, item.key, item.value))
         for condition in item.when:
             if condition.key in KEYS and isinstance(KEYS[condition.key].rule, Part):
-                named += [(replace(item, key=condition.key), name) for name in condition.values]
-    unknown = [(item, unknown_part(KEYS[item.key], name)) for item, name in named]
-    return [f"{item.source}: {problem}" for item, problem in unknown if problem]
+                named += [(item.source, condition.key, name) for name in condition.values]
+    return named
 
 
 def _warnings(options: SearchOptions, space: Space, base_cfg: CfgNode) -> list[str]:

@@ -10,11 +10,12 @@ from configs.defaults import KEYS
 from configs.errors import ConfigError
 from configs.legal import Part
 from configs.registry import import_user_modules
+from configs.tree import get_value
 from search.distributions import Choice
-from search.plan import SearchPlan
+from search.plan import SearchPlan, named_parts
 from search.sampler import OWN_SAMPLERS, build_sampler
 from search.space import Constant, Parameter, Space, is_branching
-from trainable.rehearsal import rehearse
+from trainable.rehearsal import rehearse, unknown_parts
 
 # They decide which processed data is needed, and what the model has to take.
 FORM_OF_IMAGES = ("DATASET.RESIZE_SHAPE", "DATASET.CROP_TO_CONTENT", "DATASET.PAD_TO_SQUARE", "DATASET.TO_RGB")
@@ -32,7 +33,8 @@ def check_parts(plan: SearchPlan) -> None:
     if plan.options.sampler.name not in OWN_SAMPLERS:
         build_sampler(plan.options.sampler, plan.options.seed)
     import_user_modules(plan.base_cfg.USER_MODULES)
-    problems: dict[str, dict[str, Any]] = {}  # each with the first sample that shows it
+    _check_names(plan)
+    problems: dict[str, list[dict[str, Any]]] = {}  # each with the samples that show it
     impossible: list[str] = []
     tried = 0
     tried_before: list[dict[str, Any]] = []
@@ -50,20 +52,37 @@ def check_parts(plan: SearchPlan) -> None:
             rehearse(cfg)
         except ConfigError as error:
             for problem in error.problems:
-                problems.setdefault(problem, sample)
+                problems.setdefault(problem, []).append(sample)
     if problems or not tried:
-        raise ConfigError([_located(plan, problem, sample) for problem, sample in problems.items()] or impossible)
+        told = [_located(plan, problem, found[0], len(found) == tried) for problem, found in problems.items()]
+        raise ConfigError(told or impossible)
 
 
-def _located(plan: SearchPlan, problem: str, sample: dict[str, Any]) -> str:
-    """Returns a problem with the place in the space file that it is about, or with the sample that shows it."""
+def _check_names(plan: SearchPlan) -> None:
+    """Raises ConfigError with all parts that do not exist, of the space and of the base."""
+    named = named_parts(plan.space)
+    in_space = {item.key for item in plan.space.items}
+    named += [
+        (plan.sources.get(key.name, "default"), key.name, get_value(plan.base_cfg, key.name))
+        for key in KEYS.values()
+        if isinstance(key.rule, Part) and key.name not in in_space
+    ]
+    unknown = unknown_parts((key, name) for _, key, name in named)
+    if unknown:
+        raise ConfigError(f"{source}: {unknown[key, name]}" for source, key, name in named if (key, name) in unknown)
+
+
+def _located(plan: SearchPlan, problem: str, sample: dict[str, Any], is_always: bool) -> str:
+    """Returns a problem with the place that it is about, and with a sample that shows it if others do not."""
     key = problem.split(":")[0]
     for item in plan.space.items:
         if item.key == key and key in sample:
             is_choice = isinstance(item, Parameter) and item.distribution.contains(sample[key])
             if is_choice or (isinstance(item, Constant) and item.value == sample[key]):
                 return f"{item.source}: {problem}"
-    return f"{problem} (with {', '.join(f'{name} {value}' for name, value in sample.items())})"
+    place = f"{plan.sources[key]}: " if key in plan.sources and key not in sample else ""
+    shown = "" if is_always else f" (with {', '.join(f'{name} {value}' for name, value in sample.items())})"
+    return f"{place}{problem}{shown}"
 
 
 def contradictions(plan: SearchPlan) -> list[str]:

@@ -12,12 +12,14 @@ import shlex
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from configs.command_line import add_config_arguments, command_parser
-from configs.errors import ConfigError, exit_status
+from configs.errors import ConfigError, exit_status, together, told_with_places
 from configs.legal import Int
 from configs.loader import FREE_ON_RESUME, differences
+from configs.registry import check_user_modules
 from data.build import check_data
 from search.folder import SearchFolder, folder_to_resume, new_folder
 from search.options import CPUS, GPUS, POPULATIONS, read_duration
@@ -89,10 +91,11 @@ def search(args: argparse.Namespace, command: str) -> int:
     else:
         if not args.space:
             raise ConfigError("what should be searched? Give a space file, as in: --space spaces/head.yaml")
-        plan = _plan(args, args.space)
-        folder = new_folder(args.output, plan.name)
+        plan, folder = together(lambda: _plan(args, args.space), lambda: new_folder(args.output, Path(args.space).stem))
     os.environ |= plan.secrets  # where parts of the user's find them, in workers too
-    check_data(plan.base_cfg)
+    with told_with_places(plan.sources):
+        check_user_modules(plan.base_cfg.USER_MODULES)
+        check_data(plan.base_cfg)
     notes = [*plan.notes]
     if not args.resume and not args.output and folder.path.name != plan.name:
         notes.append(

@@ -11,10 +11,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from yacs.config import CfgNode
+
 from configs.command_line import add_config_arguments, command_parser
-from configs.errors import ConfigError, exit_status
+from configs.errors import ConfigError, exit_status, told_with_places
 from configs.files import save_figure, shown_path, write_atomically
-from configs.loader import export_secrets, load_cfg
+from configs.loader import export_secrets, read_cfg, with_values
+from configs.registry import check_user_modules, import_user_modules
 from data.build import build_dataset, check_data
 
 if TYPE_CHECKING:
@@ -52,12 +55,16 @@ def find_lr(args: argparse.Namespace) -> int:
         raise ConfigError(f"--steps: found {args.steps}, allowed is at least 20")
     if Path(args.output).is_file():
         raise ConfigError(f"-o: {args.output} is a file; give a folder")
-    cfg = load_cfg(args.cfg, args.pairs)
-    export_secrets(cfg)
-    check_data(cfg)
-    print("importing torch ...", flush=True)
-    from configs.loader import with_values
-    from configs.registry import import_user_modules
+    loaded = read_cfg(args.cfg, args.pairs)
+    export_secrets(loaded.cfg)
+    with told_with_places(loaded.sources):
+        check_user_modules(loaded.cfg.USER_MODULES)
+        check_data(loaded.cfg)
+        print("importing torch ...", flush=True)
+        return _find_lr(loaded.cfg, args.steps, Path(args.output))
+
+
+def _find_lr(cfg: CfgNode, steps: int, folder: Path) -> int:
     from trainable.process_state import configure_process
     from trainable.rehearsal import rehearse
     from trainable.training import Training
@@ -67,17 +74,16 @@ def find_lr(args: argparse.Namespace) -> int:
         {
             "MODEL.SOLVER.SCHEDULER.NAME": "unchange",
             "MODEL.SOLVER.ACCUMULATION_STEPS": 1,  # each step is an update at a rate of its own
-            "MODEL.SOLVER.MAX_SKIPPED_STEPS": args.steps,  # losses that are not finite are part of the test
+            "MODEL.SOLVER.MAX_SKIPPED_STEPS": steps,  # losses that are not finite are part of the test
         },
     )
     rehearse(cfg)
     import_user_modules(cfg.USER_MODULES)
     device = configure_process(cfg)
     training = Training(cfg, build_dataset(cfg.DATASET), device)
-    rates, losses = range_test(training, args.steps)
+    rates, losses = range_test(training, steps)
     best = suggested_rate(rates, losses)
 
-    folder = Path(args.output)
     folder.mkdir(parents=True, exist_ok=True)
     rows = "".join(f"{rate!r},{loss!r}\n" for rate, loss in zip(rates, losses, strict=True))
     write_atomically(folder / "lr_range.csv", f"lr,loss\n{rows}")

@@ -16,8 +16,9 @@ from yacs.config import CfgNode
 
 from configs.command_line import add_config_arguments, command_parser
 from configs.dump import recorded_environment
-from configs.errors import ConfigError, exit_status
-from configs.loader import FREE_ON_RESUME, differences, export_secrets, load_cfg, with_values
+from configs.errors import ConfigError, exit_status, together, told_with_places
+from configs.loader import FREE_ON_RESUME, differences, export_secrets, load_cfg, read_cfg, with_values
+from configs.registry import check_user_modules
 from data.build import check_data
 from trainable.run_folder import RunFolder
 
@@ -44,8 +45,11 @@ def train(args: argparse.Namespace) -> int:
     cfg_path = args.cfg
     if args.resume and not cfg_path and args.output and RunFolder(args.output).config.exists():
         cfg_path = RunFolder(args.output).config
-    notes: list[str] = []
-    cfg = load_cfg(cfg_path, args.pairs, notes=notes)
+    loaded, _ = together(
+        lambda: read_cfg(cfg_path, args.pairs),
+        lambda: None if args.resume or not args.output else _check_is_free(RunFolder(args.output), args.output),
+    )
+    cfg = loaded.cfg
     if args.output:
         cfg = with_values(cfg, {"OUTPUT_PATH": str(Path(args.output).absolute())})
     if not cfg.OUTPUT_PATH:
@@ -54,16 +58,18 @@ def train(args: argparse.Namespace) -> int:
     folder = RunFolder(cfg.OUTPUT_PATH)
     _check_folder(folder, cfg, args)
 
-    for note in notes:
+    for note in loaded.notes:
         print(f"note: {note}")
     export_secrets(cfg)  # before a data set of the user's is asked
-    check_data(cfg)
+    with told_with_places(loaded.sources):
+        check_user_modules(cfg.USER_MODULES)
+        check_data(cfg)
 
-    print("importing torch ...", flush=True)
-    from trainable.console import train_on_console  # here: it imports torch, which takes seconds
+        print("importing torch ...", flush=True)
+        from trainable.console import train_on_console  # here: it imports torch, which takes seconds
 
-    recorded: dict[str, Any] = recorded_environment(cfg_path) if cfg_path else {}
-    return train_on_console(cfg, folder, args.resume, recorded)
+        recorded: dict[str, Any] = recorded_environment(cfg_path) if cfg_path else {}
+        return train_on_console(cfg, folder, args.resume, recorded)
 
 
 def _refuse_several_processes() -> None:
@@ -76,14 +82,18 @@ def _refuse_several_processes() -> None:
         )
 
 
+def _check_is_free(folder: RunFolder, shown: str) -> None:
+    if folder.is_used():
+        if not folder.path.is_dir():
+            raise ConfigError(f"{shown}: is a file; give a folder with -o")
+        go_on = ", or go on in it with --resume" if folder.config.exists() else ""
+        raise ConfigError(f"{shown}: the folder is not empty; give another one with -o{go_on}")
+
+
 def _check_folder(folder: RunFolder, cfg: CfgNode, args: argparse.Namespace) -> None:
     shown = args.output or cfg.OUTPUT_PATH
     if not args.resume:
-        if folder.is_used():
-            if not folder.path.is_dir():
-                raise ConfigError(f"{shown}: is a file; give a folder with -o")
-            go_on = ", or go on in it with --resume" if folder.config.exists() else ""
-            raise ConfigError(f"{shown}: the folder is not empty; give another one with -o{go_on}")
+        _check_is_free(folder, shown)
         return
     if not folder.config.exists():
         raise ConfigError(f"{shown}: nothing to resume: there is no {folder.config}; run without --resume")

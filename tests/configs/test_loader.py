@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from configs.command_line import add_config_arguments, command_parser
 from configs.dump import dump_cfg, recorded_environment
 from configs.errors import ConfigError
-from configs.loader import build_cfg, cfg_from_text, load_cfg, with_values
+from configs.loader import build_cfg, cfg_from_text, load_cfg, read_cfg, with_values
 from configs.settings import Setting
 
 
@@ -145,8 +145,7 @@ def test_what_the_environment_changes_of_a_yaml_is_told(monkeypatch):
     path = write("SEED: 1\nDATASET: {BATCH_SIZE: 32, PATH_DATA_RAW: a}\nMODEL.HEAD.DROPOUT: 0.5\n")
     Path(".env").write_text("DATASET.BATCH_SIZE=64\nDATASET.PATH_DATA_RAW=b\nMODEL.HEAD.DROPOUT=5e-1\n")
     monkeypatch.setenv("SEED", "3")
-    notes: list[str] = []
-    load_cfg(path, notes=notes)
+    notes = read_cfg(path).notes
     in_env, in_process = sorted(notes)
     assert re.fullmatch(r"\.env \(.*\), line 1: DATASET\.BATCH_SIZE is 64, in place of 32 in .*, line 2", in_env)
     assert in_process == f"environment variable SEED: SEED is 3, in place of 1 in {path}, line 1"

@@ -323,11 +323,21 @@ def test_whatever_ends_ray_tune_the_search_can_go_on(ray_address, tmp_path, caps
         (["--space", "SPACE", "-o", "used"], "used: the folder is not empty"),
         (["--space", "SPACE", "--resume"], "nothing to resume"),
         (["--space", "SPACE", "MODEL.HEAD.NAME", "simple_haed"], "Did you mean 'simple_head_module'?"),
-        (["--space", "SPACE", "MODEL.BACKBONE", "resnet_18", "USER_MODULES", "[]"], "Did you mean 'resnet18'?"),
-        (["--space", "SPACE", "DATASET.NAME", "image_folder", "DATASET.PATH_DATA_RAW", "x"], "there is no folder"),
+        (
+            ["--space", "SPACE", "MODEL.BACKBONE", "resnet_18", "USER_MODULES", "[]"],
+            "command line: MODEL.BACKBONE.NAME: unknown backbone 'resnet_18'. Did you mean 'resnet18'?",
+        ),
+        (
+            ["--space", "SPACE", "DATASET.NAME", "image_folder", "DATASET.PATH_DATA_RAW", "x"],
+            "command line: DATASET.PATH_DATA_RAW: there is no folder",
+        ),
+        (["--space", "SPACE", "USER_MODULES", "[no_module]"], "command line: USER_MODULES: no_module: no such module"),
         (["--space", "SPACE", "MODEL.HEAD.NAME", "unbuildable_head"], "this head cannot be built ("),
         (["--space", "SPACE", "MODEL.HEAD.NAME", "bare_head"], "bare_head must return a list of logits"),
-        (["--space", "SPACE", "MODEL.HEAD.INPUT_DIM", "7"], "INPUT_DIM: found 7, but backbone tiny gives 8"),
+        (
+            ["--space", "SPACE", "MODEL.HEAD.INPUT_DIM", "7"],
+            "command line: MODEL.HEAD.INPUT_DIM: found 7, but backbone tiny gives 8",
+        ),
         (["--space", "SPACE", "--address", "127.0.0.1:1"], "no Ray cluster answers"),
         (["--space", "SPACE", "--cpus-per-trial", "64", "--address", "RAY"], "no node has as much"),
     ],
@@ -363,6 +373,11 @@ def test_mistakes_of_all_sources_are_told_at_once(tmp_path, capsys, monkeypatch)
     told = capsys.readouterr().err
     for word in ("missing.yaml", "DROPUOT", "command line: SEED"):
         assert word in told, word
+    Path("used").mkdir()
+    Path("used/file").touch()
+    assert main(["--space", str(space), "-o", "used"]) == 2
+    told = capsys.readouterr().err
+    assert "DROPUOT" in told and "used: the folder is not empty" in told
 
 
 def test_a_dry_run_shows_samples_and_writes_nothing(tmp_path, capsys):

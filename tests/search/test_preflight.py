@@ -31,7 +31,8 @@ def test_every_form_of_images_is_tried():
     )
     assert make_dataset.main(["--cfg", "base.yaml", "DATASET.RESIZE_SHAPE", "[16, 16]"]) == 0
     plan = make_plan(read_space("space.yaml"))
-    with pytest.raises(ConfigError, match=r"there is no done/image_table-table-24x24; make it with: .* \(with DATASET"):
+    message = r"base.yaml, line 1: .* there is no done/image_table-table-24x24; .* \(with DATASET"
+    with pytest.raises(ConfigError, match=message):
         check_parts(plan)
     assert make_dataset.main(["--cfg", "base.yaml", "DATASET.RESIZE_SHAPE", "[24, 24]"]) == 0
     check_parts(plan)
@@ -64,6 +65,29 @@ def test_a_part_that_only_timm_could_know_is_found_in_the_file(optimizer, line):
     with pytest.raises(ConfigError, match=place) as caught:
         check_parts(make_plan(read_space("space.yaml")))
     assert "(with " not in str(caught.value)
+
+
+def test_all_parts_that_do_not_exist_are_told_at_once_with_their_places():
+    Path("base.yaml").write_text("MODEL:\n  BACKBONE: resnet_18\n")
+    Path("space.yaml").write_text(
+        "base: base.yaml\nspace:\n"
+        "  MODEL.SOLVER.OPTIMIZER: {choice: [sgd, adamm, adamww]}\n  MODEL.HEAD.DROPOUT: {uniform: [0, 0.5]}\n"
+    )
+    with pytest.raises(ConfigError) as caught:
+        check_parts(make_plan(read_space("space.yaml")))
+    assert [problem.split("'")[:2] for problem in caught.value.problems] == [
+        ["space.yaml, line 3: MODEL.SOLVER.OPTIMIZER.NAME: unknown optimizer ", "adamm"],
+        ["space.yaml, line 3: MODEL.SOLVER.OPTIMIZER.NAME: unknown optimizer ", "adamww"],
+        ["base.yaml, line 2: MODEL.BACKBONE.NAME: unknown backbone ", "resnet_18"],
+    ]
+
+
+def test_what_all_samples_show_is_told_with_the_place_of_its_key():
+    Path("base.yaml").write_text(f"MODEL.BACKBONE: tiny\nUSER_MODULES: [{TINY}]\nMODEL.HEAD.INPUT_DIM: 7\n")
+    Path("space.yaml").write_text("base: base.yaml\nspace: {MODEL.HEAD.DROPOUT: {uniform: [0, 0.5]}}\n")
+    message = r"^base\.yaml, line 3: MODEL\.HEAD\.INPUT_DIM: found 7, but backbone tiny gives 8; leave the key out.*ed$"
+    with pytest.raises(ConfigError, match=message):
+        check_parts(make_plan(read_space("space.yaml")))
 
 
 def test_a_users_module_that_cannot_be_imported_is_told_alone():

@@ -76,8 +76,11 @@ def test_a_diverging_run_has_its_own_exit_status(capsys):
     [
         (["--cfg", "missing.yaml"], "missing.yaml: no such file"),
         (["SEEED", "1"], "unknown key 'SEEED'. Did you mean 'SEED'?"),
-        (["DATASET.NAME", "image_folder", "DATASET.PATH_DATA_RAW", "nowhere"], "there is no folder"),
-        (["MODEL.BACKBONE", "resnet_18"], "Did you mean 'resnet18'?"),
+        (
+            ["DATASET.NAME", "image_folder", "DATASET.PATH_DATA_RAW", "nowhere"],
+            "command line: DATASET.PATH_DATA_RAW: there is no folder",
+        ),
+        (["USER_MODULES", "[no_module]"], "command line: USER_MODULES: no_module: no such module; give the path"),
         (
             ["MODEL.BACKBONE", "vit_tiny_patch16_224"],
             "vit_tiny_patch16_224 with simple_head_module cannot be trained on images of 32x32: ",
@@ -91,6 +94,26 @@ def test_mistakes(arguments, message, capsys):
     assert message in captured.err
     assert "Traceback" not in captured.err
     assert not Path("a").exists(), "so that the corrected command can use the folder"
+
+
+def test_all_mistakes_are_told_at_once_with_their_places(capsys):
+    Path("used").mkdir()
+    Path("used/file").touch()
+    Path("exp.yaml").write_text("SEED: 1\nSEED: 2\n")
+    assert main(["-o", "used", "--cfg", "exp.yaml", "SEEED", "3", "DATASET.BATCH_SIZE", "0"]) == 2
+    told = capsys.readouterr().err
+    for words in (
+        "exp.yaml, line 2: key 'SEED' stands",
+        "command line: unknown key",
+        "BATCH_SIZE: found '0'",
+        "used: the",
+    ):
+        assert words in told, words
+    Path("exp.yaml").write_text("MODEL.BACKBONE: resnet_18\n\nMODEL.SOLVER.OPTIMIZER: adamm\n")
+    assert main(["-o", "new", "--cfg", "exp.yaml"]) == 2
+    backbone, optimizer = capsys.readouterr().err.splitlines()
+    assert "exp.yaml, line 1: MODEL.BACKBONE.NAME: unknown backbone 'resnet_18'. Did you mean 'resnet18'?" in backbone
+    assert "exp.yaml, line 3: MODEL.SOLVER.OPTIMIZER.NAME: unknown optimizer 'adamm'. Did you mean 'adam'?" in optimizer
 
 
 def test_a_refused_start_does_not_block_the_folder(capsys):

@@ -1,5 +1,8 @@
 """From MODEL.BACKBONE.NAME to a backbone."""
 
+from collections.abc import Callable
+from functools import partial
+
 import timm
 from torch import nn
 from yacs.config import CfgNode
@@ -11,6 +14,23 @@ from trainable.backbone.timm_backbone import build_timm_backbone
 from trainable.weights import BACKBONE_PREFIXES, load_weights
 
 
+def find_backbone(name: str) -> Callable[[CfgNode], nn.Module]:
+    """Returns the builder of a backbone by its name.
+
+    Raises:
+        ConfigError: unknown name.
+    """
+    if name in BACKBONE_REGISTRY:
+        return BACKBONE_REGISTRY[name]
+    if timm.is_model(name):
+        return partial(build_timm_backbone, timm_name=name)
+    nearest = did_you_mean(name, [*BACKBONE_REGISTRY, *timm.list_models()])
+    raise ConfigError(
+        f"MODEL.BACKBONE.NAME: unknown backbone {name!r}.{nearest} "
+        f"Known: {', '.join(BACKBONE_REGISTRY)}, and every name in timm.list_models()"
+    )
+
+
 def build_backbone(backbone_cfg: CfgNode) -> nn.Module:
     """Builds the backbone that MODEL.BACKBONE.NAME names: a registered one, or any model of timm by timm's name.
 
@@ -18,16 +38,7 @@ def build_backbone(backbone_cfg: CfgNode) -> nn.Module:
         ConfigError: unknown name, PRETRAINED_PATH holds nothing that fits, or there are no FROZEN_STAGES to freeze.
     """
     name = backbone_cfg.NAME
-    if name in BACKBONE_REGISTRY:
-        backbone = BACKBONE_REGISTRY[name](backbone_cfg)
-    elif timm.is_model(name):
-        backbone = build_timm_backbone(backbone_cfg, name)
-    else:
-        nearest = did_you_mean(name, [*BACKBONE_REGISTRY, *timm.list_models()])
-        raise ConfigError(
-            f"MODEL.BACKBONE.NAME: unknown backbone {name!r}.{nearest} "
-            f"Known: {', '.join(BACKBONE_REGISTRY)}, and every name in timm.list_models()"
-        )
+    backbone = find_backbone(name)(backbone_cfg)
     if backbone_cfg.PRETRAINED_PATH:
         load_weights(backbone, backbone_cfg.PRETRAINED_PATH, "MODEL.BACKBONE.PRETRAINED_PATH", BACKBONE_PREFIXES)
     if backbone_cfg.FROZEN_STAGES:

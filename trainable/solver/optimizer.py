@@ -4,7 +4,7 @@ Those of torch are fused: one pass over the weights a step, a third of the time 
 number of threads.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import timm.optim
@@ -58,9 +58,35 @@ def build_adamw(optimizer_cfg: CfgNode, parameters: Parameters) -> Optimizer:
 
 
 def build_timm_optimizer(optimizer_cfg: CfgNode, parameters: Parameters) -> Optimizer:
-    """Any optimizer of timm by timm's name, with its own defaults for all but BASE_LR and WEIGHT_DECAY."""
-    return timm.optim.create_optimizer_v2(
-        parameters, opt=optimizer_cfg.NAME, lr=optimizer_cfg.BASE_LR, weight_decay=optimizer_cfg.WEIGHT_DECAY
+    """Any optimizer of timm by timm's name, with its own defaults for all but BASE_LR and WEIGHT_DECAY.
+
+    Raises:
+        ConfigError: it needs a package or a device that is not here.
+    """
+    name = optimizer_cfg.NAME
+    try:
+        return timm.optim.create_optimizer_v2(
+            parameters, opt=name, lr=optimizer_cfg.BASE_LR, weight_decay=optimizer_cfg.WEIGHT_DECAY
+        )
+    except Exception as error:  # bitsandbytes or apex is missing, or it takes no weight decay ...
+        raise ConfigError(f"MODEL.SOLVER.OPTIMIZER.NAME: {name} cannot be built here: {error}") from error
+
+
+def find_optimizer(name: str) -> Callable[[CfgNode, Parameters], Optimizer]:
+    """Returns the builder of an optimizer by its name.
+
+    Raises:
+        ConfigError: unknown name.
+    """
+    if name in OPTIMIZER_REGISTRY:
+        return OPTIMIZER_REGISTRY[name]
+    known = timm.optim.list_optimizers()
+    if name in known:
+        return build_timm_optimizer
+    nearest = did_you_mean(name, [*OPTIMIZER_REGISTRY, *known])
+    raise ConfigError(
+        f"MODEL.SOLVER.OPTIMIZER.NAME: unknown optimizer {name!r}.{nearest} "
+        f"Known: {', '.join(OPTIMIZER_REGISTRY)}, and every name in timm.optim.list_optimizers()"
     )
 
 
@@ -70,20 +96,7 @@ def build_optimizer(optimizer_cfg: CfgNode, parameters: Parameters) -> Optimizer
     Raises:
         ConfigError: unknown name, or an optimizer that needs a package or a device that is not here.
     """
-    name = optimizer_cfg.NAME
-    if name in OPTIMIZER_REGISTRY:
-        return OPTIMIZER_REGISTRY[name](optimizer_cfg, parameters)
-    known = timm.optim.list_optimizers()
-    if name not in known:
-        nearest = did_you_mean(name, [*OPTIMIZER_REGISTRY, *known])
-        raise ConfigError(
-            f"MODEL.SOLVER.OPTIMIZER.NAME: unknown optimizer {name!r}.{nearest} "
-            f"Known: {', '.join(OPTIMIZER_REGISTRY)}, and every name in timm.optim.list_optimizers()"
-        )
-    try:
-        return build_timm_optimizer(optimizer_cfg, parameters)
-    except Exception as error:  # bitsandbytes or apex is missing, or it takes no weight decay ...
-        raise ConfigError(f"MODEL.SOLVER.OPTIMIZER.NAME: {name} cannot be built here: {error}") from error
+    return find_optimizer(optimizer_cfg.NAME)(optimizer_cfg, parameters)
 
 
 def parameter_groups(model: torch.nn.Module, optimizer_cfg: CfgNode) -> list[dict[str, Any]]:
