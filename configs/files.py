@@ -1,4 +1,4 @@
-"""Writes files so that they are complete or absent, whatever dies in between."""
+"""Files: written so that they are complete or absent, whatever dies in between, and how their paths are shown."""
 
 import errno
 import io

@@ -35,7 +35,7 @@ class LoadedConfig:
     Attributes:
         cfg: frozen.
         sources: where keys were given that are not at their default, in words that lead a message.
-        notes: which values of the YAML .env and the environment change.
+        notes: which values of the YAML, or of the defaults, .env and the environment change.
     """
 
     cfg: CfgNode
@@ -103,19 +103,19 @@ def sources_of(settings: Iterable[Setting]) -> dict[str, str]:
 
 
 def overruled(from_yaml: Iterable[Setting], from_environment: Iterable[Setting]) -> list[str]:
-    """Returns, in words, which legal values of a YAML .env and the environment change.
+    """Returns, in words, which legal values of a YAML, or of the defaults, .env and the environment change.
 
-    Keys that change no number are left out.
+    Secrets, and keys that change no number, are left out.
     """
     by_key = {setting.key: setting for setting in from_yaml}
     changes = []
     for setting in from_environment:
-        given = by_key.get(setting.key)
-        if given is None or setting.key in FREE_ON_RESUME:
+        key = KEYS[setting.key]
+        if key.is_secret or setting.key in FREE_ON_RESUME:
             continue
+        given = by_key.get(setting.key) or Setting(setting.key, key.default, "the defaults")
         before, now = (read_setting(one, []) for one in (given, setting))
         if before != now:
-            key = KEYS[setting.key]
             changes.append(
                 f"{setting.source}: {key.name} is {shown(key, now)}, in place of {shown(key, before)} in {given.source}"
             )

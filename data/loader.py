@@ -72,7 +72,7 @@ class Loader:
 
     @property
     def steps_per_epoch(self) -> int:
-        """The number of training batches of an epoch; an incomplete last one is left out."""
+        """The number of training batches of an epoch; an incomplete last one is left out, if it is not the only one."""
         return len(self._train)
 
     def sample(self, size: int) -> Batch:
@@ -175,8 +175,12 @@ class _Images(Dataset[Batch]):
 def _batches(loader: DataLoader) -> Iterator[Batch]:
     try:
         yield from loader
-    except ConfigError as error:  # torch wraps those of a worker process in the worker's traceback
-        raise type(error)(re.sub(r"^[\w.]*Error: ", "", str(error).strip().splitlines()[-1])) from None
+    except ConfigError as error:
+        if "Traceback (most recent call last)" not in str(error):
+            raise
+        # torch wraps an error of a worker process in the worker's traceback, whose end is the message
+        message = re.split(r"^[\w.]+Error: ", str(error).strip(), flags=re.MULTILINE)[-1]
+        raise type(error)(message.splitlines()) from None
 
 
 def _as_is(batch: Any) -> Any:

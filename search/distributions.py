@@ -278,7 +278,8 @@ def _read_numbers(word: str, arguments: Any, names: tuple[str, ...], whole: bool
     form = f"{{{word}: [{', '.join(names)}]}} or {{{word}: {{{', '.join(f'{name}: ...' for name in names)}}}}}"
     if isinstance(arguments, dict):
         if set(arguments) != set(names):
-            raise ConfigError(f"{word}: found {', '.join(arguments) or 'nothing'}, expected {form}")
+            hints = "".join(did_you_mean(name, names) for name in arguments if name not in names)
+            raise ConfigError(f"{word}: found {', '.join(arguments) or 'nothing'}, expected {form}.{hints}")
         arguments = [arguments[name] for name in names]
     if not isinstance(arguments, list) or len(arguments) != len(names):
         raise ConfigError(f"{word}: found {arguments!r}, expected {form}")

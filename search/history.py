@@ -44,6 +44,7 @@ class TrialRecord:
         rows: the metrics of its epochs.
         reason: why it failed.
         seconds: wall time it has run.
+        last_seen: when its last event was, in seconds since 1970.
         donor: whose weights it has taken over last: number, name and epoch; None: nobody's.
         confirms: the number of the trial that it repeats with another seed; None for a sample of its own.
         notes: what the sampler keeps with it.

@@ -366,8 +366,12 @@ def _read_confirm(value: Any, where: str, problems: list[str]) -> dict[str, Any]
 
 def _numbers(value: Any, where: str, word: str, rules: dict[str, Rule], problems: list[str]) -> dict[str, Any]:
     if not isinstance(value, dict) or not set(value) <= set(rules):
+        hints = (
+            {did_you_mean(name, rules): None for name in value if name not in rules} if isinstance(value, dict) else {}
+        )
         problems.append(
             f"{where}: {word}: found {value!r}, allowed is {{{', '.join(f'{name}: number' for name in rules)}}}"
+            f"{'.' if any(hints) else ''}{''.join(hints)}"
         )
         return {}
     read = {}

@@ -86,8 +86,7 @@ def search(args: argparse.Namespace, command: str) -> int:
         folder = folder_to_resume(args.output, read_space(args.space).path.stem if args.space else None)
         plan = _plan_to_resume(args, folder)
         if not args.dry_run:
-            with RunFolder(folder.path).locked():  # refuses a search that runs before torch and Ray take their seconds
-                pass
+            RunFolder(folder.path).refuse_if_locked()  # before torch and Ray take their seconds
     else:
         if not args.space:
             raise ConfigError("what should be searched? Give a space file, as in: --space spaces/head.yaml")

@@ -55,9 +55,7 @@ def _run(plan: SearchPlan, folder: SearchFolder, address: str | None, resume: bo
     with ExitStack() as stack, ray_cluster(address) as (nodes, dashboard):
         resources, notes = trial_resources(plan, nodes)
         slots = trial_slots(resources, nodes)
-        stack.enter_context(RunFolder(folder.path).locked())
-        if not resume and folder.is_used():  # since it was chosen
-            raise ConfigError(f"{folder.path}: another search has taken the folder meanwhile; start again")
+        stack.enter_context(RunFolder(folder.path).locked(is_new=not resume))
         log = EventLog(folder.events)
         events = log.read()
         history = History(events)

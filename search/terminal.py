@@ -63,7 +63,7 @@ class Terminal:
 
     def _tell_unread(self, record: TrialRecord) -> None:
         """Names the knobs that did nothing in the first trial that has trained."""
-        if self._has_told_unread or not record.rows:
+        if self._has_told_unread or not record.rows or record.state not in (DONE, STOPPED):
             return
         self._has_told_unread = True
         if record.unread:
@@ -108,8 +108,7 @@ class Terminal:
         count = {state: len(self._history.in_state(state)) for state in (DONE, STOPPED, FAILED, INTERRUPTED)}
         parts = ", ".join(f"{number} {state}" for state, number in count.items() if number) or "no trial was started"
         missing = self._plan.options.num_samples - len(self._history.samples())
-        is_exhausted = event.data["reason"].startswith("all ")
-        parts += f", {missing} not started" if missing > 0 and not is_exhausted else ""
+        parts += f", {missing} not started" if missing > 0 and not event.data["is_exhausted"] else ""
         print(f"\n{event.data['reason']}: {parts}")
         self._tell_failed()
         metric = self._plan.options.metric

@@ -263,7 +263,7 @@ def run_trials(
                 stopper.halt(f"{one_line(f'{type(error).__name__}: {error}')} (see {shown_path(folder.error_log)})")
     reason = _end_reason(plan, history, engine.searcher, stopper)
     try:
-        stream.emit(SEARCH_ENDED, reason=reason)
+        stream.emit(SEARCH_ENDED, reason=reason, is_exhausted=engine.searcher.is_exhausted)
     except OSError as error:  # the trials are kept all the same
         stopper.halt(explained(error))
         print(f"\n{reason}; but the results could not be written: {stopper.halted}", flush=True)

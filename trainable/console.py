@@ -40,7 +40,7 @@ def train_on_console(cfg: CfgNode, folder: RunFolder, resume: bool, recorded: di
     console = Console(highlight=False)
     rehearse(cfg)  # before a file is written
     with (
-        folder.locked(),
+        folder.locked(is_new=not resume),
         log_to(folder.log, also_to_terminal=True),
         _progress(console, cfg.MODEL.SOLVER.TOTAL_EPOCHS) as on_step,
     ):
@@ -73,7 +73,8 @@ def train_on_console(cfg: CfgNode, folder: RunFolder, resume: bool, recorded: di
             return NOT_FINISHED
         except KeyboardInterrupt:
             where = shlex.quote(cfg.OUTPUT_PATH)
-            print(f"interrupted; go on with: python -m trainable.train -o {where} --resume", file=sys.stderr)
+            go_on = f"; go on with: python -m trainable.train -o {where} --resume" if folder.config.exists() else ""
+            print(f"interrupted{go_on}", file=sys.stderr)
             return 130
     best = best_row(cfg.BEST_METRIC, rows)
     where = shown_path(folder.path)

@@ -4,6 +4,7 @@ import platform
 from importlib.metadata import version
 from typing import Any
 
+import cv2
 import torch
 
 import yacstune
@@ -20,7 +21,7 @@ def describe_environment(device: torch.device) -> dict[str, Any]:
         "torch": torch.__version__,
         "timm": version("timm"),
         "albumentations": version("albumentations"),
-        "opencv": version("opencv-python-headless"),
+        "opencv": cv2.__version__,
         "numpy": version("numpy"),
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,

@@ -28,19 +28,24 @@ class FolderLock:
     Args:
         folder: is made if it is not there.
         wait: seconds to wait for another process to leave.
+        is_new: refuse a folder that another process has used since it was chosen.
 
     Raises:
-        FolderInUseError: another process trains here.
+        FolderInUseError: another process trains here, or has done so.
     """
 
-    def __init__(self, folder: Path, wait: float):
+    def __init__(self, folder: Path, wait: float, is_new: bool):
         self._folder = folder
         self._wait = wait
+        self._is_new = is_new
 
     def __enter__(self) -> "FolderLock":
         self._folder.mkdir(parents=True, exist_ok=True)
         self._file = open(self._folder / LOCK, "w")
         self.acquire()
+        if self._is_new and RunFolder(self._folder).is_used():
+            self._file.close()
+            raise FolderInUseError(f"{self._folder}: another process has taken the folder meanwhile; start again")
         for name in (".", "results", "results/classes", "model_backups"):
             remove_leftovers(self._folder / name)
         return self
@@ -96,9 +101,14 @@ class RunFolder:
             return self.path.exists()
         return any(file.name not in (LOCK, LOG) for file in self.path.iterdir())
 
-    def locked(self, wait: float = 0.0) -> "FolderLock":
+    def locked(self, wait: float = 0.0, is_new: bool = False) -> "FolderLock":
         """Returns the lock of the folder, for `with`; see FolderLock."""
-        return FolderLock(self.path, wait)
+        return FolderLock(self.path, wait, is_new)
+
+    def refuse_if_locked(self) -> None:
+        """Raises FolderInUseError if another process trains in the folder."""
+        with self.locked():
+            pass
 
     def read_metrics(self) -> list[dict[str, Any]]:
         """Returns the rows of metrics.csv, one an epoch; a last line that was cut off is left out."""

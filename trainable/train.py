@@ -102,8 +102,7 @@ def _check_folder(folder: RunFolder, cfg: CfgNode, args: argparse.Namespace) -> 
         raise ConfigError(
             f"{shown}: a run goes on with the config it had, but {'; '.join(changed)}; use another folder"
         )
-    with folder.locked():  # refuses a folder in which a training runs before torch takes its seconds
-        pass
+    folder.refuse_if_locked()  # before torch takes its seconds
 
 
 if __name__ == "__main__":

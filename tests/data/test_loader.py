@@ -1,10 +1,13 @@
 """Batches: prepared, augmented by (seed, epoch, index) alone, mixed."""
 
+import numpy as np
 import pytest
 import torch
 
+from configs.errors import ConfigError
 from configs.loader import load_cfg
 from data.build import build_dataset
+from data.image_data import ImageData
 from data.loader import Loader, to_model_input
 from data.mixing import Mixing
 
@@ -40,6 +43,24 @@ def test_epochs_differ_and_repeat_by_the_seed():
     assert torch.equal(first[0], again[0]) and torch.equal(first[1], again[1])
     assert not torch.equal(first[0], second[0])
     assert not torch.equal(first[0], other[0])
+
+
+class _Unusable:
+    def __len__(self):
+        return 4
+
+    def __getitem__(self, index):
+        raise ConfigError(["one problem", "and another"])
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_all_problems_of_an_image_are_told(workers):
+    cfg = load_cfg(None, ["DATASET.NUM_WORKERS", str(workers)]).DATASET
+    four = np.arange(4)
+    data = ImageData(_Unusable(), four[:, None] % 2, {"digit": ("0", "1")}, four[:2], four[2:])
+    with pytest.raises(ConfigError) as caught:
+        next(Loader(data, cfg, seed=0).val_batches())
+    assert caught.value.problems == ["one problem", "and another"]
 
 
 def test_workers_change_nothing():

@@ -118,6 +118,7 @@ def test_choices_of_lists_survive_optunas_scalars():
         (f"{DROPOUT}: {{uniform: [0.5, 0.1]}}", "leave nothing to sample"),
         (f"{DROPOUT}: {{uniform: [0.5]}}", "expected {uniform: [low, high]}"),
         (f"{DROPOUT}: {{uniform: {{low: 0, hi: 1}}}}", "expected {uniform: [low, high]}"),
+        (f"{DROPOUT}: {{uniform: {{low: 0, hihg: 1}}}}", "Did you mean 'high'?"),
         (f"{DROPOUT}: {{uniform: [0, 1.7]}}", "line 2: uniform: MODEL.HEAD.DROPOUT: found 1.7, allowed"),
         (f"{DROPOUT}: {{uniform: [zero, 1]}}", "low: found 'zero', expected a number"),
         (f"{DROPOUT}: {{quniform: [0, 0.5, 0.2]}}", "high 0.5 is no multiple of q 0.2"),
@@ -156,6 +157,7 @@ def test_choices_of_lists_survive_optunas_scalars():
 def test_mistakes_under_space(line, message):
     problems = errors_of(f"space:\n  {line}\n")
     assert message in problems
+    assert "in the base" not in problems or not line.startswith(("OUTPUT_PATH", "GCP_KEY")), "where it is refused too"
     assert "space.yaml, line" in problems
 
 
@@ -185,7 +187,7 @@ GOOD = f"space: {{{DROPOUT}: {{uniform: [0, 0.5]}}}}\n"
         ("search: {scheduler: {asha: [1]}}\n", "options are written as {asha: {option: value}}"),
         ("search: {sampler: {tpe: {startup: 3}}}\n", "tpe has no option 'startup'"),
         ("search: {scheduler: {asha: {reduction_factor: 1}}}\n", "reduction_factor: found 1"),
-        ("search: {resources: {cpus: 1}}\n", "resources: found"),
+        ("search: {resources: {cpus: 1}}\n", "allowed is {cpu: number, gpu: number}. Did you mean 'cpu'?"),
         ("search: {resources: {cpu: 0}}\n", "cpu: found 0, allowed is a number at least 0.1"),
         ("search: {objectives: {val_scor: max}}\n", "unknown metric 'val_scor'. Did you mean 'val_score'?"),
         ("search: {objectives: {params: max}}\n", "params: found 'max', but it is better the other way: min"),

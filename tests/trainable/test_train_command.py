@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import TINY_PAIRS
+from trainable import console
 from trainable.run_folder import RunFolder
 from trainable.train import main
 
@@ -130,6 +131,13 @@ def test_two_trainings_never_write_into_one_folder(capsys):
         assert run("-o", "a") == 2
     assert "/a: another process is training in this folder; wait for it or stop it" in capsys.readouterr().err
     assert not RunFolder("a").is_used()
+
+
+def test_a_folder_that_another_process_takes_meanwhile(capsys, monkeypatch):
+    monkeypatch.setattr(console, "rehearse", lambda cfg: (Path("a").mkdir(), Path("a/latest.pt").touch()))
+    assert run("-o", "a") == 2
+    assert "/a: another process has taken the folder meanwhile; start again" in capsys.readouterr().err
+    assert sorted(path.name for path in Path("a").iterdir()) == [".lock", "latest.pt"]
 
 
 def test_a_folder_in_use_is_refused_before_torch(capsys, monkeypatch):
