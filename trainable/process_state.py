@@ -23,6 +23,16 @@ def _restore_warnings(filters: list[Any]) -> None:
     warnings.filters[:] = filters  # type: ignore[index]  # a list, whatever typeshed says
 
 
+def _attribute(owner: Any, name: str) -> tuple[Callable[[], Any], Callable[[Any], Any]]:
+    return lambda: getattr(owner, name), lambda value: setattr(owner, name, value)
+
+
+def _umask() -> int:
+    mask = os.umask(0o022)  # it can be read by setting it alone
+    os.umask(mask)
+    return mask
+
+
 # Each entry of the state: how it is read, and how it is put back.
 _FLAGS: dict[str, tuple[Callable[[], Any], Callable[[Any], Any]]] = {
     "default dtype": (torch.get_default_dtype, torch.set_default_dtype),
@@ -32,20 +42,22 @@ _FLAGS: dict[str, tuple[Callable[[], Any], Callable[[Any], Any]]] = {
     "anomaly detection": (torch.is_anomaly_enabled, torch.autograd.set_detect_anomaly),
     "matmul precision": (torch.get_float32_matmul_precision, torch.set_float32_matmul_precision),
     "deterministic algorithms": (torch.get_deterministic_debug_mode, torch.set_deterministic_debug_mode),
-    "cudnn.enabled": (lambda: torch.backends.cudnn.enabled, lambda v: setattr(torch.backends.cudnn, "enabled", v)),
-    "cudnn.benchmark": (
-        lambda: torch.backends.cudnn.benchmark,
-        lambda v: setattr(torch.backends.cudnn, "benchmark", v),
-    ),
-    "cudnn.deterministic": (
-        lambda: torch.backends.cudnn.deterministic,
-        lambda v: setattr(torch.backends.cudnn, "deterministic", v),
-    ),
+    "cudnn.enabled": _attribute(torch.backends.cudnn, "enabled"),
+    "cudnn.benchmark": _attribute(torch.backends.cudnn, "benchmark"),
+    "cudnn.deterministic": _attribute(torch.backends.cudnn, "deterministic"),
+    "cudnn.allow_tf32": _attribute(torch.backends.cudnn, "allow_tf32"),
+    "mkldnn.enabled": _attribute(torch.backends.mkldnn, "enabled"),
+    "sums in fp16": _attribute(torch.backends.cuda.matmul, "allow_fp16_reduced_precision_reduction"),
+    "sums in bf16": _attribute(torch.backends.cuda.matmul, "allow_bf16_reduced_precision_reduction"),
+    "autocast": (lambda: torch.is_autocast_enabled("cpu"), lambda v: torch.set_autocast_enabled("cpu", v)),
+    "optimised OpenCV": (cv2.useOptimized, cv2.setUseOptimized),
     "numpy errors": (np.geterr, lambda v: np.seterr(**v)),
     "random of Python": (random.getstate, random.setstate),
     "random of numpy": (np.random.get_state, np.random.set_state),
     "random of torch": (torch.get_rng_state, torch.set_rng_state),
     "working folder": (os.getcwd, os.chdir),
+    "file permissions": (_umask, os.umask),
+    "recursion limit": (sys.getrecursionlimit, sys.setrecursionlimit),
     "module path": (lambda: list(sys.path), lambda v: sys.path.__setitem__(slice(None), v)),
     "warning filters": (lambda: list(warnings.filters), _restore_warnings),
 }
@@ -112,6 +124,7 @@ def rng_state() -> dict[str, Any]:
         },
         "torch": torch.get_rng_state(),
         "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        "mps": [torch.mps.get_rng_state()] if torch.backends.mps.is_available() else [],
     }
 
 
@@ -124,3 +137,5 @@ def set_rng_state(state: dict[str, Any]) -> None:
     torch.set_rng_state(state["torch"])
     if state["cuda"] and torch.cuda.is_available():
         torch.cuda.set_rng_state_all(state["cuda"])
+    if state.get("mps") and torch.backends.mps.is_available():  # older checkpoints lack it
+        torch.mps.set_rng_state(state["mps"][0])

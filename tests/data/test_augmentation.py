@@ -1,10 +1,18 @@
 """Each augmentation key changes pixels as it says, and the same seed gives the same image."""
 
+import albumentations as A
 import numpy as np
 import pytest
 
+import data.augmentation
 from configs.loader import load_cfg
 from data.augmentation import Augmentation
+
+
+def test_what_albumentations_only_warns_about_is_an_error(monkeypatch):
+    monkeypatch.setattr(data.augmentation, "_transforms", lambda cfg: [A.Rotate(limitt=10)])
+    with pytest.raises(UserWarning, match="limitt"):
+        Augmentation(load_cfg().DATASET.AUGMENTATION)
 
 
 def augmentation(**keys: object) -> Augmentation:

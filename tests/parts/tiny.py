@@ -59,6 +59,7 @@ class SpoilingHead(SimpleHead):
             torch.set_default_dtype(torch.float64)
             torch.backends.cudnn.benchmark = True
             torch.backends.cudnn.deterministic = True
+            torch.backends.mkldnn.enabled = False
             torch.use_deterministic_algorithms(True)
             os.environ["SEED"] = "99"
             os.environ["MODEL__HEAD__DROPOUT"] = "0.5"
