@@ -48,17 +48,47 @@ def test_imports_go_one_way(package):
             assert not found & ONLY_IN_AUGMENTATION, path
 
 
-@pytest.mark.parametrize("module", ["search.run", "trainable.train"])
-def test_mistakes_are_answered_without_importing_torch_or_ray(module):
+MISTAKES = [
+    ("--cfg none.yaml", "none.yaml: no such file"),
+    ("SEEED 1", "unknown key 'SEEED'"),
+    ("SEED x", "SEED: found 'x', allowed is"),
+    ("MODEL.HEAD.DROPOUT 1.7", "MODEL.HEAD.DROPOUT: found '1.7', allowed is"),
+    ("MODEL.HEAD.NAME simple_haed", "unknown head 'simple_haed'"),
+    ("DATASET.NAME image_folder DATASET.PATH_DATA_RAW none", "DATASET.PATH_DATA_RAW: there is no folder"),
+    ("USER_MODULES [none]", "USER_MODULES: none: no such module"),
+    ("-o used", "used: the folder is not empty"),
+]
+OF_SEARCHES = [
+    ("--space bad.yaml", "unknown distribution 'unifrom'"),
+    ("--space none.yaml", "none.yaml: no such file"),
+    ("--resume", "nothing to resume"),
+]
+
+
+@pytest.mark.parametrize(
+    ("module", "start", "mistakes"),
+    [
+        ("search.run", f"--space {ROOT}/spaces/head.yaml", MISTAKES + OF_SEARCHES),
+        ("trainable.train", "-o new", MISTAKES),
+    ],
+)
+def test_mistakes_are_answered_without_importing_torch_or_ray(module, start, mistakes, tmp_path):
+    (tmp_path / "used").mkdir()
+    (tmp_path / "used" / "file").touch()
+    (tmp_path / "bad.yaml").write_text("space: {MODEL.HEAD.DROPOUT: {unifrom: [0, 1]}}\n")
+    before = sorted(tmp_path.rglob("*"))
     code = (
-        f"import sys, {module}\n"
-        "status = sys.modules[sys.argv[1]].main(['--space' if 'run' in sys.argv[1] else '--cfg', 'none.yaml'])\n"
-        "assert status == 2, status\n"
+        f"import shlex, sys, {module}\n"
+        f"for line in sys.argv[1:]:\n"
+        f"    print(line, {module}.main(shlex.split({start!r} + ' ' + line)))\n"
         "print([name for name in ('torch', 'ray', 'optuna', 'timm', 'pandas') if name in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", code, module], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
-    assert "none.yaml: no such file" in done.stderr
+    command = [sys.executable, "-c", code, *(line for line, _ in mistakes)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == [*(f"{line} 2" for line, _ in mistakes), "[]"]
+    for _, message in mistakes:
+        assert message in done.stderr, message
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 EXPERIMENTS = sorted((ROOT / "configs" / "experiments").rglob("*.yaml"))

@@ -4,10 +4,13 @@ import math
 import re
 from pathlib import Path
 
+import numpy as np
+import optuna
 import pytest
+from ray import tune
 
 from configs.errors import ConfigError
-from search.distributions import Choice, FloatRange, IntRange, QuantisedRange
+from search.distributions import Choice, FloatRange, IntRange, QuantisedRange, read_distribution
 from search.options import read_duration
 from search.space_file import read_space
 
@@ -83,17 +86,33 @@ def test_distributions(text, key, expected):
         ("{loguniform: [0.001, 0.1]}", "MODEL.SOLVER.OPTIMIZER.BASE_LR", 0.001, math.nextafter(0.1, 0)),
         ("{randint: [1, 5]}", "DATASET.BATCH_SIZE", 1, 4),
         ("{lograndint: [1, 5]}", "DATASET.BATCH_SIZE", 1, 4),
-        ("{quniform: [0.1, 0.5, 0.2]}", DROPOUT, 0.1, 0.5),
+        ("{quniform: [0.2, 0.6, 0.2]}", DROPOUT, 0.2, 0.6),
         ("{qrandint: [16, 64, 16]}", "DATASET.BATCH_SIZE", 16, 64),
     ],
 )
 def test_the_ends_of_ranges(text, key, lowest, highest):
-    if "quniform" in text:
-        text = "{quniform: [0.2, 0.6, 0.2]}"
-        lowest, highest = 0.2, 0.6
     optuna_distribution = parameter(text, key).to_optuna()
     assert (optuna_distribution.low, optuna_distribution.high) == (lowest, highest)
     assert optuna_distribution.log == ("log" in text)
+
+
+@pytest.mark.parametrize(
+    ("word", "numbers", "expected"),
+    [
+        ("randint", [1, 5], {1, 2, 3, 4}),
+        ("lograndint", [1, 5], {1, 2, 3, 4}),
+        ("qrandint", [16, 64, 16], {16, 32, 48, 64}),
+        ("quniform", [0, 1, 0.25], {0, 0.25, 0.5, 0.75, 1}),
+    ],
+)
+def test_ranges_give_the_values_that_they_give_in_ray_tune(word, numbers, expected):
+    distribution = read_distribution({word: numbers})
+    rng = np.random.default_rng(0)
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    asked = [study.ask({"x": distribution.to_optuna()}).params["x"] for _ in range(200)]
+    assert {distribution.at(rng.random()) for _ in range(200)} == expected
+    assert {distribution.decode(value) for value in asked} == expected
+    assert set(getattr(tune, word)(*numbers).sample(size=200)) == expected
 
 
 def test_quantised_samples_are_short_numbers():
