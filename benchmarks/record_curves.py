@@ -20,11 +20,11 @@ from yacs.config import CfgNode
 
 from benchmarks.curve_table import write_table
 from configs.metric_names import sign
-from configs.registry import import_user_modules
+from configs.user_modules import import_user_modules
 from data.build import build_dataset
-from search.distributions import FloatRange, IntRange
 from search.plan import SearchPlan, make_plan
-from search.space_file import read_space
+from search.space.distributions import FloatRange, IntRange
+from search.space.space_file import read_space
 from trainable.process_state import configure_process
 from trainable.training import Training
 from trainable.update import TrainingDivergedError

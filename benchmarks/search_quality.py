@@ -3,9 +3,10 @@
 python benchmarks/search_quality.py [--tables DIR] [--seeds 30] [--json out.json] [--methods ours stock_ray]
 
 Recorded learning curves are replayed in virtual time by four workers, for the cost of 20 full trainings. Our searcher
-and scheduler are the objects that `search.run` uses, made by the same function (search/engine.py); those of others are
-driven in the same way (Syne Tune's where it is installed: pip install syne-tune). A configuration that is proposed is
-looked up as the nearest recorded one that this run has not used yet, in the unit cube. `record_curves.py` records more.
+and scheduler are the objects that `search.run` uses, made by the same function (search/engine/engine.py); those of
+others are driven in the same way (Syne Tune's where it is installed: pip install syne-tune). A configuration that is
+proposed is looked up as the nearest recorded one that this run has not used yet, in the unit cube.
+`record_curves.py` records more.
 
 Regret is that of the best value reported so far, after a quarter, a half and all of the cost: 0 is the best recorded
 configuration, 100 the median one, each by the best epoch of its curve. Rank is by the regret at the end, 1 the best of
@@ -38,12 +39,13 @@ from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
 from ray.tune.search.optuna import OptunaSearch
 from scipy.stats import rankdata
 
-from search.distributions import Distribution, FloatRange, IntRange
-from search.engine import build_engine
-from search.history import History
-from search.options import NamedOptions, SearchOptions
+from search.engine.engine import build_engine
+from search.record.history import History
 from search.reports import TOTAL_EPOCHS
-from search.space import Parameter, Space
+from search.space.distributions import Distribution, FloatRange, IntRange
+from search.space.items import Parameter
+from search.space.options import NamedOptions, SearchOptions
+from search.space.space import Space
 
 WORKERS = 4
 FULL_TRAININGS = 20  # cost of a run

@@ -1,12 +1,6 @@
-"""Parts by name: a registry for each kind of part, and the user's own modules that add to them."""
+"""Parts by name: a registry for each kind of part."""
 
-import importlib
-import importlib.util
-import sys
-import traceback
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
-from types import ModuleType
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from configs.errors import ConfigError, did_you_mean
@@ -61,72 +55,3 @@ class Registry:
 
     def __iter__(self) -> Iterator[str]:
         return iter(sorted(self._builders))
-
-
-def import_user_modules(modules: Sequence[str]) -> None:
-    """Imports the modules of USER_MODULES, each once, so that they register their parts.
-
-    Raises:
-        ConfigError: a module is missing or fails while it is imported.
-    """
-    for module in modules:
-        try:
-            if module.endswith(".py"):
-                _import_file(Path(module))
-            else:
-                if "" not in sys.path:  # as in an interactive session: names are looked up in the working folder too
-                    sys.path.append("")
-                importlib.import_module(module)
-        except ConfigError:
-            raise
-        except Exception as error:
-            raise ConfigError(f"USER_MODULES: {module}: cannot be imported: {describe_error(error)}") from error
-
-
-def check_user_modules(modules: Sequence[str]) -> None:
-    """Looks whether the modules of USER_MODULES are there, without importing them, which may take seconds.
-
-    Raises:
-        ConfigError: a module is missing.
-    """
-    missing = [name for name in modules if not name.endswith(".py") and not _is_there(name.split(".")[0])]
-    if missing:
-        raise ConfigError(
-            f"USER_MODULES: {', '.join(missing)}: no such module; give the path of a .py file, or a name that can be "
-            "imported here"
-        )
-
-
-def _is_there(name: str) -> bool:
-    in_working_folder = Path(name).is_dir() or Path(f"{name}.py").is_file()
-    return in_working_folder or importlib.util.find_spec(name) is not None
-
-
-def describe_error(error: Exception) -> str:
-    """Returns an error of somebody else's code in one line: its type, its message, and where it was raised."""
-    text = f"{type(error).__name__}: {' '.join(str(error).split())}"
-    if isinstance(error, SyntaxError):  # says itself where it is
-        return text
-    trace = traceback.extract_tb(error.__traceback__)
-    frames = [frame for frame in trace if "importlib" not in frame.filename and frame.filename != __file__]
-    return f"{text} ({frames[-1].filename}, line {frames[-1].lineno})" if frames else text
-
-
-def _import_file(path: Path) -> ModuleType | None:
-    if any(getattr(module, "__file__", None) == str(path) for module in list(sys.modules.values())):
-        return None
-    if not path.is_file():
-        raise ConfigError(f"USER_MODULES: {path}: no such file")
-    name = f"user_modules.{path.stem}"  # not the bare stem: a user's scipy.py must not pass for scipy
-    if name in sys.modules:
-        raise ConfigError(f"USER_MODULES: {path}: a module named {path.stem} is loaded already; rename one of them")
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None and spec.loader is not None  # true of every .py file
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[name]
-        raise
-    return module

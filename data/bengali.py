@@ -13,7 +13,8 @@ from yacs.config import CfgNode
 
 from configs.errors import ConfigError
 from data.image_data import DATASET_REGISTRY, ImageData
-from data.processed import RAW_DATA_REGISTRY, ProcessedData, RawImages
+from data.processed import ProcessedData
+from data.raw_data import RAW_DATA_REGISTRY, RawImages
 
 HEIGHT, WIDTH = 137, 236
 CLASS_COUNTS = {"grapheme_root": 168, "vowel_diacritic": 11, "consonant_diacritic": 7}

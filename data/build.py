@@ -5,7 +5,8 @@ from yacs.config import CfgNode
 from configs.errors import ConfigError
 from data import bengali, digits, image_folder, image_table  # noqa: F401  registers them
 from data.image_data import DATASET_REGISTRY, ImageData
-from data.processed import RAW_DATA_REGISTRY, ProcessedData
+from data.processed import ProcessedData
+from data.raw_data import RAW_DATA_REGISTRY
 from data.task_fit import check_task_fit
 
 

@@ -12,7 +12,8 @@ from yacs.config import CfgNode
 from configs.errors import ConfigError, did_you_mean
 from data.image_data import DATASET_REGISTRY, ImageData
 from data.image_files import ImageFiles, UnreadableImageError
-from data.processed import RAW_DATA_REGISTRY, ProcessedData, RawImages
+from data.processed import ProcessedData
+from data.raw_data import RAW_DATA_REGISTRY, RawImages
 
 
 @DATASET_REGISTRY.register("image_table")

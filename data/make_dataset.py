@@ -14,7 +14,7 @@ from configs.command_line import add_config_arguments, command_parser
 from configs.errors import exit_status, told_with_places
 from configs.files import shown_path
 from configs.loader import export_secrets, read_cfg
-from configs.registry import import_user_modules
+from configs.user_modules import import_user_modules
 from data.build import processed_data
 from data.processed import ProcessedData
 

@@ -17,10 +17,10 @@ from configs.command_line import add_config_arguments, command_parser
 from configs.errors import ConfigError, exit_status, told_with_places
 from configs.files import save_figure, shown_path
 from configs.loader import export_secrets, read_cfg
-from configs.registry import import_user_modules
+from configs.user_modules import import_user_modules
 from data.build import build_dataset
 from data.preparation import Preparation
-from data.processed import RAW_DATA_REGISTRY
+from data.raw_data import RAW_DATA_REGISTRY
 from data.splits import Classes, split
 from yacstune import PROJECT_ROOT
 

@@ -10,9 +10,9 @@ import sys
 import matplotlib.pyplot as plt
 
 from configs.yaml_file import read_yaml
-from search.events import EventLog
 from search.folder import SearchFolder
-from search.history import DONE, History
+from search.record.events import EventLog
+from search.record.history import DONE, History
 
 
 def main(search: str, picture: str) -> None:

@@ -5,13 +5,13 @@ from configs.files import shown_path
 from configs.loader import changed_keys
 from configs.tree import get_value
 from configs.yaml_file import yaml_text
+from search.engine.scheduler import WaitingScheduler, build_scheduler
+from search.engine.searcher import TruthfulOptunaSearch
 from search.folder import SearchFolder
-from search.history import History
 from search.plan import SearchPlan
 from search.preflight import check_parts, contradictions
-from search.scheduler import WaitingScheduler, build_scheduler
-from search.searcher import TruthfulOptunaSearch
-from search.space import COUNTED
+from search.record.history import History
+from search.space.space import COUNTED
 
 SAMPLES = 5
 MERGED = 1000  # combinations of which each is merged into a config

@@ -9,12 +9,14 @@ import numpy as np
 from configs.defaults import KEYS
 from configs.errors import ConfigError
 from configs.legal import Part
-from configs.registry import import_user_modules
 from configs.tree import get_value
-from search.distributions import Choice
-from search.plan import SearchPlan, named_parts
-from search.sampler import OWN_SAMPLERS, build_sampler
-from search.space import Constant, Parameter, Space, is_branching
+from configs.user_modules import import_user_modules
+from search.engine.sampler import OWN_SAMPLERS, build_sampler
+from search.plan import SearchPlan
+from search.plan_checks import named_parts
+from search.space.distributions import Choice
+from search.space.items import Constant, Parameter, is_branching
+from search.space.space import Space
 from trainable.rehearsal import rehearse, unknown_parts
 
 # They decide which processed data is needed, and what the model has to take.

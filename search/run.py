@@ -19,14 +19,15 @@ from configs.command_line import add_config_arguments, command_parser
 from configs.errors import ConfigError, exit_status, together, told_with_places
 from configs.legal import Int
 from configs.loader import FREE_ON_RESUME, differences
-from configs.registry import check_user_modules
+from configs.user_modules import check_user_modules
 from data.build import check_data
 from search.folder import SearchFolder, folder_to_resume, new_folder
-from search.options import CPUS, GPUS, POPULATIONS, read_duration
 from search.plan import SearchPlan, make_plan, problems_beside
-from search.ray_environment import prepare_ray_environment
-from search.signals import sigterm_as_ctrl_c
-from search.space_file import read_space
+from search.space.options import CPUS, GPUS, POPULATIONS
+from search.space.options_reader import read_duration
+from search.space.space_file import read_space
+from search.trials.ray_environment import prepare_ray_environment
+from search.trials.signals import sigterm_as_ctrl_c
 from trainable.run_folder import RunFolder
 
 

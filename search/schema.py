@@ -20,7 +20,8 @@ from configs.errors import exit_status
 from configs.files import write_atomically
 from configs.legal import Bool, Float, Int, OneOf, Rule
 from configs.metric_names import METRICS, OBJECTIVES
-from search.options import MAY_BE_NULL, SAMPLERS, SCHEDULERS
+from search.space.options import SAMPLERS, SCHEDULERS
+from search.space.options_reader import MAY_BE_NULL
 
 Schema = dict[str, Any]
 

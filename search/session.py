@@ -16,14 +16,15 @@ from configs.errors import ConfigError
 from configs.files import shown_path, write_atomically
 from configs.yaml_file import yaml_text
 from data.build import build_dataset
-from search.events import SEARCH_STARTED, VERSION, EventLog, EventStream
 from search.folder import SearchFolder
-from search.history import FINISHED, History, with_result
 from search.plan import SearchPlan
 from search.preflight import check_parts, contradictions
-from search.results import Results
-from search.terminal import Terminal
-from search.tuner import ray_cluster, run_trials, trial_resources, trial_slots
+from search.record.events import SEARCH_STARTED, VERSION, EventLog, EventStream
+from search.record.history import FINISHED, History, with_result
+from search.record.results import Results
+from search.record.terminal import Terminal
+from search.trials.cluster import ray_cluster, trial_resources, trial_slots
+from search.trials.tuner import run_trials
 from trainable.run_folder import RunFolder
 
 FOUND, NOTHING_FOUND = 0, 3  # exit statuses, beside 130 for interrupted and 2 for what the user has to mend

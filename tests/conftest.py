@@ -14,7 +14,7 @@ from filelock import FileLock
 from configs.defaults import TOP_LEVEL
 from configs.metric_names import TIMES
 from data.make_synthetic import make_synthetic
-from search.ray_environment import prepare_ray_environment
+from search.trials.ray_environment import prepare_ray_environment
 from tests.warm_workers import warm_workers
 
 prepare_ray_environment(address=None)  # before anything imports ray

@@ -18,9 +18,9 @@ from pathlib import Path
 import pandas as pd
 import psutil
 
-from search.events import TRIAL_FAILED, TRIAL_REPORTED, EventLog
 from search.folder import SearchFolder
-from search.history import FINISHED, History
+from search.record.events import TRIAL_FAILED, TRIAL_REPORTED, EventLog
+from search.record.history import FINISHED, History
 from search.run import main as search
 from tests.conftest import ROOT, TINY, write_tiny
 

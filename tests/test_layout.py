@@ -10,7 +10,7 @@ import pytest
 
 from configs.loader import load_cfg
 from search.plan import make_plan
-from search.space_file import read_space
+from search.space.space_file import read_space
 from tests.conftest import ROOT
 
 # Each package may import those before it.

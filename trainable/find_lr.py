@@ -17,7 +17,7 @@ from configs.command_line import add_config_arguments, command_parser
 from configs.errors import ConfigError, exit_status, told_with_places
 from configs.files import save_figure, shown_path, write_atomically
 from configs.loader import export_secrets, read_cfg, with_values
-from configs.registry import check_user_modules, import_user_modules
+from configs.user_modules import check_user_modules, import_user_modules
 from data.build import build_dataset, check_data
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from configs.errors import ConfigError
 from configs.files import write_atomically
 from configs.loader import FREE_ON_RESUME, cfg_from_text, differences
 from configs.metric_names import best_row
-from configs.registry import import_user_modules
+from configs.user_modules import import_user_modules
 from data.build import build_dataset
 from data.image_data import DataError
 from trainable.checkpoint import CheckpointError, CheckpointFormatError, load_checkpoint, save_checkpoint

@@ -10,8 +10,8 @@ from yacs.config import CfgNode
 
 from configs.errors import ConfigError
 from configs.loader import build_cfg
-from configs.registry import import_user_modules
 from configs.settings import settings_from_yaml
+from configs.user_modules import import_user_modules
 from configs.yaml_file import parse_yaml
 from data.augmentation import Augmentation
 from data.loader import to_model_input

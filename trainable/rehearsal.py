@@ -7,8 +7,8 @@ from typing import Any
 from yacs.config import CfgNode
 
 from configs.errors import ConfigError
-from configs.registry import describe_error, import_user_modules
 from configs.tree import get_value
+from configs.user_modules import describe_error, import_user_modules
 from data.build import build_dataset
 from data.image_data import DATASET_REGISTRY
 from trainable.backbone.build import find_backbone

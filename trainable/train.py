@@ -18,7 +18,7 @@ from configs.command_line import add_config_arguments, command_parser
 from configs.dump import recorded_environment
 from configs.errors import ConfigError, exit_status, together, told_with_places
 from configs.loader import FREE_ON_RESUME, differences, export_secrets, load_cfg, read_cfg, with_values
-from configs.registry import check_user_modules
+from configs.user_modules import check_user_modules
 from data.build import check_data
 from trainable.run_folder import RunFolder
 

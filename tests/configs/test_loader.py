@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from configs.command_line import add_config_arguments, command_parser
@@ -196,6 +196,7 @@ def test_a_dumped_config_loads_back_to_an_equal_one():
     assert load_cfg(write(dump_cfg(cfg))) == cfg
 
 
+@settings(deadline=None)
 @given(st.text(max_size=8))
 @example("1e3")
 @example("+1e5")
@@ -204,10 +205,10 @@ def test_a_dumped_config_loads_back_to_an_equal_one():
 @example("null")
 @example("yes")
 def test_any_text_is_dumped_so_that_it_reads_back(text):
-    settings = [Setting(key, text, "x") for key in ("DATASET.TABLE.IMAGE_COLUMN", "MODEL.BACKBONE.NAME")]
-    settings.append(Setting("USER_MODULES", [text], "x"))
-    settings.append(Setting("DATASET.TABLE.LABEL_COLUMNS", [text, "b"], "x"))
-    for setting in settings:
+    given_text = [Setting(key, text, "x") for key in ("DATASET.TABLE.IMAGE_COLUMN", "MODEL.BACKBONE.NAME")]
+    given_text.append(Setting("USER_MODULES", [text], "x"))
+    given_text.append(Setting("DATASET.TABLE.LABEL_COLUMNS", [text, "b"], "x"))
+    for setting in given_text:
         with contextlib.suppress(ConfigError):  # not legal there
             cfg = build_cfg([setting])
             dumped = dump_cfg(cfg)

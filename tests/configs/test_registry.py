@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from configs.errors import ConfigError
-from configs.registry import Registry, import_user_modules
+from configs.registry import Registry
+from configs.user_modules import import_user_modules
 
 
 def test_decorator_and_function_form():

@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 from configs.loader import load_cfg
-from search.events import TRIAL_REPORTED, TRIAL_STARTED, Event
-from search.history import TrialRecord
+from search.record.events import TRIAL_REPORTED, TRIAL_STARTED, Event
+from search.record.history import TrialRecord
 from tests.conftest import without_times, write_tiny
 from trainable.fit import fit
 from trainable.run_folder import RunFolder

@@ -23,9 +23,9 @@ import pytest
 import torch
 import yaml
 
-from search.events import TRIAL_REPORTED, TRIAL_STARTED, EventLog
 from search.folder import SearchFolder
-from search.history import FINISHED, INTERRUPTED, RUNNING, History
+from search.record.events import TRIAL_REPORTED, TRIAL_STARTED, EventLog
+from search.record.history import FINISHED, INTERRUPTED, RUNNING, History
 from search.run import main
 from tests.conftest import ROOT, TINY, without_times, write_pictures, write_tiny
 from trainable.run_folder import RunFolder

@@ -8,13 +8,13 @@ import pytest
 
 from benchmarks.search_quality import OurMethod
 from configs.loader import load_cfg
-from search.engine import build_engine
-from search.events import TRIAL_DONE, TRIAL_REPORTED, TRIAL_STARTED, TRIAL_STOPPED, Event, EventLog
+from search.engine.engine import build_engine
 from search.folder import SearchFolder
-from search.history import DONE, STOPPED, History
 from search.plan import SearchPlan, make_plan
+from search.record.events import TRIAL_DONE, TRIAL_REPORTED, TRIAL_STARTED, TRIAL_STOPPED, Event, EventLog
+from search.record.history import DONE, STOPPED, History
 from search.run import main
-from search.space_file import read_space
+from search.space.space_file import read_space
 from tests.conftest import ROOT, without_times, write_tiny
 from trainable.checkpoint import load_checkpoint
 from trainable.fit import fit

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from search.events import TRIAL_REPORTED, EventLog
 from search.folder import SearchFolder
-from search.history import DONE, FAILED, History
+from search.record.events import TRIAL_REPORTED, EventLog
+from search.record.history import DONE, FAILED, History
 from search.run import main
 from tests.conftest import ROOT, TINY, without_times
 from tests.end_to_end.searches import RATE, most_at_a_time, train_again, train_best_elsewhere, workers, write_space

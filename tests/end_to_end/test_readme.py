@@ -13,9 +13,9 @@ import urllib.request
 import pandas as pd
 import pytest
 
-from search.events import EventLog
 from search.folder import SearchFolder
-from search.history import DONE, STOPPED, History
+from search.record.events import EventLog
+from search.record.history import DONE, STOPPED, History
 from tests.conftest import ROOT, TINY, TINY_PAIRS, without_times
 from trainable.run_folder import RunFolder
 from trainable.train import main as train

@@ -20,14 +20,14 @@ import pytest
 import yaml
 
 from configs.loader import load_cfg
-from search.events import TRIAL_REPORTED, TRIAL_STARTED, EventLog
+from search.engine.scheduler import build_scheduler
+from search.engine.searcher import TruthfulOptunaSearch
 from search.folder import SearchFolder
-from search.history import DONE, FAILED, FINISHED, RUNNING, STOPPED, History
-from search.options import NamedOptions, SearchOptions
+from search.record.events import TRIAL_REPORTED, TRIAL_STARTED, EventLog
+from search.record.history import DONE, FAILED, FINISHED, RUNNING, STOPPED, History
 from search.run import main
-from search.scheduler import build_scheduler
-from search.searcher import TruthfulOptunaSearch
-from search.space import Space
+from search.space.options import NamedOptions, SearchOptions
+from search.space.space import Space
 from tests.conftest import ROOT, TINY, without_times
 from tests.end_to_end.searches import (
     EPOCHS,

@@ -9,10 +9,10 @@ import os
 import signal
 from pathlib import Path
 
-import search.events
-import search.results
-import search.rungs
-import search.trial
+import search.engine.rungs
+import search.record.events
+import search.record.results
+import search.trials.trial
 import trainable.checkpoint
 import trainable.run_folder
 import trainable.training
@@ -140,13 +140,13 @@ checkpoint.write_atomically = _on_full_disk("full", _in_the_middle("checkpoint",
 folder.append_metrics = _before("metrics", folder.append_metrics)
 folder.keep_as = _before("best", folder.keep_as)
 training.train_batch = _without(HERE / "images" / "1", _hang(_before("step", training.train_batch)))
-search.trial.fit = _without_a_metric(search.trial.fit)
+search.trials.trial.fit = _without_a_metric(search.trials.trial.fit)
 training.state_dict = _before("epoch", training.state_dict)
 # in the driver
-search.events.EventLog.__call__ = _half_a_line(search.events.EventLog.__call__)
-search.events.append_line = _on_full_disk("full for the driver", search.events.append_line)
-search.results.write_atomically = _on_full_disk(
-    "full for results", _in_the_middle("results", search.results.write_atomically)
+search.record.events.EventLog.__call__ = _half_a_line(search.record.events.EventLog.__call__)
+search.record.events.append_line = _on_full_disk("full for the driver", search.record.events.append_line)
+search.record.results.write_atomically = _on_full_disk(
+    "full for results", _in_the_middle("results", search.record.results.write_atomically)
 )
-search.rungs.Rungs.reach = _after("rung", search.rungs.Rungs.reach)
-search.rungs.Rungs.leave = _after("promotion", search.rungs.Rungs.leave)
+search.engine.rungs.Rungs.reach = _after("rung", search.engine.rungs.Rungs.reach)
+search.engine.rungs.Rungs.leave = _after("promotion", search.engine.rungs.Rungs.leave)

@@ -3,9 +3,10 @@
 import pytest
 from ray.tune.schedulers import TrialScheduler
 
-from search.distributions import Choice, FloatRange
-from search.engine import build_engine
-from search.events import (
+from search.engine.engine import build_engine
+from search.engine.stopping import SearchStopper
+from search.faults import CAN_BE_RETRIED, OWN
+from search.record.events import (
     SEARCH_STARTED,
     TRIAL_DONE,
     TRIAL_FAILED,
@@ -14,11 +15,11 @@ from search.events import (
     TRIAL_STOPPED,
     EventStream,
 )
-from search.faults import CAN_BE_RETRIED, OWN
-from search.history import DONE, FAILED, FINISHED, History
-from search.options import Confirm, NamedOptions, SearchOptions, StopRules
-from search.space import Parameter, Space
-from search.tuner import SearchStopper
+from search.record.history import DONE, FAILED, FINISHED, History
+from search.space.distributions import Choice, FloatRange
+from search.space.items import Parameter
+from search.space.options import Confirm, NamedOptions, SearchOptions, StopRules
+from search.space.space import Space
 
 RATE = "MODEL.SOLVER.OPTIMIZER.BASE_LR"
 SPACE = Space([Parameter(RATE, "", distribution=FloatRange("loguniform", 1e-4, 1))], default=lambda key: 0)

@@ -10,10 +10,11 @@ import pytest
 import torch
 
 from configs.errors import ConfigError
-from search.faults import CAN_BE_RETRIED, NOTHING_GOES, OWN, fault_of, hanging
-from search.history import DONE, FAILED, History, TrialRecord
+from search.engine.stopping import failing_alike
+from search.faults import CAN_BE_RETRIED, NOTHING_GOES, OWN, fault_of
+from search.record.history import DONE, FAILED, History, TrialRecord
 from search.run import main
-from search.stopping import failing_alike
+from search.trials.watchdog import hanging
 from tests.conftest import ROOT
 from trainable.run_folder import FolderInUseError
 
@@ -78,7 +79,7 @@ def test_failures_are_alike_whatever_the_trials_numbers(reason):
 
 WAITING = """
 import sys, time
-from search.faults import watching
+from search.trials.watchdog import watching
 with watching(sys.stderr, 0.2) as watchdog:
     watchdog.pause()
     time.sleep(0.6)

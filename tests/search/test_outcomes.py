@@ -4,15 +4,16 @@ import math
 
 import pytest
 
-from search.confirmation import confirmed
-from search.distributions import FloatRange
-from search.history import DONE, FAILED, RUNNING, STOPPED, History, TrialRecord
-from search.options import Confirm, SearchOptions, StopRules
-from search.pareto import pareto_front
-from search.rungs import Brackets, hyperband
-from search.searcher import TruthfulOptunaSearch, other_seeds
-from search.space import Parameter, Space
-from search.stopping import stop_reason
+from search.engine.rungs import Brackets, hyperband
+from search.engine.searcher import TruthfulOptunaSearch, other_seeds
+from search.engine.stopping import stop_reason
+from search.record.confirmation import confirmed
+from search.record.history import DONE, FAILED, RUNNING, STOPPED, History, TrialRecord
+from search.record.pareto import pareto_front
+from search.space.distributions import FloatRange
+from search.space.items import Parameter
+from search.space.options import Confirm, SearchOptions, StopRules
+from search.space.space import Space
 
 
 def history_of(*records: TrialRecord) -> History:

@@ -6,7 +6,7 @@ import pytest
 
 from configs.errors import ConfigError
 from search.plan import make_plan
-from search.space_file import read_space
+from search.space.space_file import read_space
 
 SPACE = """
 base: base.yaml

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import yaml
 
-from search.distributions import Choice, FloatRange, IntRange, QuantisedRange, read_distribution
-from search.population import Population, Takeover, _perturbed
-from search.space import Parameter, Space
+from search.engine.population import Population, Takeover, _perturbed
+from search.space.distributions import Choice, FloatRange, IntRange, QuantisedRange, read_distribution
+from search.space.items import Parameter
+from search.space.space import Space
 
 SPACE = Space([Parameter("rate", "", distribution=FloatRange("loguniform", 1e-4, 1))])
 

@@ -11,7 +11,7 @@ from configs.errors import ConfigError
 from data import make_dataset
 from search.plan import make_plan
 from search.preflight import check_parts, contradictions
-from search.space_file import read_space
+from search.space.space_file import read_space
 from tests.conftest import TINY
 
 

@@ -7,7 +7,9 @@ import pandas as pd
 import pytest
 
 from configs.errors import ConfigError
-from search.events import (
+from search.folder import SearchFolder, folder_to_resume, new_folder
+from search.plan import make_plan
+from search.record.events import (
     SEARCH_ENDED,
     SEARCH_STARTED,
     TRIAL_DONE,
@@ -20,12 +22,10 @@ from search.events import (
     EventLog,
     EventStream,
 )
-from search.folder import SearchFolder, folder_to_resume, new_folder
-from search.history import History
-from search.plan import make_plan
-from search.results import Results
-from search.space_file import read_space
-from search.tuner import run_trials
+from search.record.history import History
+from search.record.results import Results
+from search.space.space_file import read_space
+from search.trials.tuner import run_trials
 
 PARAMS = {"MODEL.HEAD.DROPOUT": 0.1, "MODEL.HEAD.HIDDEN_DIMS": [8]}
 

@@ -5,11 +5,12 @@ from pathlib import Path
 import pytest
 
 from configs.errors import ConfigError
-from search.history import History
-from search.options import SearchOptions
+from search.engine.stopping import SearchStopper
 from search.plan import make_plan
-from search.space_file import read_space
-from search.tuner import SearchStopper, ray_cluster, trial_resources, trial_slots
+from search.record.history import History
+from search.space.options import SearchOptions
+from search.space.space_file import read_space
+from search.trials.cluster import ray_cluster, trial_resources, trial_slots
 
 
 def node(cpu: float, gpu: float = 0, alive: bool = True) -> dict:

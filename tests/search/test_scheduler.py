@@ -4,11 +4,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from search.events import TRIAL_DONE, TRIAL_REPORTED, TRIAL_STARTED, TRIAL_STOPPED, Event
-from search.options import NamedOptions, SearchOptions
-from search.rungs import Rungs, milestones
-from search.scheduler import build_scheduler
-from search.space import Space
+from search.engine.rungs import Rungs, milestones
+from search.engine.scheduler import build_scheduler
+from search.record.events import TRIAL_DONE, TRIAL_REPORTED, TRIAL_STARTED, TRIAL_STOPPED, Event
+from search.space.options import NamedOptions, SearchOptions
+from search.space.space import Space
 
 # (trial, epoch, val_score) in the order of reports, with reduction factor 3 and rungs at epochs 1 and 3: a trial is
 # stopped if it is below the quantile 2/3 (with linear interpolation) of what its rung has seen before.

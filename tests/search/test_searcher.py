@@ -6,12 +6,12 @@ import pytest
 from optuna.trial import TrialState
 from ray.tune.search import Searcher
 
-from search.history import DONE, FAILED, INTERRUPTED, STOPPED, History, TrialRecord
-from search.options import Confirm, NamedOptions, SearchOptions
-from search.rungs import Rungs
-from search.searcher import TruthfulOptunaSearch, other_seeds
-from search.space import Space
-from search.space_file import read_space
+from search.engine.rungs import Rungs
+from search.engine.searcher import TruthfulOptunaSearch, other_seeds
+from search.record.history import DONE, FAILED, INTERRUPTED, STOPPED, History, TrialRecord
+from search.space.options import Confirm, NamedOptions, SearchOptions
+from search.space.space import Space
+from search.space.space_file import read_space
 
 DROPOUT, DIMS = "MODEL.HEAD.DROPOUT", "MODEL.HEAD.HIDDEN_DIMS"
 

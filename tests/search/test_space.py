@@ -10,9 +10,10 @@ import pytest
 from ray import tune
 
 from configs.errors import ConfigError
-from search.distributions import Choice, FloatRange, IntRange, QuantisedRange, read_distribution
-from search.options import read_duration
-from search.space_file import read_space
+from search.space.distributions import Choice, FloatRange, IntRange, QuantisedRange, read_distribution
+from search.space.options import SCHEDULER_DEFAULTS, SCHEDULERS
+from search.space.options_reader import read_duration
+from search.space.space_file import read_space
 
 DROPOUT = "MODEL.HEAD.DROPOUT"
 
@@ -222,6 +223,12 @@ def test_mistakes_above_space(text, message):
     errors = errors_of(text + GOOD)
     assert message in errors
     assert re.match(r"space.yaml, line \d+: ", errors)
+
+
+@pytest.mark.parametrize("name", SCHEDULERS)
+def test_the_defaults_of_schedulers_are_options_that_they_have(name):
+    for word, value in SCHEDULER_DEFAULTS[name].items():
+        assert SCHEDULERS[name][word].read(value) == value
 
 
 def test_all_mistakes_at_once():

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 
 from configs.errors import ConfigError
 from configs.tree import get_value, plain
-from search.distributions import read_distribution
-from search.expressions import Expression
-from search.history import History
+from search.engine.searcher import TruthfulOptunaSearch
 from search.plan import SearchPlan, make_plan
-from search.searcher import TruthfulOptunaSearch
-from search.space_file import read_space
+from search.record.history import History
+from search.space.distributions import read_distribution
+from search.space.expressions import Expression
+from search.space.space_file import read_space
 
 OPTIMIZER = "MODEL.SOLVER.OPTIMIZER"
 LOSS = "MODEL.SOLVER.LOSS"

@@ -4,13 +4,14 @@ import pytest
 from optuna.trial import TrialState
 
 from configs.errors import ConfigError
-from search.distributions import Choice, FloatRange, QuantisedRange
-from search.history import DONE, FAILED, RUNNING, STOPPED, History, TrialRecord
-from search.options import SAMPLERS, NamedOptions, SearchOptions
-from search.sampler import build_sampler
-from search.searcher import TruthfulOptunaSearch
-from search.space import Condition, Parameter, Space
-from search.study import Study
+from search.engine.sampler import build_sampler
+from search.engine.searcher import TruthfulOptunaSearch
+from search.engine.study import Study
+from search.record.history import DONE, FAILED, RUNNING, STOPPED, History, TrialRecord
+from search.space.distributions import Choice, FloatRange, QuantisedRange
+from search.space.items import Condition, Parameter
+from search.space.options import SAMPLERS, NamedOptions, SearchOptions
+from search.space.space import Space
 
 SPACE = Space([Parameter("x", "", distribution=FloatRange("uniform", 0, 1))])
 

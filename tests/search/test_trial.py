@@ -5,7 +5,7 @@ import pytest
 from configs.dump import dump_cfg
 from configs.errors import ConfigError
 from configs.loader import load_cfg
-from search.trial import _take_over
+from search.trials.trial import _take_over
 from tests.conftest import write_tiny
 from trainable.checkpoint import load_checkpoint, save_checkpoint
 from trainable.run_folder import RunFolder

@@ -5,13 +5,14 @@ import time
 
 from ray import tune
 
-from search.distributions import FloatRange
-from search.engine import build_engine
-from search.history import History
-from search.options import NamedOptions, SearchOptions
+from search.engine.engine import build_engine
+from search.record.history import History
 from search.reports import TOTAL_EPOCHS
-from search.space import Parameter, Space
-from search.tuner import ray_cluster
+from search.space.distributions import FloatRange
+from search.space.items import Parameter
+from search.space.options import NamedOptions, SearchOptions
+from search.space.space import Space
+from search.trials.cluster import ray_cluster
 
 SLOTS = 2
 

@@ -10,18 +10,12 @@ from ray import tune
 from configs.errors import explained
 from configs.files import shown_path
 from configs.metric_names import METRICS
-from search.events import (
-    TRIAL_DONE,
-    TRIAL_FAILED,
-    TRIAL_REPORTED,
-    TRIAL_STARTED,
-    TRIAL_STOPPED,
-    EventStream,
-)
-from search.faults import CAN_BE_RETRIED, NOTHING_GOES, hanging
+from search.faults import CAN_BE_RETRIED, NOTHING_GOES
 from search.folder import SearchFolder
-from search.history import History, trial_name
+from search.record.events import TRIAL_DONE, TRIAL_FAILED, TRIAL_REPORTED, TRIAL_STARTED, TRIAL_STOPPED, EventStream
+from search.record.history import History, trial_name
 from search.reports import FAILURE, FAULT, UNREAD, has_finished
+from search.trials.watchdog import hanging
 from trainable.run_folder import RunFolder
 
 

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from search.distributions import Choice, FloatRange
-from search.space import Condition, Constant, Derived, Item, Parameter
+from search.space.distributions import Choice, FloatRange
+from search.space.items import Condition, Constant, Derived, Item, Parameter
 
 
 def can_hold(conditions: Sequence[Condition], items: Sequence[Item]) -> bool:

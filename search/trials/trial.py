@@ -16,15 +16,16 @@ from configs.errors import ConfigError, explained
 from configs.files import write_atomically
 from configs.loader import FREE_ON_RESUME, build_cfg, cfg_from_text, changed_keys
 from configs.metric_names import METRICS, best_row
-from configs.registry import import_user_modules
 from configs.settings import Setting
 from configs.tracking import track_reads
+from configs.user_modules import import_user_modules
 from data.build import build_dataset
 from data.image_data import DataError
-from search.faults import NOTHING_GOES, Watchdog, fault_of, watching
-from search.history import trial_name
+from search.faults import NOTHING_GOES, fault_of
 from search.plan import merge_sample
+from search.record.history import trial_name
 from search.reports import FAILURE, FAULT, TOTAL_EPOCHS, UNREAD
+from search.trials.watchdog import Watchdog, watching
 from trainable.checkpoint import CheckpointError, CheckpointFormatError, load_checkpoint, save_checkpoint
 from trainable.fit import fit, newest_checkpoint
 from trainable.log_file import log_to

@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from search.events import Event
-from search.history import History
-from search.options import SearchOptions
-from search.scheduler import PopulationScheduler, Replayable, WaitingScheduler, build_scheduler
-from search.searcher import TruthfulOptunaSearch, Waiting
-from search.space import Space
+from search.engine.scheduler import PopulationScheduler, Replayable, WaitingScheduler, build_scheduler
+from search.engine.searcher import TruthfulOptunaSearch, Waiting
+from search.record.events import Event
+from search.record.history import History
+from search.space.options import SearchOptions
+from search.space.space import Space
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,9 @@ from configs.errors import did_you_mean
 from configs.loader import read_setting
 from configs.settings import Setting, resolve_name
 from configs.tree import plain
-from search.options import StartPoint
-from search.space import DRAWN, Constant, Parameter, Space, is_branching
+from search.space.items import Constant, Parameter, is_branching
+from search.space.options import StartPoint
+from search.space.space import DRAWN, Space
 
 
 def without_fixed(start: Sequence[StartPoint], fixed: Container[str], notes: list[str]) -> tuple[StartPoint, ...]:

@@ -6,11 +6,11 @@ from typing import Any
 
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, MedianStoppingRule, TrialScheduler
 
-from search.events import TRIAL_DONE, TRIAL_FAILED, TRIAL_REPORTED, TRIAL_STARTED, TRIAL_STOPPED, Event
-from search.options import SearchOptions
-from search.population import Population
-from search.rungs import Brackets, Rungs, hyperband, milestones
-from search.space import Space
+from search.engine.population import Population
+from search.engine.rungs import Brackets, Rungs, hyperband, milestones
+from search.record.events import TRIAL_DONE, TRIAL_FAILED, TRIAL_REPORTED, TRIAL_STARTED, TRIAL_STOPPED, Event
+from search.space.options import POPULATIONS, SCHEDULER_DEFAULTS, SearchOptions
+from search.space.space import Space
 
 
 class Replayable(FIFOScheduler):
@@ -183,21 +183,21 @@ def build_scheduler(options: SearchOptions, space: Space, total_epochs: int) -> 
     name, metric, mode = options.scheduler.name, options.metric, options.mode
     if name == "none":
         return Replayable()
-    if name in ("pbt", "pb2"):
+    if name in POPULATIONS:
         return PopulationScheduler(_population(options, space), space, total_epochs)
-    chosen = {"type": "promotion", "grace_period": 1, "reduction_factor": 4.0, **options.scheduler.options}
-    grace, factor = chosen["grace_period"], chosen["reduction_factor"]
+    chosen = options.scheduler_options
     if name == "median":
         return StoppingScheduler(
             MedianStoppingRule(
                 time_attr="epoch",
                 metric=metric,
                 mode=mode,
-                grace_period=grace,
-                min_samples_required=chosen.get("min_samples_required", 3),
+                grace_period=chosen["grace_period"],
+                min_samples_required=chosen["min_samples_required"],
                 min_time_slice=float("inf"),  # it never pauses a trial
             )
         )
+    grace, factor = chosen["grace_period"], chosen["reduction_factor"]
     last_epoch = min(chosen.get("max_t", total_epochs), total_epochs)
     max_t = last_epoch if last_epoch < total_epochs else None
     if name == "hyperband":
@@ -217,12 +217,7 @@ def build_scheduler(options: SearchOptions, space: Space, total_epochs: int) -> 
 
 
 def _population(options: SearchOptions, space: Space) -> Population:
-    chosen = {
-        "perturbation_interval": 1,
-        "quantile_fraction": 0.25,
-        "resample_probability": 0.25,
-        **options.scheduler.options,
-    }
+    chosen = SCHEDULER_DEFAULTS["pbt"] | options.scheduler_options  # pb2 begins as pbt does
     return Population(
         space,
         options.metric,

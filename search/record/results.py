@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from configs.files import remove_leftovers, shown_path, write_atomically
-from search.confirmation import Confirmed, confirmed
-from search.events import SEARCH_ENDED, TRIAL_DONE, TRIAL_FAILED, TRIAL_STOPPED, Event
 from search.folder import SearchFolder
-from search.history import History, TrialRecord
-from search.pareto import draw_front, objective_values, pareto_front
 from search.plan import SearchPlan
+from search.record.confirmation import Confirmed, confirmed
+from search.record.events import SEARCH_ENDED, TRIAL_DONE, TRIAL_FAILED, TRIAL_STOPPED, Event
+from search.record.history import History, TrialRecord
+from search.record.pareto import draw_front, objective_values, pareto_front
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from configs.metric_names import best_row, sign
-from search.events import (
+from search.record.events import (
     SEARCH_ENDED,
     SEARCH_STARTED,
     TRIAL_DONE,

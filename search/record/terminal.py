@@ -6,21 +6,14 @@ import time
 from typing import Any
 
 from configs.files import shown_path
-from search.confirmation import confirmed
-from search.events import (
-    SEARCH_ENDED,
-    TRIAL_DONE,
-    TRIAL_FAILED,
-    TRIAL_STARTED,
-    TRIAL_STOPPED,
-    Event,
-)
 from search.folder import SearchFolder
-from search.history import DONE, FAILED, INTERRUPTED, STOPPED, History, TrialRecord
-from search.options import POPULATIONS
-from search.pareto import objective_values, pareto_front
 from search.plan import SearchPlan
-from search.results import describe_winner, retrain_command
+from search.record.confirmation import confirmed
+from search.record.events import SEARCH_ENDED, TRIAL_DONE, TRIAL_FAILED, TRIAL_STARTED, TRIAL_STOPPED, Event
+from search.record.history import DONE, FAILED, INTERRUPTED, STOPPED, History, TrialRecord
+from search.record.pareto import objective_values, pareto_front
+from search.record.results import describe_winner, retrain_command
+from search.space.options import POPULATIONS
 from trainable.run_folder import RunFolder
 
 

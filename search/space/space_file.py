@@ -12,11 +12,12 @@ from configs.loader import read_setting
 from configs.settings import Setting, resolve_name
 from configs.tree import plain
 from configs.yaml_file import YamlMap, read_yaml
-from search.conditions import can_hold, unmet, words
-from search.distributions import Choice, Distribution, read_distribution
-from search.expressions import Expression
-from search.options import Given, SearchOptions, build_options, inherit_options, read_options
-from search.space import Branches, Condition, Constant, Constraint, Derived, Item, Parameter, is_branching
+from search.space.conditions import can_hold, unmet, words
+from search.space.distributions import Choice, Distribution, read_distribution
+from search.space.expressions import Expression
+from search.space.items import Branches, Condition, Constant, Constraint, Derived, Item, Parameter, is_branching
+from search.space.options import SearchOptions
+from search.space.options_reader import Given, build_options, inherit_options, read_options
 
 _NOT_IN_THE_BASE = ("OUTPUT_PATH", "RESUME_PATH")  # a search names its own folders
 WORDS = ("extends", "base", "search", "space", "constraints")

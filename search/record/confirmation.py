@@ -7,7 +7,7 @@ from statistics import fmean, stdev
 from scipy.stats import t
 
 from configs.metric_names import sign
-from search.history import DONE, History, TrialRecord
+from search.record.history import DONE, History, TrialRecord
 
 CONFIDENCE = 0.95
 

@@ -9,7 +9,7 @@ import optuna
 from optuna.samplers import BaseSampler
 
 from configs.errors import ConfigError
-from search.options import NamedOptions
+from search.space.options import NamedOptions
 
 OWN_SAMPLERS = ("qmc", "grid")  # those that are not Optuna's, see study.py
 

@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from search.conditions import can_hold, words
-from search.space import Branches, Constant, Item, Parameter, is_branching
+from search.space.conditions import can_hold, words
+from search.space.items import Branches, Constant, Item, Parameter, is_branching
 
 
 def fix_keys(

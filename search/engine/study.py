@@ -24,12 +24,13 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from scipy.stats import qmc
 
 from configs.metric_names import METRICS, best_row, sign
-from search.distributions import Distribution
-from search.history import DONE, FAILED, FINISHED, TrialRecord, with_result
-from search.options import SearchOptions
-from search.pareto import objective_values
-from search.sampler import build_sampler, sampler_kind
-from search.space import DRAWN, Parameter, Point, Space
+from search.engine.sampler import build_sampler, sampler_kind
+from search.record.history import DONE, FAILED, FINISHED, TrialRecord, with_result
+from search.record.pareto import objective_values
+from search.space.distributions import Distribution
+from search.space.items import Parameter
+from search.space.options import SearchOptions
+from search.space.space import DRAWN, Point, Space
 
 ATTEMPTS = 20  # with the sampler, before a point is drawn at random
 LAST_DRAWN = 100 * DRAWN  # points that are drawn then

@@ -6,7 +6,7 @@ from typing import Any
 
 from configs.files import save_figure
 from configs.metric_names import METRICS, sign
-from search.history import TrialRecord, with_result
+from search.record.history import TrialRecord, with_result
 
 
 def objective_values(record: TrialRecord, objectives: Sequence[str]) -> tuple[float, ...]:

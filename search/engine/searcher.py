@@ -19,13 +19,13 @@ from ray.tune.search import Searcher
 from ray.tune.search.optuna import OptunaSearch
 
 from configs.metric_names import METRICS
+from search.engine.population import Takeover
+from search.engine.study import Study
 from search.faults import CAN_BE_RETRIED, OWN
-from search.history import DONE, FAILED, INTERRUPTED, RUNNING, STOPPED, History, TrialRecord, best_records
-from search.options import SearchOptions
-from search.population import Takeover
+from search.record.history import DONE, FAILED, INTERRUPTED, RUNNING, STOPPED, History, TrialRecord, best_records
 from search.reports import FAILURE, FAULT, has_finished
-from search.space import Space
-from search.study import Study
+from search.space.options import SearchOptions
+from search.space.space import Space
 
 SEED, LINEAGE = "SEED", "LINEAGE"
 

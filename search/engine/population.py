@@ -16,8 +16,8 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
 
-from search.distributions import Choice, Distribution
-from search.space import Space
+from search.space.distributions import Choice, Distribution
+from search.space.space import Space
 
 FACTORS = (0.8, 1.2)  # by which pbt changes numbers
 ATTEMPTS = 20  # to find values within the constraints

@@ -1,0 +1,163 @@
+"""What is wrong, or worth knowing, between the parts of a plan, each of which is right by itself."""
+
+import numpy as np
+from yacs.config import CfgNode
+
+from configs.consistency import unknown_part
+from configs.defaults import KEYS
+from configs.errors import ConfigError
+from configs.legal import Part
+from search.space.conditions import words
+from search.space.distributions import Choice
+from search.space.items import Constant, Parameter
+from search.space.options import POPULATIONS, SearchOptions
+from search.space.space import COUNTED, DRAWN, Space
+from search.space.space_file import SpaceFile
+
+TOTAL_EPOCHS = "MODEL.SOLVER.TOTAL_EPOCHS"
+
+
+def misfits(space_file: SpaceFile, options: SearchOptions, space: Space, base_cfg: CfgNode) -> list[str]:
+    """Returns what is wrong between the parts of a plan."""
+    path, where = space_file.path, options.sources
+    problems = []
+    if not space.parameters:
+        problems.append(f"{path}: every key that is sampled is fixed or switched off; nothing is left to search")
+    if base_cfg.RESUME_PATH:
+        problems.append("RESUME_PATH has no place in a search; it is for a single run")
+    if not base_cfg.USER_MODULES:
+        named = [(source, unknown_part(KEYS[key], name)) for source, key, name in named_parts(space)]
+        problems += [f"{source}: {problem}" for source, problem in named if problem]
+    scheduler, chosen = options.scheduler, options.scheduler_options
+    total_epochs = base_cfg.MODEL.SOLVER.TOTAL_EPOCHS
+    if scheduler.name != "none":
+        problems += [
+            f"{item.source}: {TOTAL_EPOCHS} cannot be searched under {scheduler.name}, which compares trials by their "
+            "epoch; give it one value or use scheduler: none"
+            for item in space.items
+            if item.key == TOTAL_EPOCHS
+        ]
+        grace = chosen.get("grace_period", 0)
+        last = {TOTAL_EPOCHS: total_epochs}
+        if "max_t" in chosen:
+            last["max_t"] = chosen["max_t"]
+        problems += [
+            f"{where['scheduler']}: {scheduler.name}: grace_period {grace} is more than {name} {epochs}; no trial "
+            "would ever be stopped"
+            for name, epochs in last.items()
+            if grace > epochs
+        ]
+    if scheduler.name in POPULATIONS:
+        problems += _unfit_for_population(options, space, base_cfg)
+    if options.sampler.name == "grid" and space.size is None and not problems:
+        endless = [parameter.key for parameter in space.parameters if parameter.distribution.size is None]
+        problems.append(
+            f"{where['sampler']}: sampler grid tries all combinations, but "
+            + (
+                f"{', '.join(endless)} has no end of values; use choice, quniform or qrandint there"
+                if endless
+                else f"there are more than {COUNTED}; use another sampler"
+            )
+        )
+    if space.parameters and not problems:
+        try:
+            _find_one(space)
+        except ConfigError as error:
+            problems += [f"{path}: {problem}" for problem in error.problems]
+    if not problems:
+        problems += [
+            f"{item.source}: {item.key}: {words(item.conditions)} holds in none of {DRAWN} random samples that can be "
+            "trained; correct it, the constraints or what is derived"
+            for item in space.unreachable()
+        ]
+    if options.sampler.name == "cmaes" and not _sampled_by_cmaes(space):
+        problems.append(
+            f"{where['sampler']}: sampler cmaes samples numbers that are active in every trial, of which there are "
+            "none here (those in branches, or with `when`, are not); use tpe"
+        )
+    return problems
+
+
+def _sampled_by_cmaes(space: Space) -> list[str]:
+    """Returns the keys that cmaes itself samples: numbers that are always active."""
+    return [item.key for item in space.parameters if not isinstance(item.distribution, Choice) and not item.conditions]
+
+
+def _find_one(space: Space) -> None:
+    """Looks for a sample that can be trained.
+
+    Raises:
+        ConfigError: there is none, or it is rarer than one in many.
+    """
+    if space.size is not None and any(not space.problems(point) for point in space.points()):
+        return
+    space.feasible_point(np.random.default_rng(0))
+
+
+def _unfit_for_population(options: SearchOptions, space: Space, base_cfg: CfgNode) -> list[str]:
+    """Returns what pbt and pb2 cannot do: change what a model in training cannot take up."""
+    name, where = options.scheduler.name, options.sources["scheduler"]
+    changing = [key for key, declared in KEYS.items() if declared.can_change]
+    problems = []
+    for item in space.items:
+        if item.conditions or item.key not in KEYS:
+            problems.append(f"{item.source}: {item.key}: {name} knows no branches and no `when`; use asha")
+        elif item.key not in changing:
+            problems.append(
+                f"{item.source}: {item.key} cannot change in a model that is trained, as {name} would do; give it one "
+                f"value. Keys that can: {', '.join(key for key in changing if '.AUGMENTATION.' not in key)}, and "
+                "those under DATASET.AUGMENTATION"
+            )
+        elif name == "pb2" and isinstance(item, Parameter) and isinstance(item.distribution, Choice):
+            problems.append(f"{item.source}: {item.key}: pb2 takes ranges of numbers, no choice; use pbt")
+    schedule = base_cfg.MODEL.SOLVER.SCHEDULER.NAME
+    if schedule != "unchange" and any(item.key.endswith("BASE_LR") for item in space.items):
+        problems.append(
+            f"{where}: {name} makes a schedule of BASE_LR itself; MODEL.SOLVER.SCHEDULER.NAME is {schedule}, set it to "
+            "unchange"
+        )
+    interval = options.scheduler_options["perturbation_interval"]
+    if interval >= base_cfg.MODEL.SOLVER.TOTAL_EPOCHS:
+        problems.append(f"{where}: {name}: perturbation_interval {interval} is not below {TOTAL_EPOCHS}")
+    if space.size is not None and space.size < options.num_samples:
+        problems.append(
+            f"{where}: {name} trains {options.num_samples} trials, but the space has {space.size} combinations"
+        )
+    if options.num_samples < 2:
+        problems.append(f"{where}: {name} takes a population of two or more: num_samples is {options.num_samples}")
+    return problems
+
+
+def named_parts(space: Space) -> list[tuple[str, str, str]]:
+    """Returns the parts that choices, branches and conditions of a space name: where, the key, and the name."""
+    named = []
+    for item in space.items:
+        if item.key in KEYS and isinstance(KEYS[item.key].rule, Part):
+            if isinstance(item, Parameter) and isinstance(item.distribution, Choice):
+                named += [(item.source, item.key, name) for name in item.distribution.values()]
+            elif isinstance(item, Constant):
+                named.append((item.source, item.key, item.value))
+        for condition in item.when:
+            if condition.key in KEYS and isinstance(KEYS[condition.key].rule, Part):
+                named += [(item.source, condition.key, name) for name in condition.values]
+    return named
+
+
+def remarks(options: SearchOptions, space: Space, base_cfg: CfgNode) -> list[str]:
+    """Returns what people should know before the search starts."""
+    notes = []
+    total_epochs = base_cfg.MODEL.SOLVER.TOTAL_EPOCHS
+    max_t = options.scheduler_options.get("max_t", total_epochs)
+    if max_t < total_epochs:
+        notes.append(
+            f"max_t {max_t} ends every trial {total_epochs - max_t} epochs before {TOTAL_EPOCHS} {total_epochs}: its "
+            "learning-rate schedule, which spans them all, will be cut off, and best.yaml trains on to the end of it"
+        )
+    elif max_t > total_epochs:
+        notes.append(f"max_t {max_t} has no effect: trials end at {TOTAL_EPOCHS} {total_epochs}")
+    by_chance = {item.key: None for item in space.parameters if item.key not in _sampled_by_cmaes(space)}
+    if options.sampler.name == "cmaes" and by_chance:
+        notes.append(f"sampler cmaes samples what is a number and always active; at random: {', '.join(by_chance)}")
+    if space.size is not None and space.size < options.num_samples:
+        notes.append(f"the space has {space.size} combinations; the search ends when all are tried")
+    return notes

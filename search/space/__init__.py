@@ -1,0 +1,1 @@
+"""What is searched and how: the language of space files, and drawing from a space."""

@@ -1,0 +1,202 @@
+"""The `search:` part of a space file: what is optimised, how much, and by which sampler and scheduler."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from configs.legal import Bool, Float, Int, OneOf, Rule
+from configs.metric_names import METRICS
+
+_PROBABILITY = Float(0, 1)
+
+# name -> its options and their legal values
+SAMPLERS: dict[str, dict[str, Rule]] = {
+    "tpe": {
+        "n_startup_trials": Int(0),
+        "n_ei_candidates": Int(1),
+        "multivariate": Bool(),
+        "group": Bool(),
+        "constant_liar": Bool(),
+    },
+    "gp": {"n_startup_trials": Int(1), "deterministic_objective": Bool()},
+    "cmaes": {"n_startup_trials": Int(1), "sigma0": Float(0, above_low=True), "popsize": Int(3)},
+    "random": {},
+    "qmc": {"qmc_type": OneOf(("sobol", "halton")), "scramble": Bool()},
+    "nsga2": {
+        "population_size": Int(2),
+        "mutation_prob": _PROBABILITY,
+        "crossover_prob": _PROBABILITY,
+        "swapping_prob": _PROBABILITY,
+    },
+    "grid": {},
+}
+_RUNGS: dict[str, Rule] = {"grace_period": Int(1), "reduction_factor": Float(1, above_low=True), "max_t": Int(1)}
+SCHEDULERS: dict[str, dict[str, Rule]] = {
+    "asha": {"type": OneOf(("promotion", "stopping")), **_RUNGS},
+    "hyperband": _RUNGS,
+    "pbt": {
+        "perturbation_interval": Int(1),
+        "quantile_fraction": Float(0, 0.5, above_low=True),
+        "resample_probability": _PROBABILITY,
+    },
+    "pb2": {"perturbation_interval": Int(1), "quantile_fraction": Float(0, 0.5, above_low=True)},
+    "median": {"grace_period": Int(1), "min_samples_required": Int(1)},
+    "none": {},
+}
+
+# What a scheduler does where a space file does not say; max_t is TOTAL_EPOCHS then.
+SCHEDULER_DEFAULTS: dict[str, dict[str, Any]] = {
+    "asha": {"type": "promotion", "grace_period": 1, "reduction_factor": 4.0},
+    "hyperband": {"grace_period": 1, "reduction_factor": 4.0},
+    "pbt": {"perturbation_interval": 1, "quantile_fraction": 0.25, "resample_probability": 0.25},
+    "pb2": {"perturbation_interval": 1, "quantile_fraction": 0.25},
+    "median": {"grace_period": 1, "min_samples_required": 3},
+    "none": {},
+}
+
+POPULATIONS = ("pbt", "pb2")  # schedulers that train a population
+LARGEST_GRID = 10_000
+
+CPUS, GPUS = Float(0.1, 1024), Float(0, 1)  # of one trial; a training uses one GPU at most
+
+
+@dataclass(frozen=True)
+class NamedOptions:
+    """A sampler or scheduler by name, with the options that were given for it."""
+
+    name: str
+    options: dict[str, Any]
+
+    def to_yaml(self) -> Any:
+        """Returns it as a space file writes it."""
+        return {self.name: self.options} if self.options else self.name
+
+
+@dataclass(frozen=True)
+class StopRules:
+    """What ends a search before all samples are made.
+
+    Attributes:
+        target: of the metric.
+        patience: how many trials may end one after the other without a better one.
+    """
+
+    target: float | None = None
+    patience: int | None = None
+
+
+@dataclass(frozen=True)
+class Confirm:
+    """Repeats that tell luck from merit.
+
+    Attributes:
+        top: how many of the best configs are trained again, to their last epoch.
+        seeds: how often each, with other seeds.
+    """
+
+    top: int
+    seeds: int
+
+
+@dataclass(frozen=True)
+class StartPoint:
+    """A config to begin with.
+
+    Attributes:
+        values: by key, those not given are sampled; None: the default of every key.
+        source: where it is written, for messages.
+    """
+
+    values: dict[str, Any] | None
+    source: str
+
+    def to_yaml(self) -> Any:
+        """Returns it as a space file writes it."""
+        return "defaults" if self.values is None else self.values
+
+
+@dataclass(frozen=True)
+class SearchOptions:
+    """How to search.
+
+    Attributes:
+        metric: what is optimised, see configs/metric_names.py; of several objectives the first, by which trials are
+            stopped early.
+        others: the other objectives.
+        num_samples: how many trials are made.
+        time_budget: seconds after which the search ends; None: no limit.
+        seed: of the sampler.
+        sampler: which sampler.
+        scheduler: which scheduler stops trials early.
+        cpus_per_trial: CPU cores of one trial.
+        gpus_per_trial: GPUs of one trial; a fraction shares a GPU.
+        stop: what ends the search early.
+        start: configs to begin with.
+        confirm: how the best are trained again; None: not.
+        max_failures: how often a trial is tried again after a fault of its surroundings: a worker that died, a full
+            memory, a disk. What raises by itself would raise again, and is not tried again.
+        trial_timeout: seconds that a trial may take to report an epoch; None: no limit.
+        sources: where the words of the space file are written, for messages.
+    """
+
+    metric: str = "val_score"
+    others: tuple[str, ...] = ()
+    num_samples: int = 20
+    time_budget: float | None = None
+    seed: int = 0
+    sampler: NamedOptions = NamedOptions("tpe", {})
+    scheduler: NamedOptions = NamedOptions("asha", {})
+    cpus_per_trial: float = 1.0
+    gpus_per_trial: float = 0.0
+    stop: StopRules = StopRules()
+    start: tuple[StartPoint, ...] = ()
+    confirm: Confirm | None = None
+    max_failures: int = 2
+    trial_timeout: float | None = None
+    sources: dict[str, str] = field(default_factory=dict, compare=False)
+
+    @property
+    def mode(self) -> str:
+        """Whether the metric is to be `min` or `max`."""
+        return str(METRICS[self.metric])
+
+    @property
+    def scheduler_options(self) -> dict[str, Any]:
+        """The options of the scheduler, with its defaults."""
+        return SCHEDULER_DEFAULTS[self.scheduler.name] | self.scheduler.options
+
+    @property
+    def objectives(self) -> tuple[str, ...]:
+        """All objectives, the one that the scheduler follows first."""
+        return (self.metric, *self.others)
+
+    def science(self) -> dict[str, Any]:
+        """Returns what decides which trials a search makes, as YAML; the rest only says how many and where."""
+        return {
+            "metric": list(self.objectives) if self.others else self.metric,
+            "seed": self.seed,
+            "sampler": self.sampler.to_yaml(),
+            "scheduler": self.scheduler.to_yaml(),
+        }
+
+    def to_yaml(self) -> dict[str, Any]:
+        """Returns the options as a space file writes them."""
+        goal = (
+            {"objectives": {name: METRICS[name] for name in self.objectives}}
+            if self.others
+            else {"metric": self.metric, "mode": self.mode}
+        )
+        stop = {word: value for word, value in vars(self.stop).items() if value is not None}
+        return {
+            **goal,
+            "num_samples": self.num_samples,
+            **({"time_budget": self.time_budget} if self.time_budget else {}),
+            "seed": self.seed,
+            **({} if self.scheduler.name in POPULATIONS else {"sampler": self.sampler.to_yaml()}),
+            "scheduler": self.scheduler.to_yaml(),
+            "resources": {"cpu": self.cpus_per_trial, "gpu": self.gpus_per_trial},
+            "max_failures": self.max_failures,
+            **({"trial_timeout": self.trial_timeout} if self.trial_timeout else {}),
+            **({"stop": stop} if stop else {}),
+            **({"start": [point.to_yaml() for point in self.start]} if self.start else {}),
+            **({"confirm": vars(self.confirm)} if self.confirm else {}),
+        }

@@ -1,0 +1,1 @@
+"""Runs trials: Ray, its worker processes, and what happens in them."""
