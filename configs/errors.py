@@ -3,7 +3,7 @@
 import difflib
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,11 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
         same_leaf = [candidate for candidate in known if candidate.split(".")[-1] == name.split(".")[-1]]
         return f" Did you mean {same_leaf[0]!r}?" if same_leaf else ""
     return f" Did you mean {by_folded[near[0]]!r}?"
+
+
+def few(names: Sequence[str], shown: int = 5) -> str:
+    """Returns the first of many names, for a message."""
+    return ", ".join(names[:shown]) + (" ..." if len(names) > shown else "")
 
 
 def together(*steps: Callable[[], Any]) -> list[Any]:

@@ -25,7 +25,7 @@ def write_atomically(path: str | Path, content: str | bytes) -> None:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
-            os.chmod(temporary, 0o666 & ~_umask())  # mkstemp makes it private
+            os.chmod(temporary, 0o666 & ~current_umask())  # mkstemp makes it private
             os.replace(temporary, path)
             _flush_folder(path.parent)
         except BaseException:
@@ -60,6 +60,9 @@ def _naming(path: Path) -> Iterator[None]:
         raise OSError(error.errno, error.strerror, str(path)) from error
 
 
+NO_MATPLOTLIB = "matplotlib is not installed (pip install 'yacstune[plots]')"
+
+
 def save_figure(figure: Any, path: str | Path) -> None:
     """Writes a figure of matplotlib as a PNG, complete or absent."""
     picture = io.BytesIO()
@@ -73,10 +76,19 @@ def remove_leftovers(folder: Path) -> None:
         leftover.unlink(missing_ok=True)
 
 
-def _umask() -> int:
+def current_umask() -> int:
+    """Returns the permissions that new files do not get; it can be read by setting it alone."""
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+def flush_files(folder: Path) -> None:
+    """Makes the files in a folder last through a power cut."""
+    for path in folder.iterdir():
+        with open(path, "rb") as file:
+            os.fsync(file.fileno())
+    _flush_folder(folder)
 
 
 def _flush_folder(folder: Path) -> None:

@@ -17,6 +17,10 @@ from configs.errors import did_you_mean
 LARGEST = 2**31 - 1  # whole number, where a rule has no end of its own: libraries count in 32 bits
 
 
+class HintError(ValueError):
+    """A value is not allowed; the message is a sentence that helps."""
+
+
 class Rule:
     """What a key may hold. `allowed` says it in words, for messages."""
 
@@ -84,7 +88,7 @@ class Int(_Number):
         if isinstance(number, float) and (not number.is_integer() or abs(number) > 2**53):  # above, digits are lost
             raise ValueError("not a whole number")
         if abs(number) > LARGEST:
-            raise ValueError(f" Whole numbers go up to {LARGEST}.")
+            raise HintError(f"Whole numbers go up to {LARGEST}.")
         self._check_ends(number)
         return int(number)
 
@@ -169,7 +173,7 @@ class File(Rule):
     def read(self, value: Any) -> str:
         path = Path().read(value)
         if path and not os.path.isfile(path):
-            raise ValueError(f" There is no file {path}.")
+            raise HintError(f"There is no file {path}.")
         return path
 
 
@@ -197,7 +201,7 @@ class OneOf(Rule):
 
     def read(self, value: Any) -> str:
         if value not in self.names:
-            raise ValueError(did_you_mean(str(value), self.names))
+            raise HintError(did_you_mean(str(value), self.names).strip())
         return str(value)
 
 

@@ -11,6 +11,7 @@ from yacs.config import CfgNode
 from configs.consistency import inconsistencies
 from configs.defaults import KEYS, Key, get_cfg_defaults
 from configs.errors import ConfigError
+from configs.legal import HintError
 from configs.settings import (
     Setting,
     refuse_both,
@@ -161,7 +162,7 @@ def read_setting(setting: Setting, problems: list[str]) -> Any:
     try:
         return key.rule.read(setting.value)
     except (ValueError, OverflowError) as error:
-        hint = str(error) if str(error).startswith(" ") else ""  # a sentence that helps
+        hint = f" {error}" if isinstance(error, HintError) and str(error) else ""
         problems.append(
             f"{setting.source}: {key.name}: found {shown(key, setting.value)}, allowed is {key.rule.allowed}.{hint}"
         )
@@ -174,8 +175,10 @@ def shown(key: Key, value: Any) -> str:
         return "(a secret)"
     if isinstance(value, float):
         return f"{value:.10g}"  # 1.7 for the last float below it
-    text = {None: "null", True: "true", False: "false"}.get(value) if isinstance(value, bool | None) else repr(value)
-    return text if text is not None and len(text) <= 80 else f"{text!s:.77}..."
+    if value is None:
+        return "null"
+    text = str(value).lower() if isinstance(value, bool) else repr(value)
+    return text if len(text) <= 80 else f"{text:.77}..."
 
 
 def cfg_from_text(text: str, source: str) -> CfgNode:

@@ -4,6 +4,7 @@ Each image of 137x236 pixels shows one handwritten grapheme with three labels: i
 diacritic. Images come in parquet files with a row an image and a column a pixel, labels in train.csv.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 from yacs.config import CfgNode
 
-from configs.errors import ConfigError
+from configs.errors import ConfigError, few
 from data.image_data import DATASET_REGISTRY, ImageData
 from data.processed import ProcessedData
 from data.raw_data import RAW_DATA_REGISTRY, RawImages
@@ -192,13 +193,11 @@ def _read_labels(path: Path) -> tuple[list[str], np.ndarray]:
 
 
 def _repeated(values: list[str]) -> list[str]:
-    seen: set[str] = set()
-    return [value for value in values if value in seen or seen.add(value)]  # type: ignore[func-returns-value]
+    return [value for value, count in Counter(values).items() if count > 1]
 
 
 def _some(ids: list[str]) -> str:
-    shown = ", ".join(ids[:3]) + (" ..." if len(ids) > 3 else "")
-    return f"image_id {shown} ({len(ids)}) is"
+    return f"image_id {few(ids, 3)} ({len(ids)}) is"
 
 
 def _damaged(part: Path, error: Exception) -> ConfigError:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from configs.command_line import add_config_arguments, command_parser
-from configs.errors import exit_status, told_with_places
+from configs.errors import exit_status, few, told_with_places
 from configs.files import shown_path
 from configs.loader import export_secrets, read_cfg
 from configs.user_modules import import_user_modules
@@ -60,8 +60,7 @@ def _make(processed: ProcessedData, force: bool) -> int:
         left_out = processed.make(on_image)
     data = processed.load()
     if left_out:
-        shown = ", ".join(left_out[:5]) + (" ..." if len(left_out) > 5 else "")
-        print(f"left out {len(left_out)} images that cannot be read: {shown}")
+        print(f"left out {len(left_out)} images that cannot be read: {few(left_out)}")
     height, width, channels = data.images.shape[1:]  # type: ignore[attr-defined]
     print(
         f"{where}: {len(data.labels) - len(left_out)} images of {height}x{width}x{channels}, "

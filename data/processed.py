@@ -18,7 +18,7 @@ import numpy as np
 from yacs.config import CfgNode
 
 from configs.errors import ConfigError
-from configs.files import shown_path
+from configs.files import flush_files, shown_path
 from data.image_data import ImageData
 from data.preparation import Preparation
 from data.raw_data import RawData, RawImages
@@ -173,9 +173,12 @@ class ProcessedData:
             folder.mkdir()
             try:
                 yield folder
+                flush_files(folder)
                 shutil.rmtree(self.path, ignore_errors=True)
                 os.replace(folder, self.path)
             except OSError as error:
+                if error.filename and not Path(error.filename).is_relative_to(parent):  # of raw data
+                    raise
                 raise ConfigError(
                     f"DATASET.PATH_DATA_PROCESSED: {self.path} cannot be written: {error.strerror}; what was begun is "
                     "removed, and the raw data is untouched"
@@ -243,6 +246,4 @@ def _write_images(path: Path, shape: tuple[int, ...], images: Iterable[tuple[int
                 )
             file.seek(start + position * size)
             file.write(image.tobytes())
-        file.flush()
-        os.fsync(file.fileno())
     return sorted(left_out)

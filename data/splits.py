@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from yacs.config import CfgNode
 
-from configs.errors import ConfigError, did_you_mean
+from configs.errors import ConfigError, did_you_mean, few
 
 logger = logging.getLogger(__name__)
 
@@ -181,5 +181,5 @@ def _note_missing(val_labels: np.ndarray, labels: np.ndarray, classes: Classes) 
     for task, (name, names) in enumerate(classes.items()):
         missing = sorted(set(labels[:, task].tolist()) - set(val_labels[:, task].tolist()))
         if missing:
-            some = ", ".join(names[label] for label in missing[:5]) + (" ..." if len(missing) > 5 else "")
+            some = few([names[label] for label in missing])
             logger.info("%s: %d classes are too rare to be validated on: %s", name, len(missing), some)

@@ -15,7 +15,7 @@ from yacs.config import CfgNode
 
 from configs.command_line import add_config_arguments, command_parser
 from configs.errors import ConfigError, exit_status, told_with_places
-from configs.files import save_figure, shown_path
+from configs.files import NO_MATPLOTLIB, save_figure, shown_path
 from configs.loader import export_secrets, read_cfg
 from configs.user_modules import import_user_modules
 from data.build import build_dataset
@@ -63,7 +63,7 @@ def visualize(args: argparse.Namespace) -> int:
     try:
         import matplotlib.figure  # noqa: F401
     except ImportError:
-        raise ConfigError("matplotlib is not installed; install it with: pip install 'yacstune[plots]'") from None
+        raise ConfigError(NO_MATPLOTLIB) from None
     with told_with_places(loaded.sources):
         import_user_modules(loaded.cfg.USER_MODULES)
         return _draw(loaded.cfg, args.samples, Path(args.output))

@@ -1,5 +1,6 @@
 """The folder of a search: its files, its name, and whether it may be used."""
 
+import shlex
 from pathlib import Path
 
 from configs.errors import ConfigError
@@ -47,9 +48,10 @@ def new_folder(output: str | None, name: str) -> SearchFolder:
         ConfigError: the user's choice is in use.
     """
     if output is None:
-        number = 1
-        while (folder := SearchFolder(EXPERIMENTS / (f"{name}-{number}" if number > 1 else name))).path.exists():
+        number, folder = 1, SearchFolder(EXPERIMENTS / name)
+        while folder.path.exists():
             number += 1
+            folder = SearchFolder(EXPERIMENTS / f"{name}-{number}")
         return folder
     folder = SearchFolder(output)
     if folder.path.is_file():
@@ -57,7 +59,7 @@ def new_folder(output: str | None, name: str) -> SearchFolder:
     if folder.is_used():
         ways = "give another folder with -o, or leave -o out to have one named"
         if folder.is_search():
-            ways = f"go on with that search: --resume -o {output}; or {ways}"
+            ways = f"go on with that search: python -m search.run --resume -o {shlex.quote(output)}; or {ways}"
         raise ConfigError(f"{output}: the folder is not empty; {ways}")
     return folder
 

@@ -15,7 +15,7 @@ from yacs.config import CfgNode
 
 from configs.command_line import add_config_arguments, command_parser
 from configs.errors import ConfigError, exit_status, told_with_places
-from configs.files import save_figure, shown_path, write_atomically
+from configs.files import NO_MATPLOTLIB, save_figure, shown_path, write_atomically
 from configs.loader import export_secrets, read_cfg, with_values
 from configs.user_modules import check_user_modules, import_user_modules
 from data.build import build_dataset, check_data
@@ -149,7 +149,7 @@ def _draw(path: Path, rates: Sequence[float], losses: Sequence[float], best: flo
     try:
         from matplotlib.figure import Figure
     except ImportError:
-        print("no picture: matplotlib is not installed (pip install 'yacstune[plots]')", file=sys.stderr)
+        print(f"no picture: {NO_MATPLOTLIB}", file=sys.stderr)
         return
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.subplots()

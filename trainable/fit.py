@@ -10,7 +10,7 @@ from yacs.config import CfgNode
 
 from configs.dump import dump_cfg
 from configs.errors import ConfigError
-from configs.files import write_atomically
+from configs.files import NO_MATPLOTLIB, write_atomically
 from configs.loader import FREE_ON_RESUME, cfg_from_text, differences
 from configs.metric_names import best_row
 from configs.user_modules import import_user_modules
@@ -132,7 +132,7 @@ def _draw_confusion(training: Training, folder: RunFolder) -> None:
     try:
         draw_confusion(folder.confusion, training.evaluation or training.evaluate(), training.data.classes)
     except ImportError:
-        logger.info("no picture of confused classes: matplotlib is not installed (pip install 'yacstune[plots]')")
+        logger.info("no picture of confused classes: %s", NO_MATPLOTLIB)
 
 
 def _keep_best(training: Training, folder: RunFolder) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from configs.command_line import command_parser, output_file_problems
-from configs.errors import ConfigError, exit_status
+from configs.errors import ConfigError, exit_status, few
 from configs.files import shown_path, write_atomically
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def predict(args: argparse.Namespace) -> int:
     is_csv = output.suffix == ".csv"
     write_atomically(output, table.to_csv(index=False) if is_csv else table.to_parquet(index=False))
     if images.left_out:
-        print(f"left out {len(images.left_out)} images that cannot be read: {', '.join(images.left_out[:5])}")
+        print(f"left out {len(images.left_out)} images that cannot be read: {few(images.left_out)}")
     print(f"{len(names)} images, {len(models)} model(s), {1 + args.tta} version(s) of each: {shown_path(output)}")
     return 0
 

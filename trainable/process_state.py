@@ -18,6 +18,8 @@ import numpy as np
 import torch
 from yacs.config import CfgNode
 
+from configs.files import current_umask
+
 
 def _restore_warnings(filters: list[Any]) -> None:
     warnings.filters[:] = filters  # type: ignore[index]  # a list, whatever typeshed says
@@ -25,12 +27,6 @@ def _restore_warnings(filters: list[Any]) -> None:
 
 def _attribute(owner: Any, name: str) -> tuple[Callable[[], Any], Callable[[Any], Any]]:
     return lambda: getattr(owner, name), lambda value: setattr(owner, name, value)
-
-
-def _umask() -> int:
-    mask = os.umask(0o022)  # it can be read by setting it alone
-    os.umask(mask)
-    return mask
 
 
 # Each entry of the state: how it is read, and how it is put back.
@@ -56,7 +52,7 @@ _FLAGS: dict[str, tuple[Callable[[], Any], Callable[[Any], Any]]] = {
     "random of numpy": (np.random.get_state, np.random.set_state),
     "random of torch": (torch.get_rng_state, torch.set_rng_state),
     "working folder": (os.getcwd, os.chdir),
-    "file permissions": (_umask, os.umask),
+    "file permissions": (current_umask, os.umask),
     "recursion limit": (sys.getrecursionlimit, sys.setrecursionlimit),
     "module path": (lambda: list(sys.path), lambda v: sys.path.__setitem__(slice(None), v)),
     "warning filters": (lambda: list(warnings.filters), _restore_warnings),

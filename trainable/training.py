@@ -87,14 +87,21 @@ class Training:
     def _groups(self, cfg: CfgNode) -> list[dict[str, Any]]:
         return parameter_groups(self.model, cfg.MODEL.SOLVER.OPTIMIZER)
 
-    def _follow_lineage(self) -> None:
-        """Takes up the values of the epoch that begins, where they are others than those before."""
-        changed = settings_at(self.cfg, self.epoch)
+    def _take_up(self, epoch: int) -> CfgNode | None:
+        """Uses the values of an epoch and returns the config with them, None if they are in use already."""
+        changed = settings_at(self.cfg, epoch)
         if changed == self._changed:
-            return
+            return None
         self._changed = changed
         now = self._build_changeable()
         self.update.use(now.MODEL.SOLVER)
+        return now
+
+    def _follow_lineage(self) -> None:
+        """Takes up the values of the epoch that begins, where they are others than those before."""
+        now = self._take_up(self.epoch)
+        if now is None:
+            return
         fresh = build_optimizer(now.MODEL.SOLVER.OPTIMIZER, self._groups(now))
         for group, options in zip(self.optimizer.param_groups, fresh.param_groups, strict=True):
             group.update({name: value for name, value in options.items() if name != "params"})
@@ -223,8 +230,7 @@ class Training:
                 "MODEL.WARM_START_PATH to start from these weights"
             )
         if state["epoch"]:  # as it was when the checkpoint was written
-            self._changed = settings_at(self.cfg, state["epoch"])
-            self.update.use(self._build_changeable().MODEL.SOLVER)
+            self._take_up(state["epoch"])
         self.model.load_state_dict(state["model"])
         self.update.load_state_dict(state)
         self.epoch = state["epoch"]

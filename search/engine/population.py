@@ -128,25 +128,22 @@ class Population:
 
     def _explore(self, values: Mapping[str, Any], epoch: int, rng: np.random.Generator) -> dict[str, Any]:
         """Returns changed values that can be trained; those given, if none are found."""
+        parameters = {p.name: p.distribution for p in self._space.parameters if p.name in values}
+        numbers = {name: d for name, d in parameters.items() if not isinstance(d, Choice)}
+        process = self._gains_of(numbers, epoch) if self._is_bandit and self._gains else None
         for _ in range(ATTEMPTS):
-            changed = self._changed(values, epoch, rng)
+            if process:
+                changed = dict(values) | _most_hopeful(process, numbers, rng)
+            else:
+                changed = {name: self._changed(d, values[name], rng) for name, d in parameters.items()}
             if not self._space.problems(self._space.point_of(changed)):
                 return changed
         return dict(values)
 
-    def _changed(self, values: Mapping[str, Any], epoch: int, rng: np.random.Generator) -> dict[str, Any]:
-        parameters = {p.name: p.distribution for p in self._space.parameters if p.name in values}
-        if self._is_bandit and self._gains:
-            numbers = {name: d for name, d in parameters.items() if not isinstance(d, Choice)}
-            best = self._most_hopeful(list(numbers), epoch, rng)
-            chosen = {name: numbers[name].at(share) for name, share in zip(numbers, best, strict=True)}
-            return {name: chosen.get(name, values[name]) for name in values}
-        return {
-            name: distribution.at(rng.random())
-            if rng.random() < self._resample
-            else _perturbed(distribution, values[name], rng)
-            for name, distribution in parameters.items()
-        }
+    def _changed(self, distribution: Distribution, value: Any, rng: np.random.Generator) -> Any:
+        if rng.random() < self._resample:
+            return distribution.at(rng.random())
+        return _perturbed(distribution, value, rng)
 
     def _shares(self, values: Mapping[str, Any]) -> list[float]:
         return [
@@ -155,21 +152,28 @@ class Population:
             if p.name in values and not isinstance(p.distribution, Choice)
         ]
 
-    def _most_hopeful(self, names: list[str], epoch: int, rng: np.random.Generator) -> list[float]:
-        """Returns the values, from 0 to 1, with the highest upper confidence bound of the next gain."""
+    def _gains_of(self, numbers: Mapping[str, Distribution], epoch: int) -> GaussianProcessRegressor:
+        """Returns a Gaussian process of what an interval gains, by its time and the values of these parameters."""
         times = np.array([[time] for time, _, _ in self._gains]) / max(epoch, 1)
         points = np.hstack([times, np.array([shares for _, shares, _ in self._gains])])
         gains = np.array([gain for _, _, gain in self._gains])
         gains = (gains - gains.mean()) / (gains.std() or 1.0)
         # the dimension of time makes old gains count less, as the kernel of PB2 does
-        kernel = ConstantKernel() * RBF([1.0] + [0.5] * len(names), (0.3, 10.0)) + WhiteKernel(0.1)
+        kernel = ConstantKernel() * RBF([1.0] + [0.5] * len(numbers), (0.3, 10.0)) + WhiteKernel(0.1)
         process = GaussianProcessRegressor(kernel, random_state=0)
-        candidates = rng.random((CANDIDATES, len(names)))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # few points do not fix every length scale
-            process.fit(points, gains)
-            mean, deviation = process.predict(np.hstack([np.ones((CANDIDATES, 1)), candidates]), return_std=True)
-        return [float(share) for share in candidates[int(np.argmax(mean + CONFIDENCE * deviation))]]
+            return process.fit(points, gains)
+
+
+def _most_hopeful(
+    process: GaussianProcessRegressor, numbers: Mapping[str, Distribution], rng: np.random.Generator
+) -> dict[str, Any]:
+    """Returns the values, among random ones, with the highest upper confidence bound of the next gain."""
+    candidates = rng.random((CANDIDATES, len(numbers)))
+    mean, deviation = process.predict(np.hstack([np.ones((CANDIDATES, 1)), candidates]), return_std=True)
+    best = candidates[int(np.argmax(mean + CONFIDENCE * deviation))]
+    return {name: d.at(float(share)) for (name, d), share in zip(numbers.items(), best, strict=True)}
 
 
 def _perturbed(distribution: Distribution, value: Any, rng: np.random.Generator) -> Any:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from configs.files import remove_leftovers, shown_path, write_atomically
+from configs.files import NO_MATPLOTLIB, remove_leftovers, shown_path, write_atomically
 from search.folder import SearchFolder
 from search.plan import SearchPlan
 from search.record.confirmation import Confirmed, confirmed
@@ -102,7 +102,7 @@ class Results:
         try:
             draw_front(self._folder.pareto_picture, records, front, objectives)
         except ImportError:
-            print("no picture of the Pareto front: matplotlib is not installed (pip install 'yacstune[plots]')")
+            print(f"no picture of the Pareto front: {NO_MATPLOTLIB}")
 
     def _described(self, record: TrialRecord) -> str:
         metric = self._plan.options.metric

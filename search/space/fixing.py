@@ -25,6 +25,14 @@ def fix_keys(
         problems: what is wrong is added here.
     """
     left = [item for item in items if not (isinstance(item, Constant) and not item.branch)]
+    left = [item for item in _possible(left, fixed, notes, problems) if item.key not in fixed]
+    left = _without_static_conditions(left, fixed, base, notes, problems)
+    return [item for item in left if can_hold(item.conditions, left)]
+
+
+def _possible(items: list[Item], fixed: Mapping[str, Any], notes: list[str], problems: list[str]) -> list[Item]:
+    """Returns the items without the branches that do not go with what is fixed."""
+    left = items
     for node in [item for item in left if isinstance(item, Parameter) and is_branching(item)]:
         names = node.distribution.values()
         possible = [name for name in names if _is_possible(left, node.key, name, fixed)]
@@ -46,11 +54,20 @@ def fix_keys(
         left[left.index(node)] = replace(node, distribution=Branches(tuple(possible)))
         if len(possible) == 1:
             notes.append(f"{node.key} is fixed to its branch {possible[0]} by the command line")
-    left = [item for item in left if item.key not in fixed]
+    return left
 
-    given = {item.key for item in left}
+
+def _without_static_conditions(
+    items: Sequence[Item],
+    fixed: Mapping[str, Any],
+    base: Callable[[str], Any],
+    notes: list[str],
+    problems: list[str],
+) -> list[Item]:
+    """Returns the items whose conditions on keys that are not sampled hold, without these conditions."""
+    given = {item.key for item in items}
     kept = []
-    for item in left:
+    for item in items:
         static = [c for c in item.when if c.key not in given]
         values = {c.key: fixed.get(c.key, base(c.key)) for c in static}
         failing = [condition for condition in static if not condition.holds(values)]
@@ -63,7 +80,7 @@ def fix_keys(
                 f"{item.source}: {item.key}: when: can never hold: {words(failing)}, but the base config has "
                 f"{', '.join(f'{c.key} {values[c.key]}' for c in failing)}"
             )
-    return [item for item in kept if can_hold(item.conditions, kept)]
+    return kept
 
 
 def _is_possible(items: Sequence[Item], node: str, name: str, fixed: Mapping[str, Any]) -> bool:

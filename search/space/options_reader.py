@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from configs.errors import did_you_mean
-from configs.legal import Float, Int, OneOf, Rule
+from configs.legal import Float, HintError, Int, OneOf, Rule
 from configs.metric_names import CONSTANT_METRICS, METRICS, OBJECTIVES
 from configs.yaml_file import YamlMap
 from search.space.options import (
@@ -71,10 +71,8 @@ def read_options(mapping: YamlMap, problems: list[str]) -> dict[str, Given]:
             try:
                 read[word] = Given(reader(value), where)
             except (ValueError, OverflowError) as error:
-                hint = str(error).strip()
-                if not hint.startswith("Did you mean"):
-                    hint = f"({hint})" if hint and isinstance(value, dict) else ""
-                problems.append(f"{where}: {word}: found {value!r}, allowed is {allowed}.{f' {hint}' if hint else ''}")
+                hint = f" {error}" if isinstance(error, HintError) and str(error) else ""
+                problems.append(f"{where}: {word}: found {value!r}, allowed is {allowed}.{hint}")
     return read
 
 
@@ -240,20 +238,20 @@ def _choice_reader(known: dict[str, dict[str, Rule]]) -> Callable[[Any], NamedOp
         if isinstance(value, dict) and len(value) == 1:
             ((name, options),) = value.items()
         if not isinstance(name, str) or name not in known:
-            raise ValueError(did_you_mean(str(name), known))
+            raise HintError(did_you_mean(str(name), known).strip())
         if not isinstance(options, dict):
-            raise ValueError(f"options are written as {{{name}: {{option: value}}}}")
+            raise HintError(f"Options are written as {{{name}: {{option: value}}}}.")
         checked = {}
         for word, option in options.items():
             if word not in known[name]:
-                raise ValueError(
+                raise HintError(
                     f"{name} has no option {word!r}.{did_you_mean(word, known[name])} "
                     f"It has {', '.join(known[name]) or 'none'}"
                 )
             try:
                 checked[word] = known[name][word].read(option)
             except ValueError:
-                raise ValueError(f"{word}: found {option!r}, allowed is {known[name][word].allowed}") from None
+                raise HintError(f"{word}: found {option!r}, allowed is {known[name][word].allowed}.") from None
         return NamedOptions(name, checked)
 
     return read

@@ -121,6 +121,17 @@ class Space:
         """Returns a point drawn from the distributions, whether it satisfies the constraints or not."""
         return self.point(lambda parameter: parameter.distribution.at(rng.random()))
 
+    def draws(self, rng: np.random.Generator, given: Mapping[str, Any] | None = None) -> Iterator[Point]:
+        """Draws many random points, whether they satisfy the constraints or not.
+
+        Args:
+            rng: of the values.
+            given: values that are not drawn, by name of the parameter.
+        """
+        values = given or {}
+        for _ in range(DRAWN):
+            yield self.point(lambda parameter: values.get(parameter.name, parameter.distribution.at(rng.random())))
+
     def feasible_point(self, rng: np.random.Generator) -> Point:
         """Returns a random point that can be trained.
 
@@ -128,8 +139,7 @@ class Space:
             ConfigError: none of many random points can, with what is most often wrong.
         """
         wrong: dict[str, int] = {}
-        for _ in range(DRAWN):
-            point = self.random_point(rng)
+        for point in self.draws(rng):
             problems = self.problems(point)
             if not problems:
                 return point
@@ -144,12 +154,8 @@ class Space:
         Args:
             given: values by name of the parameter; see `uses`.
         """
-        rng = np.random.default_rng(0)
-        for _ in range(DRAWN):
-            point = self.point(lambda parameter: given.get(parameter.name, parameter.distribution.at(rng.random())))
-            if self.uses(point, given) and not self.problems(point):
-                return point
-        return None
+        drawn = self.draws(np.random.default_rng(0), given)
+        return next((point for point in drawn if self.uses(point, given) and not self.problems(point)), None)
 
     def uses(self, point: Point, given: Mapping[str, Any]) -> bool:
         """Whether all given values are active in a point; of a key that stands in several branches, that of one."""

@@ -12,7 +12,7 @@ from configs.settings import Setting, resolve_name
 from configs.tree import plain
 from search.space.items import Constant, Parameter, is_branching
 from search.space.options import StartPoint
-from search.space.space import DRAWN, Space
+from search.space.space import Space
 
 
 def without_fixed(start: Sequence[StartPoint], fixed: Container[str], notes: list[str]) -> tuple[StartPoint, ...]:
@@ -110,11 +110,9 @@ def _check_start(start: StartPoint, space: Space, values: Mapping[str, Any], pro
     if space.completed(values):
         return
     keys = {parameter.name: parameter.key for parameter in space.parameters}
-    rng = np.random.default_rng(0)
     wrong: list[str] = []
     used: set[str] = set()
-    for _ in range(DRAWN):
-        point = space.point(lambda parameter: values.get(parameter.name, parameter.distribution.at(rng.random())))
+    for point in space.draws(np.random.default_rng(0), values):
         used |= {keys[name] for name in point.sampled if name in values}
         if not wrong and space.uses(point, values):
             wrong = space.problems(point)

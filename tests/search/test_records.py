@@ -162,7 +162,7 @@ def test_a_folder_in_use():
     assert "--resume" not in str(caught.value)
     for name in ("events.jsonl", "base.yaml", "space.yaml"):
         Path("mine", name).touch()
-    with pytest.raises(ConfigError, match="go on with that search: --resume -o mine"):
+    with pytest.raises(ConfigError, match=r"go on with that search: python -m search\.run --resume -o mine"):
         new_folder("mine", "head")
 
 
