@@ -50,13 +50,13 @@ class TableRaw:
 
     def check(self) -> None:
         """Raises ConfigError if the table or a column is missing."""
+        self._read_table()
+
+    def _read_table(self) -> Any:
         if not self._table.PATH:
             raise ConfigError("DATASET.TABLE.PATH: is empty; give the .csv or .parquet file with a row an image")
         if not Path(self._table.PATH).is_file():
             raise ConfigError(f"DATASET.TABLE.PATH: there is no file {self._table.PATH}")
-        self._read_table()
-
-    def _read_table(self) -> Any:
         path = Path(self._table.PATH)
         table = read_table(path)
         for column in self._table.LABEL_COLUMNS:
@@ -69,7 +69,6 @@ class TableRaw:
         Raises:
             ConfigError: columns or labels are missing, or an image is named twice.
         """
-        self.check()
         path, table = Path(self._table.PATH), self._read_table()
         files, names = table_images(table, path, self._table.IMAGE_COLUMN, self._root)
         classes, labels = {}, []

@@ -11,7 +11,7 @@ from search.folder import SearchFolder
 from search.plan import SearchPlan
 from search.preflight import check_parts, contradictions
 from search.record.history import History
-from search.space.space import COUNTED
+from search.space.options import LARGEST_GRID
 
 SAMPLES = 5
 MERGED = 1000  # combinations of which each is merged into a config
@@ -44,7 +44,7 @@ def _combinations(plan: SearchPlan) -> str:
     if not space.is_finite:
         return "combinations: without end"
     if space.size is None:
-        return f"combinations: more than {COUNTED}"
+        return f"combinations: more than {LARGEST_GRID}"
     if space.size > MERGED:
         return f"combinations: at most {space.size}"
     return f"combinations: {sum(not space.problems(point) for point in space.points())}"

@@ -10,8 +10,8 @@ from configs.legal import Part
 from search.space.conditions import words
 from search.space.distributions import Choice
 from search.space.items import Constant, Parameter
-from search.space.options import POPULATIONS, SearchOptions
-from search.space.space import COUNTED, DRAWN, Space
+from search.space.options import LARGEST_GRID, POPULATIONS, SearchOptions
+from search.space.space import DRAWN, Space
 from search.space.space_file import SpaceFile
 
 TOTAL_EPOCHS = "MODEL.SOLVER.TOTAL_EPOCHS"
@@ -56,7 +56,7 @@ def misfits(space_file: SpaceFile, options: SearchOptions, space: Space, base_cf
             + (
                 f"{', '.join(endless)} has no end of values; use choice, quniform or qrandint there"
                 if endless
-                else f"there are more than {COUNTED}; use another sampler"
+                else f"there are more than {LARGEST_GRID}; use another sampler"
             )
         )
     if space.parameters and not problems:

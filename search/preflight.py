@@ -22,7 +22,7 @@ from trainable.rehearsal import rehearse, unknown_parts
 # They decide which processed data is needed, and what the model has to take.
 FORM_OF_IMAGES = ("DATASET.RESIZE_SHAPE", "DATASET.CROP_TO_CONTENT", "DATASET.PAD_TO_SQUARE", "DATASET.TO_RGB")
 
-DRAWN = 50  # samples, to see whether values go together
+RANDOM_SAMPLES = 50  # samples, to see whether values go together
 
 
 def check_parts(plan: SearchPlan) -> None:
@@ -94,10 +94,10 @@ def contradictions(plan: SearchPlan) -> list[str]:
     """
     rng = np.random.default_rng(plan.options.seed)
     counts: Counter[str] = Counter()
-    for _ in range(DRAWN):
+    for _ in range(RANDOM_SAMPLES):
         counts.update(plan.space.problems(plan.space.random_point(rng)))
     return [
-        f"{count} of {DRAWN} random samples cannot be trained and are not made: {problem}"
+        f"{count} of {RANDOM_SAMPLES} random samples cannot be trained and are not made: {problem}"
         for problem, count in counts.items()
     ]
 

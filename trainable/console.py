@@ -16,7 +16,7 @@ from yacs.config import CfgNode
 from configs.errors import ConfigError
 from configs.files import shown_path
 from configs.metric_names import best_row
-from trainable.environment import describe_environment, differences
+from trainable.environment import describe_environment, environment_differences
 from trainable.fit import fit
 from trainable.log_file import log_to
 from trainable.process_state import pick_device
@@ -44,7 +44,7 @@ def train_on_console(cfg: CfgNode, folder: RunFolder, resume: bool, recorded: di
         log_to(folder.log, also_to_terminal=True),
         _progress(console, cfg.MODEL.SOLVER.TOTAL_EPOCHS) as on_step,
     ):
-        different = differences(recorded, describe_environment(pick_device()))
+        different = environment_differences(recorded, describe_environment(pick_device()))
         if different:
             logging.getLogger(__name__).warning("numbers may differ in their last digits: %s", different)
 

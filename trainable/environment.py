@@ -28,7 +28,7 @@ def describe_environment(device: torch.device) -> dict[str, Any]:
     }
 
 
-def differences(recorded: dict[str, Any], here: dict[str, Any]) -> str:
+def environment_differences(recorded: dict[str, Any], here: dict[str, Any]) -> str:
     """Returns which of what decides about numbers differs, as `torch 2.14 there, 2.15 here`; empty if nothing does."""
     return "; ".join(
         f"{name} {recorded[name]} there, {here[name]} here"

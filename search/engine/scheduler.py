@@ -46,7 +46,11 @@ class Replayable(FIFOScheduler):
         """Takes note that a trial starts, or goes on, with what was sampled for it."""
 
     def ended(self, number: int, kind: str) -> None:
-        """Takes note of how a trial has ended."""
+        """Takes note of how a trial has ended.
+
+        Of failures this tells while events are replayed alone; in a running search the searcher, which knows whether
+        the trial is tried again, tells rungs and populations itself.
+        """
 
     def replay(self, events: Iterable[Event]) -> list[int]:
         """Brings the scheduler to where it was.

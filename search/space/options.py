@@ -54,7 +54,7 @@ SCHEDULER_DEFAULTS: dict[str, dict[str, Any]] = {
 }
 
 POPULATIONS = ("pbt", "pb2")  # schedulers that train a population
-LARGEST_GRID = 10_000
+LARGEST_GRID = 10_000  # combinations that are counted; where there are more, nobody comes to the last one
 
 CPUS, GPUS = Float(0.1, 1024), Float(0, 1)  # of one trial; a training uses one GPU at most
 

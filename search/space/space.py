@@ -13,8 +13,7 @@ from configs.tree import plain
 from search.space.items import Constant, Constraint, Derived, Item, Parameter, is_branching
 from search.space.options import LARGEST_GRID
 
-COUNTED = LARGEST_GRID  # combinations; where there are more, nobody comes to the last one
-LOOKED_AT = 10 * COUNTED  # combinations, most of which may violate the constraints
+LOOKED_AT = 10 * LARGEST_GRID  # combinations, most of which may violate the constraints
 DRAWN = 1000  # points, to find one that satisfies the constraints
 
 
@@ -199,7 +198,7 @@ class Space:
         for number, point in enumerate(self._combinations()):
             if not self._violations(point):
                 found.append(point)
-            if len(found) > COUNTED or number >= LOOKED_AT:
+            if len(found) > LARGEST_GRID or number >= LOOKED_AT:
                 return None
         return tuple(found)
 

@@ -79,7 +79,7 @@ def read_space(path: str | Path) -> SpaceFile:
     problems: list[str] = []
     parts = _read_parts(read_yaml(path), problems, ())
     items = list(parts.items)
-    problems += _misplaced(items)
+    problems += _given_twice(items)
     if not problems:
         items, wrong = _checked_conditions(items)
         problems += wrong
@@ -305,7 +305,7 @@ def _is_legal(key: str, value: Any) -> bool:
     return not problems
 
 
-def _misplaced(items: Sequence[Item]) -> list[str]:
+def _given_twice(items: Sequence[Item]) -> list[str]:
     """Returns what is wrong with keys that are given twice where both could be active."""
     problems = []
     for number, item in enumerate(items):
