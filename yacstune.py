@@ -3,8 +3,8 @@
 The packages of this distribution have everyday names (configs, data, trainable, search). `python -m` puts the
 working folder first on the path, where a user's own data.py or configs.py would be imported in their place; each of
 the four packages imports this module first, which makes their names resolve to the packages beside this file. So does
-yacstune.pth for the commands of data/, whose own name would be taken by a user's data.py; Python reads it when it
-starts. Other programs of the environment get what they have on their path.
+yacstune.pth, which Python reads when it starts, for our commands: `python -m data.visualize` would look into a user's
+data.py before any file of ours is read. Other programs of the environment get what they have on their path.
 """
 
 import importlib.util

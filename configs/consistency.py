@@ -76,12 +76,6 @@ def _of_solver(cfg: CfgNode, where: Where) -> list[str]:
             f"MODEL.SOLVER.SCHEDULER.WARMUP_EPOCHS is {solver.SCHEDULER.WARMUP_EPOCHS:g}, but there are only "
             f"{solver.TOTAL_EPOCHS} epochs (MODEL.SOLVER.TOTAL_EPOCHS)"
         )
-    min_lr, base_lr = "MODEL.SOLVER.SCHEDULER.MIN_LR", "MODEL.SOLVER.OPTIMIZER.BASE_LR"
-    if solver.SCHEDULER.NAME == "cosine" and solver.SCHEDULER.MIN_LR > solver.OPTIMIZER.BASE_LR:
-        problems.append(
-            f"{where(min_lr, base_lr)}{min_lr} is {solver.SCHEDULER.MIN_LR:g}, above {base_lr} "
-            f"{solver.OPTIMIZER.BASE_LR:g}: cosine would let the learning rate rise"
-        )
     jsd = "MODEL.SOLVER.LOSS.JSD_WEIGHT"
     if solver.LOSS.JSD_WEIGHT > 0 and augmentation.AUGMIX.PROB == 0:
         problems.append(f"{where(jsd)}{jsd} compares AugMix versions of an image; set {_AUGMIX_PROB} above 0, as to 1")

@@ -87,9 +87,9 @@ class Int(_Number):
         number = _number(value)
         if isinstance(number, float) and (not number.is_integer() or abs(number) > 2**53):  # above, digits are lost
             raise ValueError("not a whole number")
+        self._check_ends(number)
         if abs(number) > LARGEST:
             raise HintError(f"Whole numbers go up to {LARGEST}.")
-        self._check_ends(number)
         return int(number)
 
 

@@ -37,7 +37,7 @@ _SECRET_NAMES = "|".join(re.escape(name) for name, key in KEYS.items() if key.is
 
 def without_secrets(text: str) -> str:
     """Returns text of the user's for a message: what follows a secret's name, as in GCP_KEY=..., is left out."""
-    return re.sub(rf"\b({_SECRET_NAMES})\b.+", r"\1...", text, flags=re.DOTALL)
+    return re.sub(rf"\b({_SECRET_NAMES})(?=\b|__).+", r"\1...", text, flags=re.DOTALL | re.IGNORECASE)
 
 
 def settings_from_yaml(tree: YamlMap, problems: list[str]) -> list[Setting]:

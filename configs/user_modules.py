@@ -47,7 +47,12 @@ def check_user_modules(modules: Sequence[str]) -> None:
 
 def _is_there(name: str) -> bool:
     in_working_folder = Path(name).is_dir() or Path(f"{name}.py").is_file()
-    return in_working_folder or importlib.util.find_spec(name) is not None
+    if in_working_folder or name in sys.modules:
+        return True
+    try:
+        return importlib.util.find_spec(name) is not None
+    except (ImportError, ValueError):  # importing it will tell
+        return True
 
 
 def describe_error(error: Exception) -> str:

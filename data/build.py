@@ -3,6 +3,7 @@
 from yacs.config import CfgNode
 
 from configs.errors import ConfigError
+from configs.settings import settings_from_environment
 from data import bengali, digits, image_folder, image_table  # noqa: F401  registers them
 from data.image_data import DATASET_REGISTRY, ImageData
 from data.processed import ProcessedData
@@ -44,4 +45,11 @@ def check_data(cfg: CfgNode) -> None:
     """
     if cfg.USER_MODULES:
         return
-    check_task_fit(cfg, build_dataset(cfg.DATASET))
+    try:
+        check_task_fit(cfg, build_dataset(cfg.DATASET))
+    except ConfigError as error:
+        key = "DATASET.PATH_DATA_RAW"
+        given = [setting.source for setting in settings_from_environment([]) if setting.key == key]
+        is_named = any(problem.startswith(key) for problem in error.problems)  # whoever calls adds where it was given
+        hints = [] if is_named else [f"{key} is set by {source}" for source in given]
+        raise type(error)([*error.problems, *hints]) from None

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -40,10 +41,12 @@ class ImageData:
     task_weights: tuple[float, ...] = field(default=())
     is_prepared: bool = False
 
+    @cached_property
     def digest(self) -> str:
-        """Returns a checksum of what a training must find again when it goes on: labels, classes, split and images.
+        """A checksum of what a training must find again when it goes on: labels, classes, split and images.
 
-        Of images, what their own `digest()` says, where they have one; arrays may be too large to be read for it.
+        Of images, what their own `digest()` says, where they have one; arrays may be too large to be read for it. Made
+        when it is first asked for: files that vanish later do not change it.
         """
         digest = hashlib.sha256(json.dumps(self.classes).encode())
         if hasattr(self.images, "digest"):

@@ -21,7 +21,7 @@ from search.space.items import Constant
 from search.space.options import POPULATIONS, SearchOptions
 from search.space.space import Point, Space
 from search.space.space_file import NamedFile, SpaceFile, base_of
-from search.space.start import start_values, without_fixed
+from search.space.start import read_start
 
 # Keys that a search sets itself.
 _OURS = {
@@ -146,33 +146,29 @@ def make_plan(
     )
 
     given = [*from_base, *space_file.constants, *from_command_line, *from_environment]
+    threads = Setting("NUM_THREADS", max(1, int(options.cpus_per_trial)), "search: resources: cpu")
     if "NUM_THREADS" not in {setting.key for setting in given}:  # a trial uses the cores that it asks for
-        given.insert(0, Setting("NUM_THREADS", max(1, int(options.cpus_per_trial)), "search: resources: cpu"))
+        given.insert(0, threads)
     base_cfg = _build(given, problems)
     if base_cfg is None:
         raise ConfigError(problems)
     base_cfg = with_values(base_cfg, {"BEST_METRIC": options.metric, "OUTPUT_PATH": "", **_backups(options, base_cfg)})
-    notes = overruled(from_base, from_environment)
+    notes = overruled([threads, *from_base], [setting for setting in from_environment if setting.key not in _OURS])
     notes += [
         f"{key} is fixed to {setting.value} by the command line and not sampled"
         for key, setting in fixed.items()
         if any(item.key == key and not isinstance(item, Constant) for item in space_file.items)
     ]
-    options = replace(options, start=without_fixed(options.start, fixed, notes))
     space = _build_space(space_file, base_cfg, fixed, notes, problems)
     if problems:
         raise ConfigError(problems)
     problems += misfits(space_file, options, space, base_cfg)
-    start: tuple[dict[str, Any], ...] = ()
-    if not problems:
-        start = tuple(start_values(point, space, problems) for point in options.start)
-        problems += [
-            f"{point.source}: is the same as point {start.index(values) + 1}; remove one of them"
-            for number, (point, values) in enumerate(zip(options.start, start, strict=True))
-            if start.index(values) < number
-        ]
     if problems:
         raise ConfigError(problems)
+    points, start = read_start(options.start, space, space_file.branches, fixed, notes, problems)
+    if problems:
+        raise ConfigError(problems)
+    options = replace(options, start=points)
     if len(start) > options.num_samples:
         notes.append(f"start has {len(start)} points, of which num_samples {options.num_samples} are trained")
     notes += remarks(options, space, base_cfg)

@@ -89,7 +89,7 @@ def _data_digest(plan: SearchPlan) -> str | None:
     """Returns the checksum of the data that all trials train on, None if it depends on the sample."""
     if any(item.key in ("DATASET.NAME", "DATASET.FOCUS_CLASS") for item in plan.space.items):
         return None
-    return build_dataset(plan.base_cfg.DATASET).digest()
+    return build_dataset(plan.base_cfg.DATASET).digest
 
 
 def _limited(seconds: float, status: int) -> threading.Timer:

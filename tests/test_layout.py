@@ -12,6 +12,7 @@ from configs.loader import load_cfg
 from search.plan import make_plan
 from search.space.space_file import read_space
 from tests.conftest import ROOT
+from yacstune import PACKAGES
 
 # Each package may import those before it.
 ORDER = ("yacstune", "configs", "data", "trainable", "search")
@@ -141,6 +142,21 @@ def test_our_packages_win_over_a_users_files_of_the_same_name(tmp_path):
         assert "x.yaml: no such file" in by_module.stderr
     own = subprocess.run([sys.executable, "-c", "import data"], cwd=tmp_path, capture_output=True, text=True)
     assert "the wrong one" in own.stderr, "a program that is none of ours gets its own"
+
+
+def test_a_users_package_of_the_same_name_runs_its_own_modules(tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "__init__.py").touch()
+    (tmp_path / "data" / "prepare.py").write_text("print('prepared')\n")
+    done = subprocess.run([sys.executable, "-m", "data.prepare"], cwd=tmp_path, capture_output=True, text=True)
+    assert done.stdout == "prepared\n", done.stderr
+
+
+def test_every_command_is_named_where_python_starts():
+    files = [path for package in PACKAGES for path in (ROOT / package).rglob("*.py")]
+    commands = [path for path in files if 'if __name__ == "__main__":' in path.read_text()]
+    names = {str(path.relative_to(ROOT).with_suffix("")).replace("/", ".") for path in commands}
+    assert names == set(re.findall(r'"([a-z_]+\.[a-z_]+)"', (ROOT / "yacstune.pth").read_text()))
 
 
 @pytest.mark.parametrize("module", ["search.run", "trainable.train"])

@@ -18,7 +18,7 @@ class CheckpointError(RuntimeError):
     """A checkpoint is missing, damaged or of another format."""
 
 
-class CheckpointFormatError(CheckpointError, ConfigError):
+class CheckpointFormatError(ConfigError, CheckpointError):
     """A checkpoint was written by a version of this project whose checkpoints this one does not read."""
 
 

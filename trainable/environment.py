@@ -33,5 +33,10 @@ def environment_differences(recorded: dict[str, Any], here: dict[str, Any]) -> s
     return "; ".join(
         f"{name} {recorded[name]} there, {here[name]} here"
         for name in _DECISIVE
-        if name in recorded and recorded[name] != here[name]
+        if name in recorded and _release(recorded[name]) != _release(here[name])
     )
+
+
+def _release(version: str) -> str:
+    """Returns a version without what its packaging adds: OpenCV 5.0.0.93 is 5.0.0."""
+    return ".".join(version.split(".")[:3])

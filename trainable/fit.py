@@ -64,12 +64,12 @@ def fit(
     import_user_modules(cfg.USER_MODULES)  # before seeding: a module may draw random numbers while it is imported
     device = configure_process(cfg)
     data = build_dataset(cfg.DATASET)
-    training = Training(cfg, data, device)
-    if data_digest not in (None, training.data_digest):
+    if data_digest not in (data.digest, None):  # made now, before an image can vanish
         raise DataError(
             f"DATASET: the images of {cfg.DATASET.NAME}, their labels or their split are not those that the search "
             "began with; put them back"
         )
+    training = Training(cfg, data, device)
     has_resumed = resume and _resume(training, folder)
     if cfg.RESUME_PATH and not has_resumed:
         _continue_from(training, cfg.RESUME_PATH, folder)

@@ -41,14 +41,11 @@ class Training:
         evaluation: the validation images of the last epoch by label and prediction; None before the first.
         resolved_cfg: the config with derived values filled in.
         cost: of the model, see evaluation/cost.py.
-        data_digest: of the data as it was when the training began or went on (ImageData.digest); files that vanish or
-            change meanwhile do not change it.
     """
 
     def __init__(self, cfg: CfgNode, data: ImageData, device: torch.device):
         self.cfg = cfg  # its own values, which the epochs of a lineage do not have yet
         self.data = data
-        self.data_digest = data.digest()
         self.device = device
         self.epoch = 0
         self.metrics: list[Metrics] = []
@@ -212,7 +209,7 @@ class Training:
             "model": self.model.state_dict(),
             **self.update.state_dict(),
             "rng": rng_state(),
-            "data": self.data_digest,
+            "data": self.data.digest,
             "config": dump_cfg(self.cfg, self.resolved_cfg),
             "classes": {task: list(names) for task, names in self.data.classes.items()},
         }
@@ -223,7 +220,7 @@ class Training:
         Raises:
             DataError: the images, their labels or their split are not those that were trained on before.
         """
-        if state["data"] != self.data_digest:
+        if state["data"] != self.data.digest:
             raise DataError(
                 f"DATASET: the images of {self.cfg.DATASET.NAME}, their labels or their split are not those that this "
                 "training began with: going on could validate on what was trained on; train in another folder, with "

@@ -64,6 +64,12 @@ class SpaceFile:
         return {item.name: item for item in self.items if isinstance(item, Parameter)}
 
     @property
+    def branches(self) -> dict[str, list[str]]:
+        """The names of the branches of each node that has some."""
+        nodes = [item for item in self.items if isinstance(item, Parameter) and is_branching(item)]
+        return {node.key: node.distribution.values() for node in nodes}
+
+    @property
     def constants(self) -> tuple[Setting, ...]:
         """The keys that have one value in all trials."""
         outermost = [item for item in self.items if isinstance(item, Constant) and not item.branch]

@@ -15,31 +15,68 @@ from search.space.options import StartPoint
 from search.space.space import Space
 
 
-def without_fixed(start: Sequence[StartPoint], fixed: Container[str], notes: list[str]) -> tuple[StartPoint, ...]:
-    """Returns the start points without what is not sampled any more.
+def read_start(
+    start: Sequence[StartPoint],
+    space: Space,
+    branches: Mapping[str, Sequence[str]],
+    fixed: Container[str],
+    notes: list[str],
+    problems: list[str],
+) -> tuple[tuple[StartPoint, ...], tuple[dict[str, Any], ...]]:
+    """Returns the start points without what the command line fixes, and their values by name of the parameter.
 
     Args:
         start: as the space file has them.
+        space: what is sampled.
+        branches: of the space file, by their node; some may be excluded by what is fixed.
         fixed: keys that the command line gives a value.
-        notes: which points are left out, since nothing of their own is left of them, is added here.
+        notes: which points are left out, and why, is added here.
+        problems: what is wrong is added here.
     """
-    left: list[StartPoint] = []
-    for point in start:
-        values = point.values
-        if values is not None:
-            values = {given: value for given, value in values.items() if resolve_name(given, "", "", []) not in fixed}
-        if values != point.values and (not values or values in [other.values for other in left]):
-            notes.append(f"{point.source} is left out: what is its own is fixed by the command line")
+    possible = {item.key: item.distribution.values() for item in space.parameters if is_branching(item)}
+    left: dict[int, tuple[StartPoint, dict[str, Any]]] = {}  # by number
+    changed: set[int] = set()
+    for number, original in enumerate(start, start=1):
+        why = _why_excluded(original, branches, possible)
+        point = _without_fixed(original, branches, fixed)
+        if point != original:
+            changed.add(number)
+            why = why or ("" if point.values else "what is its own is fixed by the command line")
+        values = {} if why else start_values(point, space, problems)
+        twin = next((other for other, (_, known) in left.items() if known == values), None)
+        if not why and twin is not None and changed & {number, twin}:
+            why = f"with what the command line fixes, it is the same as point {twin}"
+        if why:
+            notes.append(f"{point.source} is left out: {why}")
+        elif twin is not None:
+            problems.append(f"{point.source}: is the same as point {twin}; remove one of them")
         else:
-            left.append(replace(point, values=values))
-    return tuple(left)
+            left[number] = point, values
+    return tuple(point for point, _ in left.values()), tuple(values for _, values in left.values())
+
+
+def _without_fixed(point: StartPoint, branches: Container[str], fixed: Container[str]) -> StartPoint:
+    if point.values is None:
+        return point
+    is_fixed = {key: key not in branches and resolve_name(key, "", "", []) in fixed for key in point.values}
+    return replace(point, values={key: value for key, value in point.values.items() if not is_fixed[key]})
+
+
+def _why_excluded(
+    point: StartPoint, branches: Mapping[str, Sequence[str]], possible: Mapping[str, Sequence[str]]
+) -> str:
+    """Returns which branch of a point the command line excludes, or nothing."""
+    for key, value in (point.values or {}).items():
+        if value in branches.get(key, ()) and value not in possible.get(key, ()):
+            return f"{key} {value} does not go with what the command line fixes"
+    return ""
 
 
 def start_values(start: StartPoint, space: Space, problems: list[str]) -> dict[str, Any]:
     """Returns the values of a start point by name of the parameter.
 
     Args:
-        start: a point of `without_fixed`.
+        start: without what is fixed.
         space: what is sampled.
         problems: what is wrong is added here.
     """

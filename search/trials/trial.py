@@ -196,8 +196,9 @@ def _take_over_best(metric: str, rows: list[dict[str, Any]], donor: RunFolder, f
     epoch = best_row(metric, rows)["epoch"]
     for path in (donor.backup(epoch), donor.best):
         with contextlib.suppress(CheckpointError):  # it is gone, or damaged
-            if load_checkpoint(path)["metrics"] == rows[:epoch]:  # the donor may have taken over others' weights since
-                write_atomically(folder.best, path.read_bytes())
+            state = load_checkpoint(path)
+            if state["metrics"] == rows[:epoch]:  # the donor may have taken over others' weights since
+                save_checkpoint(folder.best, state)
                 return
     logger.info("there is no best.pt until an epoch is better than epoch %d, whose weights are gone", epoch)
 

@@ -118,10 +118,6 @@ def test_all_mistakes_at_once_with_line_key_value_and_what_is_allowed():
         ("- a\n- b\n", "found list, expected `KEY: value` lines"),
         ("SEED: [1\n", "not valid YAML"),
         ("DATASET.TO_RGB: false\n", "images and backbone need the same number of channels"),
-        (
-            "MODEL.SOLVER: {SCHEDULER: {NAME: cosine, MIN_LR: 0.1}, OPTIMIZER.BASE_LR: 0.01}\n",
-            "line 1: MODEL.SOLVER.SCHEDULER.MIN_LR is 0.1, above MODEL.SOLVER.OPTIMIZER.BASE_LR 0.01: cosine would let",
-        ),
         ("GCP_KEY: s3cret\n", "GCP_KEY is a secret"),
         ("MODEL.HEAD.DROPOT: 0.1\n", "Did you mean 'MODEL.HEAD.DROPOUT'?"),
         ("DROPOUT: 0.1\n", "Did you mean 'MODEL.HEAD.DROPOUT'?"),
@@ -312,7 +308,15 @@ def test_a_secret_on_a_line_that_cannot_be_read_is_not_shown(line):
 
 
 @pytest.mark.parametrize(
-    "words", [["GCP_KEY", "s3cret"], ["GCP_KEY=s3cret"], ["GCP_KEY=s3cret", "1"], ["--GCP_KEY=s3cret"]]
+    "words",
+    [
+        ["GCP_KEY", "s3cret"],
+        ["GCP_KEY=s3cret"],
+        ["GCP_KEY=s3cret", "1"],
+        ["--GCP_KEY=s3cret"],
+        ["gcp_key=s3cret"],
+        ["GCP_KEY__X=s3cret"],
+    ],
 )
 def test_a_secret_on_the_command_line_is_not_shown(words, capsys):
     parser = command_parser("x", "A doc.\n", "")
@@ -320,7 +324,7 @@ def test_a_secret_on_the_command_line_is_not_shown(words, capsys):
     with pytest.raises((ConfigError, SystemExit)) as caught:
         load_cfg(None, parser.parse_intermixed_args(words).pairs)
     told = str(caught.value) + capsys.readouterr().err
-    assert "GCP_KEY" in told and "s3cret" not in told
+    assert "GCP_KEY" in told.upper() and "s3cret" not in told
 
 
 def test_a_secret_in_a_yaml_is_refused_whatever_the_file_is_called():

@@ -92,6 +92,46 @@ def test_start_points_without_what_the_command_line_fixes_read_back_too():
     assert make_plan(read_space("used/space.yaml")).start == first.start
 
 
+def test_start_points_of_branches_that_the_command_line_excludes_are_left_out():
+    text = """
+base: base.yaml
+search: {start: [{MODEL.SOLVER.OPTIMIZER: slow}, {MODEL.SOLVER.OPTIMIZER: other}, {MODEL.SOLVER.OPTIMIZER: fast}]}
+space:
+  MODEL.SOLVER.OPTIMIZER:
+    choice:
+      slow: {NAME: sgd, BASE_LR: {loguniform: [1e-4, 1e-2]}}
+      fast: {NAME: sgd, BASE_LR: {loguniform: [1e-2, 1]}}
+      other: {NAME: adamw}
+"""
+    made = plan(text, pairs=["MODEL.SOLVER.OPTIMIZER.NAME", "sgd"])
+    assert [list(values.values()) for values in made.start] == [["slow"], ["fast"]]
+    (note,) = [note for note in made.notes if "start" in note]
+    assert note.endswith(
+        "point 2 is left out: MODEL.SOLVER.OPTIMIZER other does not go with what the command line fixes"
+    )
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_start_points_that_become_the_same_are_left_out(order):
+    rate = "MODEL.SOLVER.OPTIMIZER.BASE_LR"
+    points = [f"{{{rate}: 0.01, MODEL.HEAD.DROPOUT: 0.1}}", f"{{{rate}: '1e-2'}}"][::order]
+    text = f"""
+search: {{start: [{", ".join(points)}]}}
+space: {{{rate}: {{loguniform: [0.001, 1]}}, MODEL.HEAD.DROPOUT: {{uniform: [0, 0.5]}}}}
+"""
+    made = plan(text, pairs=["MODEL.HEAD.DROPOUT", "0.2"])
+    assert made.start == ({rate: 0.01},)
+    assert any("point 2 is left out: with what the command line fixes, it is the same" in note for note in made.notes)
+
+
+def test_notes_are_about_values_that_count_in_a_search(monkeypatch):
+    monkeypatch.setenv("BEST_METRIC", "val_loss")  # of trainings by hand
+    monkeypatch.setenv("NUM_THREADS", "1")
+    (note,) = plan().notes[:1]
+    assert note == "environment variable NUM_THREADS: NUM_THREADS is 1, in place of 2 in search: resources: cpu"
+    assert not any("BEST_METRIC" in note for note in plan().notes)
+
+
 def test_a_range_of_any_size_is_planned_at_once():
     assert plan("space: {SEED: {randint: [0, 2147483647]}}").space.size is None
     assert plan("space: {SEED: {qrandint: [0, 19998, 2]}}").space.size == 10_000

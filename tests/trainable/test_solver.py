@@ -69,8 +69,7 @@ def test_tasks_are_summed():
 
 def rates(name: str, *pairs: str, epochs: int = 4, steps: int = 2, val_losses: tuple[float, ...] = ()) -> list[float]:
     """The learning rate of each update; BASE_LR is 1."""
-    rate = ["MODEL.SOLVER.OPTIMIZER.BASE_LR", "1"]
-    cfg = load_cfg(None, ["MODEL.SOLVER.SCHEDULER.NAME", name, *rate, *pairs]).MODEL.SOLVER.SCHEDULER
+    cfg = load_cfg(None, ["MODEL.SOLVER.SCHEDULER.NAME", name, *pairs]).MODEL.SOLVER.SCHEDULER
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
     schedule = build_schedule(cfg, optimizer, epochs, steps)
     seen = []
@@ -128,8 +127,7 @@ def test_cosine_warms_up_first():
 
 @pytest.mark.parametrize("name", ["OneCycleLR", "cosine", "multi_steps", "reduce_on_plateau"])
 def test_schedules_keep_the_ratio_of_rates(name):
-    rates = ["MODEL.SOLVER.OPTIMIZER.BASE_LR", "1", "MODEL.SOLVER.SCHEDULER.MIN_LR", "0.1"]
-    cfg = load_cfg(None, ["MODEL.SOLVER.SCHEDULER.NAME", name, *rates])
+    cfg = load_cfg(None, ["MODEL.SOLVER.SCHEDULER.NAME", name, "MODEL.SOLVER.SCHEDULER.MIN_LR", "0.1"])
     groups = [{"params": [torch.nn.Parameter(torch.zeros(1))], "lr": lr} for lr in (1.0, 0.1)]
     optimizer = torch.optim.SGD(groups, lr=1.0)
     schedule = build_schedule(cfg.MODEL.SOLVER.SCHEDULER, optimizer, 8, 2)

@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from tests.conftest import TINY_PAIRS
 from trainable import console
@@ -131,6 +132,20 @@ def test_two_trainings_never_write_into_one_folder(capsys):
         assert run("-o", "a") == 2
     assert "/a: another process is training in this folder; wait for it or stop it" in capsys.readouterr().err
     assert not RunFolder("a").is_used()
+
+
+def test_a_checkpoint_of_another_version_is_answered(capsys):
+    assert run("-o", "a") == 0
+    torch.save({**torch.load("a/latest.pt", weights_only=True), "format": 99}, "a/latest.pt")
+    assert main(["-o", "a", "--resume"]) == 2
+    assert "latest.pt: has format 99, this version reads format" in capsys.readouterr().err
+
+
+def test_where_raw_data_was_said_to_be_is_told(capsys, monkeypatch):
+    monkeypatch.setenv("DATASET__PATH_DATA_RAW", "nowhere")
+    assert main(["-o", "a", "DATASET.NAME", "bengali"]) == 2
+    error = capsys.readouterr().err
+    assert "environment variable DATASET__PATH_DATA_RAW" in error
 
 
 def test_a_folder_that_another_process_takes_meanwhile(capsys, monkeypatch):
