@@ -22,7 +22,6 @@ from search.plan import SearchPlan
 from search.record.events import SEARCH_ENDED, TRIAL_DONE, TRIAL_STOPPED, Event, EventStream
 from search.record.history import INTERRUPTED, RUNNING, History, trial_name
 from search.trials.callback import EventCallback, one_line
-from search.trials.trial import run_trial
 
 HALTED, INTERRUPTED_STATUS = 2, 130  # exit statuses
 
@@ -59,8 +58,17 @@ def run_trials(
     stopper = SearchStopper(plan.options, history, engine.searcher.close)
     if engine.searcher.has_more() and not stopper.stop_all():
         base_cfg = {key: get_value(plan.base_cfg, key) for key in KEYS if not KEYS[key].is_secret}
+
+        def run_in_worker(config: dict[str, Any], **parameters: Any) -> None:
+            # A function in a function travels by value: a worker imports nothing of ours before yacstune, which makes
+            # the names of our packages ours, whatever lies in the working folder.
+            import yacstune  # noqa: F401
+            from search.trials.trial import run_trial
+
+            run_trial(config, **parameters)
+
         trainable = tune.with_parameters(
-            run_trial,
+            run_in_worker,
             base_cfg=base_cfg,
             trials_folder=str(folder.trials.absolute()),
             working_folder=os.getcwd(),

@@ -12,6 +12,7 @@ import random
 import re
 import shutil
 import signal
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -29,6 +30,7 @@ from search.record.history import FINISHED, INTERRUPTED, RUNNING, History
 from search.run import main
 from tests.conftest import ROOT, TINY, without_times, write_pictures, write_tiny
 from trainable.run_folder import RunFolder
+from yacstune import PACKAGES
 
 RUNS = int(os.environ.get("CHAOS_RUNS", "2"))
 EPOCHS, TRIALS = 4, 6
@@ -63,6 +65,8 @@ def run_driver(arguments: list[str], output: Path, environment: dict[str, str] |
     if environment is not None:
         os.setsid()
         os.environ.update(environment)
+        os.chdir(output.parent)
+        sys.path.insert(0, str(output.parent))  # as `python -m` does
         del os.environ["RAY_AUTH_TOKEN"]  # of the Ray that the tests share
     gc.freeze()  # what was imported before the fork need not be looked through
     with open(output, "a", buffering=1) as file, contextlib.redirect_stdout(file), contextlib.redirect_stderr(file):
@@ -245,8 +249,11 @@ def test_kills_at_any_moment_change_nothing(seed, ray_address, undisturbed, tmp_
 
 
 def own_ray_search(folder: Path, fault: dict | None = None, environment: dict | None = None, **words: str) -> Driver:
-    """Starts a search that starts a Ray of its own."""
-    return Driver(write_search(folder, fault, **words), folder / "output", environment or {})
+    """Starts a search that starts a Ray of its own, beside files of a user that have our packages' names."""
+    arguments = write_search(folder, fault, **words)
+    for name in PACKAGES:
+        (folder / f"{name}.py").write_text("raise RuntimeError('the wrong one')\n")
+    return Driver(arguments, folder / "output", environment or {})
 
 
 def test_a_clusters_sigterm_to_all_processes_is_as_kind_as_ctrl_c(tmp_path):
