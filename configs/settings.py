@@ -42,6 +42,9 @@ def without_secrets(text: str) -> str:
 
 def settings_from_yaml(tree: YamlMap, problems: list[str]) -> list[Setting]:
     """Flattens a YAML mapping, nested or with dotted keys, into settings; adds what is wrong to `problems`."""
+    if "space" in tree:
+        problems.append(f"{tree.file}: is a space file; search it with: python -m search.run --space {tree.file}")
+        return []
     settings = list(_walk(tree, problems, ""))
     refuse_repeated(settings, problems)
     return settings

@@ -27,22 +27,32 @@ def import_user_modules(modules: Sequence[str]) -> None:
                 importlib.import_module(module)
         except ConfigError:
             raise
-        except Exception as error:
-            raise ConfigError(f"USER_MODULES: {module}: cannot be imported: {describe_error(error)}") from error
+        except (Exception, SystemExit) as error:
+            raise ConfigError(_cannot_be_imported(module, error)) from error
 
 
 def check_user_modules(modules: Sequence[str]) -> None:
     """Looks whether the modules of USER_MODULES are there, without importing them, which may take seconds.
 
     Raises:
-        ConfigError: a module is missing.
+        ConfigError: a module is missing, or a file is no Python.
     """
+    for module in modules:
+        if module.endswith(".py"):
+            try:
+                compile(Path(module).read_bytes(), module, "exec")
+            except (SyntaxError, ValueError) as error:
+                raise ConfigError(_cannot_be_imported(module, error)) from None
     missing = [name for name in modules if not name.endswith(".py") and not _is_there(name.split(".")[0])]
     if missing:
         raise ConfigError(
             f"USER_MODULES: {', '.join(missing)}: no such module; give the path of a .py file, or a name that can be "
             "imported here"
         )
+
+
+def _cannot_be_imported(module: str, error: BaseException) -> str:
+    return f"USER_MODULES: {module}: cannot be imported: {describe_error(error)}"
 
 
 def _is_there(name: str) -> bool:
@@ -55,13 +65,19 @@ def _is_there(name: str) -> bool:
         return True
 
 
-def describe_error(error: Exception) -> str:
-    """Returns an error of somebody else's code in one line: its type, its message, and where it was raised."""
+def describe_error(error: BaseException, modules: Sequence[str] = ()) -> str:
+    """Returns an error of somebody else's code in one line: its type, its message, and where it was raised.
+
+    Args:
+        error: the error.
+        modules: USER_MODULES: a place in one of these files is told rather than one that is called from there.
+    """
     text = f"{type(error).__name__}: {' '.join(str(error).split())}"
     if isinstance(error, SyntaxError):  # says itself where it is
         return text
     trace = traceback.extract_tb(error.__traceback__)
     frames = [frame for frame in trace if "importlib" not in frame.filename and frame.filename != __file__]
+    frames = [frame for frame in frames if frame.filename in modules] or frames
     return f"{text} ({frames[-1].filename}, line {frames[-1].lineno})" if frames else text
 
 

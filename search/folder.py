@@ -80,5 +80,11 @@ def folder_to_resume(output: str | None, name: str | None) -> SearchFolder:
     else:
         folder = SearchFolder(output)
     if not folder.is_search():
-        raise ConfigError(f"{folder.path}: nothing to resume: no search was started in this folder; leave --resume out")
+        if folder.events.exists():
+            missing = " and ".join(str(file) for file in (folder.space, folder.base) if not file.exists())
+            raise ConfigError(f"{folder.path}: cannot be resumed without {missing}; put back what is missing")
+        way = "leave --resume out"
+        if RunFolder(folder.path).config.exists():
+            way = f"go on with that training: python -m trainable.train --resume -o {shlex.quote(str(folder.path))}"
+        raise ConfigError(f"{folder.path}: nothing to resume: no search was started in this folder; {way}")
     return folder

@@ -9,7 +9,7 @@ from configs.errors import ConfigError
 from configs.legal import Part
 from search.space.conditions import words
 from search.space.distributions import Choice
-from search.space.items import Constant, Parameter
+from search.space.items import Constant, Parameter, is_branching
 from search.space.options import LARGEST_GRID, POPULATIONS, SearchOptions
 from search.space.space import DRAWN, Space
 from search.space.space_file import SpaceFile
@@ -21,7 +21,7 @@ def misfits(space_file: SpaceFile, options: SearchOptions, space: Space, base_cf
     """Returns what is wrong between the parts of a plan."""
     path, where = space_file.path, options.sources
     problems = []
-    if not space.parameters:
+    if all(is_branching(parameter) and parameter.distribution.size == 1 for parameter in space.parameters):
         problems.append(f"{path}: every key that is sampled is fixed or switched off; nothing is left to search")
     if base_cfg.RESUME_PATH:
         problems.append("RESUME_PATH has no place in a search; it is for a single run")

@@ -57,6 +57,7 @@ MISTAKES = [
     ("MODEL.HEAD.NAME simple_haed", "unknown head 'simple_haed'"),
     ("DATASET.NAME image_folder DATASET.PATH_DATA_RAW none", "DATASET.PATH_DATA_RAW: there is no folder"),
     ("USER_MODULES [none]", "USER_MODULES: none: no such module"),
+    ("USER_MODULES [broken.py]", "broken.py: cannot be imported: SyntaxError: invalid syntax (broken.py, line 1)"),
     ("-o used", "used: the folder is not empty"),
 ]
 OF_SEARCHES = [
@@ -77,6 +78,7 @@ def test_mistakes_are_answered_without_importing_torch_or_ray(module, start, mis
     (tmp_path / "used").mkdir()
     (tmp_path / "used" / "file").touch()
     (tmp_path / "bad.yaml").write_text("space: {MODEL.HEAD.DROPOUT: {unifrom: [0, 1]}}\n")
+    (tmp_path / "broken.py").write_text("def head(:\n")
     before = sorted(tmp_path.rglob("*"))
     code = (
         f"import shlex, sys, {module}\n"

@@ -79,7 +79,11 @@ def predict(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace, output: Path) -> None:
-    problems = [f"--checkpoint: {path}: no such file" for path in args.checkpoint if not Path(path).is_file()]
+    problems = [
+        f"--checkpoint: {path}: {'is a folder; give best.pt in it' if Path(path).is_dir() else 'no such file'}"
+        for path in args.checkpoint
+        if not Path(path).is_file()
+    ]
     problems += output_file_problems(output, (".csv", ".parquet"))
     for flag, value, lowest in (("--tta", args.tta, 0), ("--batch-size", args.batch_size, 1)):
         if value < lowest:

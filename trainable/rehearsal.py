@@ -64,7 +64,7 @@ def rehearse(cfg: CfgNode) -> None:
         backbone, shape = cfg.MODEL.BACKBONE.NAME, tuple(cfg.DATASET.RESIZE_SHAPE)
         raise ConfigError(
             f"{backbone} with {cfg.MODEL.HEAD.NAME} cannot be trained on images of {shape[0]}x{shape[1]}: "
-            f"{describe_error(error)}"
+            f"{describe_error(error, cfg.USER_MODULES)}"
         ) from error
     finally:
         logging.disable(logging.NOTSET)

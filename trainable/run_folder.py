@@ -64,7 +64,7 @@ class FolderLock:
                 if time.monotonic() >= deadline:
                     self._file.close()
                     raise FolderInUseError(
-                        f"{self._folder}: another process is training in this folder; wait for it or stop it"
+                        f"{self._folder}: another process is at work in this folder; wait for it or stop it"
                     ) from None
                 time.sleep(0.2)
 

@@ -7,6 +7,7 @@ python -m trainable.train -o experiments/digits --resume
 
 import argparse
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -96,7 +97,10 @@ def _check_folder(folder: RunFolder, cfg: CfgNode, args: argparse.Namespace) -> 
         _check_is_free(folder, shown)
         return
     if not folder.config.exists():
-        raise ConfigError(f"{shown}: nothing to resume: there is no {folder.config}; run without --resume")
+        way = "run without --resume"
+        if (folder.path / "events.jsonl").exists():
+            way = f"go on with that search: python -m search.run --resume -o {shlex.quote(shown)}"
+        raise ConfigError(f"{shown}: nothing to resume: there is no {folder.config}; {way}")
     changed = differences(load_cfg(folder.config, with_environment=False), cfg, FREE_ON_RESUME)
     if changed:
         raise ConfigError(

@@ -61,10 +61,15 @@ class EventLog:
             return []
         content = self.path.read_bytes()
         lines = content[: content.rfind(b"\n") + 1].splitlines()
-        try:
-            events = [Event(**json.loads(line)) for line in lines]
-        except (ValueError, TypeError) as error:
-            raise ConfigError(f"{self.path}: is not an event log of a search: {error}") from None
+        events = []
+        for number, line in enumerate(lines, start=1):
+            try:
+                events.append(Event(**json.loads(line)))
+            except (ValueError, TypeError) as error:
+                raise ConfigError(
+                    f"{self.path}, line {number}: is no event of a search ({error}); mend the line, or start a new "
+                    "search"
+                ) from None
         if events and events[0].data.get("version") != VERSION:
             raise ConfigError(
                 f"{self.path}: was written by another version of yacstune, in format {events[0].data.get('version')}; "

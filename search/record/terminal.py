@@ -28,6 +28,7 @@ class Terminal:
         self._best: float | None = None
         self._has_told_unread = False
         self._has_started = False
+        self._told_donors: dict[int | None, dict[str, Any]] = {}  # by the number of the trial that took over
 
     def __call__(self, event: Event) -> None:
         """Prints a line where there is something to say."""
@@ -44,8 +45,8 @@ class Terminal:
             self._tell_unread(record)
         elif event.kind == SEARCH_ENDED:
             self._summary(event)
-        elif event.kind == TRIAL_STARTED and event.data.get("donor"):
-            donor = event.data["donor"]
+        elif event.kind == TRIAL_STARTED and event.data.get("donor") not in (None, self._told_donors.get(event.trial)):
+            donor = self._told_donors[event.trial] = event.data["donor"]
             self._say(
                 f"trial {event.trial:>3}  goes on with the weights of trial {donor['number']} after epoch "
                 f"{donor['epoch']}: {describe(event.data['params'])}"

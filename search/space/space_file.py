@@ -9,7 +9,7 @@ from configs.defaults import KEYS, NODES
 from configs.errors import ConfigError, did_you_mean
 from configs.legal import Int, Maybe, TupleOf
 from configs.loader import read_setting
-from configs.settings import Setting, resolve_name
+from configs.settings import Setting, resolve_name, without_secrets
 from configs.tree import plain
 from configs.yaml_file import YamlMap, read_yaml
 from search.space.conditions import can_hold, unmet, words
@@ -173,7 +173,7 @@ def _read_constraints(tree: YamlMap, problems: list[str]) -> list[Constraint]:
         try:
             constraints.append(Constraint(Expression(text), source))
         except ConfigError as error:
-            problems.append(f"{source}: {error}")
+            problems.append(f"{source}: {without_secrets(str(error))}")
     return constraints
 
 
@@ -258,7 +258,7 @@ class _ItemReader:
                 if distribution is not None:
                     self.items.append(Parameter(key, where, branch, when, distribution=distribution))
         except ConfigError as error:
-            self._problems.append(f"{where}: {key}: {error}")
+            self._problems.append(f"{where}: {key}: {without_secrets(str(error))}")
 
     def _checked(self, key: str, distribution: Distribution, where: str) -> Distribution | None:
         """Returns a distribution whose values are legal for the key, and adds what is wrong if they are not."""
@@ -373,7 +373,7 @@ def _unknown_keys(items: Sequence[Item], constraints: Sequence[Constraint]) -> l
     return [
         f"{where}: {key} is a secret, at which nothing can look"
         if key in KEYS
-        else f"{where}: unknown key {key!r} in {expression.text!r}.{did_you_mean(key, known)}"
+        else f"{where}: unknown key {key!r} in {without_secrets(expression.text)!r}.{did_you_mean(key, known)}"
         for where, expression in looked_at
         for key in expression.keys
         if key not in known

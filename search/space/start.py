@@ -42,7 +42,10 @@ def read_start(
         if point != original:
             changed.add(number)
             why = why or ("" if point.values else "what is its own is fixed by the command line")
+        before = len(problems)
         values = {} if why else start_values(point, space, problems)
+        if len(problems) > before:
+            continue
         twin = next((other for other, (_, known) in left.items() if known == values), None)
         if not why and twin is not None and changed & {number, twin}:
             why = f"with what the command line fixes, it is the same as point {twin}"
@@ -52,6 +55,8 @@ def read_start(
             problems.append(f"{point.source}: is the same as point {twin}; remove one of them")
         else:
             left[number] = point, values
+            if number in changed:
+                notes.append(f"{point.source} is trained with what the command line fixes")
     return tuple(point for point, _ in left.values()), tuple(values for _, values in left.values())
 
 

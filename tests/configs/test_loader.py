@@ -118,6 +118,10 @@ def test_all_mistakes_at_once_with_line_key_value_and_what_is_allowed():
         ("- a\n- b\n", "found list, expected `KEY: value` lines"),
         ("SEED: [1\n", "not valid YAML"),
         ("DATASET.TO_RGB: false\n", "images and backbone need the same number of channels"),
+        (
+            "base: x.yaml\nspace: {}\n",
+            "exp.yaml: is a space file; search it with: python -m search.run",
+        ),
         ("GCP_KEY: s3cret\n", "GCP_KEY is a secret"),
         ("MODEL.HEAD.DROPOT: 0.1\n", "Did you mean 'MODEL.HEAD.DROPOUT'?"),
         ("DROPOUT: 0.1\n", "Did you mean 'MODEL.HEAD.DROPOUT'?"),

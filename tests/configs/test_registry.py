@@ -48,7 +48,11 @@ def test_a_users_file_is_imported_once():
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(None, "no such file"), ("1 / 0\n", r"ZeroDivisionError: division by zero \(.*bad_.*\.py, line 1\)")],
+    [
+        (None, "no such file"),
+        ("import sys\nsys.exit('bye')\n", r"cannot be imported: SystemExit: bye \(.*bad_.*\.py, line 2\)"),
+        ("1 / 0\n", r"ZeroDivisionError: division by zero \(.*bad_.*\.py, line 1\)"),
+    ],
 )
 def test_a_users_file_that_fails(content, message, tmp_path):
     path = tmp_path / f"bad_{content is None}.py"

@@ -237,7 +237,9 @@ def test_a_population_leaves_a_lineage_that_trains_again(ray_address, tmp_path, 
         )
     assert status == 0
     assert (table["state"] == "done").all() and (table["epochs"] == 6).all()
-    assert "goes on with the weights of trial" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    told = [line.split("] ", 1)[1] for line in printed.splitlines() if "goes on with the weights of trial" in line]
+    assert told and len(told) == len(set(told)), "each takeover once"
     history = History(EventLog(folder.events).read())
     moved = [record for record in history.trials.values() if record.donor]
     assert moved, "the worst have taken over"

@@ -309,7 +309,7 @@ def test_whatever_ends_ray_tune_the_search_can_go_on(ray_address, tmp_path, caps
     with RunFolder("out").locked(), monkeypatch.context() as patch:
         patch.setitem(sys.modules, "search.session", None)  # refused before it is imported, and torch and Ray with it
         assert main([*start, "--resume"]) == 2
-    assert "another process is training in this folder" in capsys.readouterr().err
+    assert "another process is at work in this folder" in capsys.readouterr().err
 
     assert main([*start, "--resume"]) == 0
     assert pd.read_csv("out/results.csv")["state"].tolist() == ["done"] * 4

@@ -33,7 +33,7 @@ from trainable.run_folder import FolderInUseError
         ),
         (RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"), CAN_BE_RETRIED),
         (RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed."), CAN_BE_RETRIED),
-        (FolderInUseError("another process is training in this folder"), CAN_BE_RETRIED),
+        (FolderInUseError("another process is at work in this folder"), CAN_BE_RETRIED),
         (ConnectionResetError(errno.ECONNRESET, "Connection reset by peer"), CAN_BE_RETRIED),
         *((OSError(number, os.strerror(number), "latest.pt"), CAN_BE_RETRIED) for number in (errno.EIO, errno.ENOENT)),
         *(

@@ -111,6 +111,13 @@ space:
     )
 
 
+def test_wrong_start_points_are_not_called_the_same():
+    text = SPACE.replace("num_samples: 5", "start: [{MODEL.HEAD.DROPOUT: 0.9}, {SEED: 4}, {MODEL.HEAD.DROPUT: 0.1}]")
+    with pytest.raises(ConfigError) as caught:
+        plan(text)
+    assert len(caught.value.problems) == 3 and "the same" not in str(caught.value)
+
+
 @pytest.mark.parametrize("order", [1, -1])
 def test_start_points_that_become_the_same_are_left_out(order):
     rate = "MODEL.SOLVER.OPTIMIZER.BASE_LR"
@@ -121,6 +128,8 @@ space: {{{rate}: {{loguniform: [0.001, 1]}}, MODEL.HEAD.DROPOUT: {{uniform: [0, 
 """
     made = plan(text, pairs=["MODEL.HEAD.DROPOUT", "0.2"])
     assert made.start == ({rate: 0.01},)
+    is_told = any(note.endswith("point 1 is trained with what the command line fixes") for note in made.notes)
+    assert is_told == (order == 1)
     assert any("point 2 is left out: with what the command line fixes, it is the same" in note for note in made.notes)
 
 
@@ -186,6 +195,12 @@ def test_epochs_may_be_searched_without_asha():
     text = SPACE.replace("DATASET.BATCH_SIZE: 16", "MODEL.SOLVER.TOTAL_EPOCHS: {randint: [2, 9]}")
     space = plan(text.replace("{asha: {grace_period: 2}}", "none")).space
     assert "MODEL.SOLVER.TOTAL_EPOCHS" in [parameter.key for parameter in space.parameters]
+
+
+def test_fixing_everything_but_a_single_branch_leaves_nothing_to_search():
+    text = "space: {MODEL.SOLVER.OPTIMIZER: {choice: {a: {NAME: sgd}, b: {NAME: adam}}}}"
+    with pytest.raises(ConfigError, match="nothing is left to search"):
+        plan(text, pairs=["MODEL.SOLVER.OPTIMIZER.NAME", "sgd"])
 
 
 def test_fixing_everything_leaves_nothing_to_search():

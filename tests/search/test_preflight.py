@@ -90,6 +90,17 @@ def test_what_all_samples_show_is_told_with_the_place_of_its_key():
         check_parts(make_plan(read_space("space.yaml")))
 
 
+def test_an_error_of_a_users_part_is_told_where_it_is_in_the_users_file():
+    Path("parts.py").write_text(
+        "from trainable.head.registry import HEAD_REGISTRY\n\n\n@HEAD_REGISTRY.register('odd_head')\n"
+        "def build(head_cfg):\n    return head_cfg.IN_DIM\n"
+    )
+    Path("base.yaml").write_text(f"MODEL: {{BACKBONE: tiny, HEAD.NAME: odd_head}}\nUSER_MODULES: [{TINY}, parts.py]\n")
+    Path("space.yaml").write_text("base: base.yaml\nspace: {MODEL.HEAD.DROPOUT: {uniform: [0, 0.5]}}\n")
+    with pytest.raises(ConfigError, match=r"tiny with odd_head .*: AttributeError: IN_DIM \(.*/parts\.py, line 6\)$"):
+        check_parts(make_plan(read_space("space.yaml")))
+
+
 def test_a_users_module_that_cannot_be_imported_is_told_alone():
     Path("base.yaml").write_text("USER_MODULES: [broken.py]\n")
     Path("broken.py").write_text("def head(:\n")

@@ -26,6 +26,7 @@ from search.record.history import History
 from search.record.results import Results
 from search.space.space_file import read_space
 from search.trials.tuner import run_trials
+from trainable.train import main as train
 
 PARAMS = {"MODEL.HEAD.DROPOUT": 0.1, "MODEL.HEAD.HIDDEN_DIMS": [8]}
 
@@ -74,7 +75,7 @@ def test_a_last_line_that_was_cut_off_is_dropped():
 def test_logs_that_are_none():
     assert EventLog("missing.jsonl").read() == []
     Path("other.jsonl").write_text("hello\n")
-    with pytest.raises(ConfigError, match="is not an event log"):
+    with pytest.raises(ConfigError, match="line 1: is no event of a search"):
         EventLog("other.jsonl").read()
     Path("future.jsonl").write_text(json.dumps({"kind": SEARCH_STARTED, "data": {"version": 99}}) + "\n")
     with pytest.raises(ConfigError, match="in format 99; this version has format 2"):
@@ -164,6 +165,28 @@ def test_a_folder_in_use():
         Path("mine", name).touch()
     with pytest.raises(ConfigError, match=r"go on with that search: python -m search\.run --resume -o mine"):
         new_folder("mine", "head")
+
+
+def test_what_cannot_be_resumed_is_told_with_what_can():
+    Path("a").mkdir()
+    for name in ("events.jsonl", "space.yaml"):
+        Path("a", name).touch()
+    with pytest.raises(ConfigError, match=r"a: cannot be resumed without a/base\.yaml; put back what is missing"):
+        folder_to_resume("a", None)
+    assert train(["-o", "a", "--resume"]) == 2
+    Path("b/results").mkdir(parents=True)
+    Path("b/results/config.yaml").touch()
+    with pytest.raises(ConfigError, match=r"go on with that training: python -m trainable\.train --resume -o b"):
+        folder_to_resume("b", None)
+
+
+def test_a_broken_line_of_the_events_is_named():
+    log = EventLog("events.jsonl")
+    log(Event(SEARCH_STARTED, data={"version": VERSION}))
+    with open("events.jsonl", "a") as file:
+        file.write("{broken\n")
+    with pytest.raises(ConfigError, match=r"events\.jsonl, line 2: is no event of a search"):
+        log.read()
 
 
 def test_which_search_to_resume():

@@ -231,6 +231,11 @@ def test_the_defaults_of_schedulers_are_options_that_they_have(name):
         assert SCHEDULERS[name][word].read(value) == value
 
 
+def test_a_secret_in_an_expression_is_not_shown():
+    told = errors_of(GOOD + "constraints: ['GCP_KEY = s3cret', 'GCP_KEYS + s3cret > 1']\n")
+    assert "GCP_KEY" in told and "s3cret" not in told.splitlines()[0]
+
+
 def test_all_mistakes_at_once():
     problems = errors_of(
         "search: {seed: -1, sampler: x}\nspace:\n  SEEED: 1\n  MODEL.HEAD.DROPOUT: {uniform: [0, 2]}\n"

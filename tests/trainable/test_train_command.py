@@ -130,7 +130,7 @@ def test_a_refused_start_does_not_block_the_folder(capsys):
 def test_two_trainings_never_write_into_one_folder(capsys):
     with RunFolder("a").locked():
         assert run("-o", "a") == 2
-    assert "/a: another process is training in this folder; wait for it or stop it" in capsys.readouterr().err
+    assert "/a: another process is at work in this folder; wait for it or stop it" in capsys.readouterr().err
     assert not RunFolder("a").is_used()
 
 
@@ -160,7 +160,7 @@ def test_a_folder_in_use_is_refused_before_torch(capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "trainable.console", None)  # importing it, and torch with it, fails
     with RunFolder("a").locked():
         assert main(["-o", "a", "--resume"]) == 2
-    assert "/a: another process is training in this folder" in capsys.readouterr().err
+    assert "/a: another process is at work in this folder" in capsys.readouterr().err
 
 
 def test_a_file_where_the_folder_should_be(capsys):
