@@ -24,7 +24,7 @@ from search.record.history import FINISHED, History, with_result
 from search.record.results import Results
 from search.record.terminal import Terminal
 from search.trials.cluster import ray_cluster, trial_resources, trial_slots
-from search.trials.tuner import run_trials
+from search.trials.tuner import has_more, run_trials
 from trainable.run_folder import RunFolder
 
 FOUND, NOTHING_FOUND = 0, 3  # exit statuses, beside 130 for interrupted and 2 for what the user has to mend
@@ -53,29 +53,34 @@ def _run(plan: SearchPlan, folder: SearchFolder, address: str | None, resume: bo
     check_parts(plan)
     for line in contradictions(plan):
         print(f"note: {line}")
-    with ExitStack() as stack, ray_cluster(address) as (nodes, dashboard):
-        resources, notes = trial_resources(plan, nodes)
-        slots = trial_slots(resources, nodes)
-        stack.enter_context(RunFolder(folder.path).locked(is_new=not resume))
-        log = EventLog(folder.events)
-        events = log.read()
+    log, digest = EventLog(folder.events), _data_digest(plan)
+    events = log.read()
+    began_with = History(events).data_digest
+    if None not in (began_with, digest) and began_with != digest:
+        raise ConfigError(
+            f"{folder.path}: a search goes on with the data that it began with, but the images of "
+            f"{plan.base_cfg.DATASET.NAME}, their labels or their split are others now; put them back, or start a "
+            "new search without --resume"
+        )
+    with ExitStack() as last, ExitStack() as stack:
+        resources: dict[str, float] = {}
+        slots, lines = 0, ["nothing is left to run: Ray is not started"]
+        if has_more(plan, events):
+            nodes, dashboard = stack.enter_context(ray_cluster(address))
+            resources, notes = trial_resources(plan, nodes)
+            slots, lines = trial_slots(resources, nodes), [dashboard, *notes]
+        last.enter_context(RunFolder(folder.path).locked(is_new=not resume))
+        events = log.read()  # again, now that nobody else can add to them
         history = History(events)
-        digest = _data_digest(plan)
-        if None not in (history.data_digest, digest) and history.data_digest != digest:
-            raise ConfigError(
-                f"{folder.path}: a search goes on with the data that it began with, but the images of "
-                f"{plan.base_cfg.DATASET.NAME}, their labels or their split are others now; put them back, or start a "
-                "new search without --resume"
-            )
         _write_provenance(plan, folder, command)
         log.drop_torn_line()
         stream = EventStream([log, history, Results(plan, history, folder), Terminal(plan, history, folder)])
-        _greet(plan, folder, slots, [dashboard, *notes, *_resumed(plan, history)])
+        _greet(plan, folder, slots, [*lines, *_resumed(plan, history)])
         stream.emit(SEARCH_STARTED, version=VERSION, data_digest=digest)
         early = run_trials(plan, folder, history, events, stream, resources, slots, digest)
         if early is not None:
             print(_how_to_go_on(folder), flush=True)
-            stack.callback(_limited(SHUTDOWN, early).cancel)
+            last.callback(_limited(SHUTDOWN, early).cancel)  # when Ray has ended
     if early is not None:
         return early
     return FOUND if with_result(list(history.trials.values())) else NOTHING_FOUND
@@ -105,7 +110,7 @@ def _greet(plan: SearchPlan, folder: SearchFolder, slots: int, lines: list[str])
     epochs = plan.base_cfg.MODEL.SOLVER.TOTAL_EPOCHS
     print(
         f"search {plan.name}: {options.num_samples} trials of at most {epochs} epochs, {options.sampler.name} and "
-        f"{options.scheduler.name}, {slots} at a time, in {shown_path(folder.path)}"
+        f"{options.scheduler.name}, {f'{slots} at a time, ' if slots else ''}in {shown_path(folder.path)}"
     )
     for line in lines:
         print(line)

@@ -26,6 +26,15 @@ from search.trials.callback import EventCallback, one_line
 HALTED, INTERRUPTED_STATUS = 2, 130  # exit statuses
 
 
+def has_more(plan: SearchPlan, events: list[Event]) -> bool:
+    """Whether a search with these events has anything left to run."""
+    history = History(events)
+    engine = build_engine(
+        plan.space, plan.options, plan.base_cfg.MODEL.SOLVER.TOTAL_EPOCHS, 1, history, events, plan.start
+    )
+    return engine.searcher.has_more() and not SearchStopper(plan.options, history).stop_all()
+
+
 def run_trials(
     plan: SearchPlan,
     folder: SearchFolder,

@@ -314,6 +314,14 @@ def test_whatever_ends_ray_tune_the_search_can_go_on(ray_address, tmp_path, caps
     assert main([*start, "--resume"]) == 0
     assert pd.read_csv("out/results.csv")["state"].tolist() == ["done"] * 4
 
+    best = Path("out/best.yaml").read_bytes()
+    Path("out/best.yaml").unlink()  # whatever is missing is made again
+    capsys.readouterr()
+    assert main(["--resume", "-o", "out", "--address", "127.0.0.1:1"]) == 0, "no Ray is asked for"
+    assert Path("out/best.yaml").read_bytes() == best
+    printed = capsys.readouterr().out
+    assert "nothing is left to run: Ray is not started" in printed and "\nbest: trial " in printed
+
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
