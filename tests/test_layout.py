@@ -49,6 +49,20 @@ def test_imports_go_one_way(package):
             assert not found & ONLY_IN_AUGMENTATION, path
 
 
+LAYERS = ("space", "record", "engine", "trials")  # of search; each may import those before it
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_imports_go_one_way_within_search_too(layer):
+    files = sorted((ROOT / "search" / layer).glob("*.py"))
+    assert files
+    above = {f"search.{one}" for one in LAYERS[LAYERS.index(layer) + 1 :]}
+    for path in files:
+        nodes = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ImportFrom)]
+        found = {".".join((node.module or "").split(".")[:2]) for node in nodes}
+        assert not found & above, f"{path} imports {found & above}"
+
+
 MISTAKES = [
     ("--cfg none.yaml", "none.yaml: no such file"),
     ("SEEED 1", "unknown key 'SEEED'"),
