@@ -1,6 +1,6 @@
 """Parts by name: a registry for each kind of part."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from configs.errors import ConfigError, did_you_mean
@@ -44,11 +44,22 @@ class Registry:
 
     def __getitem__(self, name: str) -> Callable[..., Any]:
         if name not in self._builders:
-            raise ConfigError(
-                f"{self.key}: unknown {self.kind} {name!r}.{did_you_mean(name, self._builders)} "
-                f"Known: {', '.join(sorted(self._builders))}"
-            )
+            raise self.unknown(name)
         return self._builders[name]
+
+    def unknown(self, name: str, others: Sequence[str] = (), where: str = "") -> ConfigError:
+        """Returns the error for a name that nothing has.
+
+        Args:
+            name: that was asked for.
+            others: names that are known beside the registered ones.
+            where: those are listed.
+        """
+        more = f", and every name in {where}" if where else ""
+        return ConfigError(
+            f"{self.key}: unknown {self.kind} {name!r}.{did_you_mean(name, [*self, *others])} "
+            f"Known: {', '.join(self)}{more}"
+        )
 
     def __contains__(self, name: str) -> bool:
         return name in self._builders

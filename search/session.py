@@ -55,8 +55,8 @@ def _run(plan: SearchPlan, folder: SearchFolder, address: str | None, resume: bo
         print(f"note: {line}")
     log, digest = EventLog(folder.events), _data_digest(plan)
     events = log.read()
-    began_with = History(events).data_digest
-    if None not in (began_with, digest) and began_with != digest:
+    history = History(events)
+    if None not in (history.data_digest, digest) and history.data_digest != digest:
         raise ConfigError(
             f"{folder.path}: a search goes on with the data that it began with, but the images of "
             f"{plan.base_cfg.DATASET.NAME}, their labels or their split are others now; put them back, or start a "
@@ -65,7 +65,7 @@ def _run(plan: SearchPlan, folder: SearchFolder, address: str | None, resume: bo
     with ExitStack() as last, ExitStack() as stack:
         resources: dict[str, float] = {}
         slots, lines = 0, ["nothing is left to run: Ray is not started"]
-        if has_more(plan, events):
+        if has_more(plan, history, events):
             nodes, dashboard = stack.enter_context(ray_cluster(address))
             resources, notes = trial_resources(plan, nodes)
             slots, lines = trial_slots(resources, nodes), [dashboard, *notes]

@@ -9,7 +9,7 @@ import argparse
 import os
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,10 +46,10 @@ def train(args: argparse.Namespace) -> int:
     cfg_path = args.cfg
     if args.resume and not cfg_path and args.output and RunFolder(args.output).config.exists():
         cfg_path = RunFolder(args.output).config
-    loaded, _ = together(
-        lambda: read_cfg(cfg_path, args.pairs),
-        lambda: None if args.resume or not args.output else _check_is_free(RunFolder(args.output), args.output),
-    )
+    checks: list[Callable[[], Any]] = [lambda: read_cfg(cfg_path, args.pairs)]
+    if args.output and not args.resume:
+        checks.append(lambda: _check_is_free(RunFolder(args.output), args.output))
+    loaded, *_ = together(*checks)
     cfg = loaded.cfg
     if args.output:
         cfg = with_values(cfg, {"OUTPUT_PATH": str(Path(args.output).absolute())})
@@ -57,7 +57,10 @@ def train(args: argparse.Namespace) -> int:
         raise ConfigError("where should the run go? Give a folder with -o, as in: -o experiments/my-run")
     _refuse_several_processes()
     folder = RunFolder(cfg.OUTPUT_PATH)
-    _check_folder(folder, cfg, args)
+    if args.resume:
+        _check_can_go_on(folder, cfg, args.output or cfg.OUTPUT_PATH)
+    elif not args.output:
+        _check_is_free(folder, cfg.OUTPUT_PATH)
 
     for note in loaded.notes:
         print(f"note: {note}")
@@ -91,11 +94,7 @@ def _check_is_free(folder: RunFolder, shown: str) -> None:
         raise ConfigError(f"{shown}: the folder is not empty; give another one with -o{go_on}")
 
 
-def _check_folder(folder: RunFolder, cfg: CfgNode, args: argparse.Namespace) -> None:
-    shown = args.output or cfg.OUTPUT_PATH
-    if not args.resume:
-        _check_is_free(folder, shown)
-        return
+def _check_can_go_on(folder: RunFolder, cfg: CfgNode, shown: str) -> None:
     if not folder.config.exists():
         way = "run without --resume"
         if (folder.path / "events.jsonl").exists():

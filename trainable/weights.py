@@ -9,7 +9,7 @@ import torch
 from timm.models import adapt_input_conv
 from torch import nn
 
-from configs.errors import ConfigError
+from configs.errors import ConfigError, few
 
 logger = logging.getLogger(__name__)
 
@@ -52,13 +52,9 @@ def load_weights(module: nn.Module, path: str, key: str, prefixes: Sequence[str]
     absent = [name for name in own if name not in found]
     unused = [name for name in found if name not in own]
     left = ((other_shape, "of another shape there"), (absent, "not there"), (unused, "there have no use here"))
-    rest = "".join(f"; {len(names)} {what}: {_some(names)}" for names, what in left if names)
+    rest = "".join(f"; {len(names)} {what}: {few(names)}" for names, what in left if names)
     level = logging.WARNING if other_shape or absent else logging.INFO
     logger.log(level, "%s: %d of the model's %d tensors are from %s%s", key, len(fitting), len(own), path, rest)
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:5]) + (" ..." if len(names) > 5 else "")
 
 
 def read_weights(path: Path, key: str) -> dict[str, torch.Tensor]:

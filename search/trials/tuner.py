@@ -13,7 +13,7 @@ from configs.defaults import KEYS
 from configs.errors import explained
 from configs.files import shown_path, write_atomically
 from configs.tree import get_value
-from search.engine.engine import build_engine
+from search.engine.engine import Engine, build_engine
 from search.engine.scheduler import build_scheduler
 from search.engine.searcher import TruthfulOptunaSearch
 from search.engine.stopping import SearchStopper
@@ -26,13 +26,18 @@ from search.trials.callback import EventCallback, one_line
 HALTED, INTERRUPTED_STATUS = 2, 130  # exit statuses
 
 
-def has_more(plan: SearchPlan, events: list[Event]) -> bool:
-    """Whether a search with these events has anything left to run."""
-    history = History(events)
-    engine = build_engine(
-        plan.space, plan.options, plan.base_cfg.MODEL.SOLVER.TOTAL_EPOCHS, 1, history, events, plan.start
-    )
-    return engine.searcher.has_more() and not SearchStopper(plan.options, history).stop_all()
+def has_more(plan: SearchPlan, history: History, events: list[Event]) -> bool:
+    """Whether anything is left to run of a search, by its history and the events that made it."""
+    engine, stopper = _engine_and_stopper(plan, history, events, slots=1)
+    return engine.searcher.has_more() and not stopper.stop_all()
+
+
+def _engine_and_stopper(
+    plan: SearchPlan, history: History, events: list[Event], slots: int
+) -> tuple[Engine, SearchStopper]:
+    total_epochs = plan.base_cfg.MODEL.SOLVER.TOTAL_EPOCHS
+    engine = build_engine(plan.space, plan.options, total_epochs, slots, history, events, plan.start)
+    return engine, SearchStopper(plan.options, history, engine.searcher.close)
 
 
 def run_trials(
@@ -62,9 +67,7 @@ def run_trials(
     """
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # failed trials are told by our own events
     events = [*events, *_settle(plan, history, events, stream)]
-    total_epochs = plan.base_cfg.MODEL.SOLVER.TOTAL_EPOCHS
-    engine = build_engine(plan.space, plan.options, total_epochs, slots, history, events, plan.start)
-    stopper = SearchStopper(plan.options, history, engine.searcher.close)
+    engine, stopper = _engine_and_stopper(plan, history, events, slots)
     if engine.searcher.has_more() and not stopper.stop_all():
         base_cfg = {key: get_value(plan.base_cfg, key) for key in KEYS if not KEYS[key].is_secret}
 

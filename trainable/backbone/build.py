@@ -7,7 +7,6 @@ import timm
 from torch import nn
 from yacs.config import CfgNode
 
-from configs.errors import ConfigError, did_you_mean
 from trainable.backbone.freezing import freeze_stages
 from trainable.backbone.registry import BACKBONE_REGISTRY
 from trainable.backbone.timm_backbone import build_timm_backbone
@@ -24,11 +23,7 @@ def find_backbone(name: str) -> Callable[[CfgNode], nn.Module]:
         return BACKBONE_REGISTRY[name]
     if timm.is_model(name):
         return partial(build_timm_backbone, timm_name=name)
-    nearest = did_you_mean(name, [*BACKBONE_REGISTRY, *timm.list_models()])
-    raise ConfigError(
-        f"MODEL.BACKBONE.NAME: unknown backbone {name!r}.{nearest} "
-        f"Known: {', '.join(BACKBONE_REGISTRY)}, and every name in timm.list_models()"
-    )
+    raise BACKBONE_REGISTRY.unknown(name, timm.list_models(), "timm.list_models()")
 
 
 def build_backbone(backbone_cfg: CfgNode) -> nn.Module:

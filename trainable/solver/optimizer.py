@@ -12,7 +12,7 @@ import torch
 from torch.optim import Optimizer
 from yacs.config import CfgNode
 
-from configs.errors import ConfigError, did_you_mean
+from configs.errors import ConfigError
 from trainable.solver.registry import OPTIMIZER_REGISTRY
 
 Parameters = Iterable[torch.nn.Parameter] | list[dict[str, Any]]
@@ -83,11 +83,7 @@ def find_optimizer(name: str) -> Callable[[CfgNode, Parameters], Optimizer]:
     known = timm.optim.list_optimizers()
     if name in known:
         return build_timm_optimizer
-    nearest = did_you_mean(name, [*OPTIMIZER_REGISTRY, *known])
-    raise ConfigError(
-        f"MODEL.SOLVER.OPTIMIZER.NAME: unknown optimizer {name!r}.{nearest} "
-        f"Known: {', '.join(OPTIMIZER_REGISTRY)}, and every name in timm.optim.list_optimizers()"
-    )
+    raise OPTIMIZER_REGISTRY.unknown(name, known, "timm.optim.list_optimizers()")
 
 
 def build_optimizer(optimizer_cfg: CfgNode, parameters: Parameters) -> Optimizer:
