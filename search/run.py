@@ -52,6 +52,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--cpus-per-trial", metavar="C", type=_read(CPUS.read, CPUS.allowed), help="CPU cores")
     parser.add_argument("--address", help="Ray cluster to use, or auto; without it, Ray is started on this machine")
+    parser.add_argument("--no-dashboard", action="store_true", help="start Ray without its dashboard")
     parser.add_argument("--resume", action="store_true", help="go on with a search that was interrupted")
     parser.add_argument("--dry-run", action="store_true", help="print the space and sampled configs, start nothing")
     add_config_arguments(parser, "experiment to search around; replaces the space's base")
@@ -83,6 +84,10 @@ def search(args: argparse.Namespace, command: str) -> int:
         args: of the command line.
         command: as it was given, to be kept with the results.
     """
+    if args.no_dashboard and args.address:
+        raise ConfigError(
+            "--no-dashboard is for the Ray that a search starts; the one at --address has its own; leave it out"
+        )
     if args.resume:
         folder = folder_to_resume(args.output, read_space(args.space).path.stem if args.space else None)
         plan = _plan_to_resume(args, folder)
@@ -114,7 +119,7 @@ def search(args: argparse.Namespace, command: str) -> int:
 
     from search.session import run_search  # here: it imports torch and Ray, which takes seconds
 
-    return run_search(plan, folder, args.address, args.resume, command)
+    return run_search(plan, folder, args.address, args.resume, command, not args.no_dashboard)
 
 
 def _plan(args: argparse.Namespace, space_path: str) -> SearchPlan:

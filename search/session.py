@@ -23,7 +23,9 @@ from search.record.events import SEARCH_STARTED, VERSION, EventLog, EventStream
 from search.record.history import FINISHED, History, with_result
 from search.record.results import Results
 from search.record.terminal import Terminal
-from search.trials.cluster import ray_cluster, trial_resources, trial_slots
+from search.trials.cluster import free_gpu_memory, ray_cluster, trial_resources, trial_slots
+from search.trials.gpu_memory import GpuMemory, context_size
+from search.trials.nvidia_smi import free_memory
 from search.trials.tuner import has_more, run_trials
 from trainable.run_folder import RunFolder
 
@@ -31,7 +33,9 @@ FOUND, NOTHING_FOUND = 0, 3  # exit statuses, beside 130 for interrupted and 2 f
 SHUTDOWN = 15.0  # seconds that Ray gets to end after an interruption
 
 
-def run_search(plan: SearchPlan, folder: SearchFolder, address: str | None, resume: bool, command: str) -> int:
+def run_search(
+    plan: SearchPlan, folder: SearchFolder, address: str | None, resume: bool, command: str, with_dashboard: bool = True
+) -> int:
     """Searches and returns the exit status.
 
     Args:
@@ -40,17 +44,22 @@ def run_search(plan: SearchPlan, folder: SearchFolder, address: str | None, resu
         address: of a Ray cluster; None starts one.
         resume: go on with what is in the folder.
         command: that was given, to be kept in the folder.
+        with_dashboard: whether the Ray that is started here has a dashboard.
     """
     try:
-        return _run(plan, folder, address, resume, command)
+        return _run(plan, folder, address, resume, command, with_dashboard)
     except KeyboardInterrupt:  # before the trials begin, or after they have ended
         if folder.is_search():
             print(_how_to_go_on(folder), flush=True)
         raise
 
 
-def _run(plan: SearchPlan, folder: SearchFolder, address: str | None, resume: bool, command: str) -> int:
-    check_parts(plan)
+def _run(
+    plan: SearchPlan, folder: SearchFolder, address: str | None, resume: bool, command: str, with_dashboard: bool
+) -> int:
+    free_before = free_memory() if plan.options.gpus_per_trial else {}
+    check_parts(plan)  # the first that uses the GPU
+    context = context_size(free_before)
     for line in contradictions(plan):
         print(f"note: {line}")
     log, digest = EventLog(folder.events), _data_digest(plan)
@@ -64,11 +73,15 @@ def _run(plan: SearchPlan, folder: SearchFolder, address: str | None, resume: bo
         )
     with ExitStack() as last, ExitStack() as stack:
         resources: dict[str, float] = {}
+        memory: GpuMemory | None = None
         slots, lines = 0, ["nothing is left to run: Ray is not started"]
         if has_more(plan, history, events):
-            nodes, dashboard = stack.enter_context(ray_cluster(address))
+            nodes, dashboard = stack.enter_context(ray_cluster(address, with_dashboard))
             resources, notes = trial_resources(plan, nodes)
             slots, lines = trial_slots(resources, nodes), [dashboard, *notes]
+            if "gpu" in resources:
+                memory = GpuMemory(plan.options.gpus_per_trial, free_gpu_memory(nodes), context)
+                memory.check()
         last.enter_context(RunFolder(folder.path).locked(is_new=not resume))
         events = log.read()  # again, now that nobody else can add to them
         history = History(events)
@@ -77,7 +90,7 @@ def _run(plan: SearchPlan, folder: SearchFolder, address: str | None, resume: bo
         stream = EventStream([log, history, Results(plan, history, folder), Terminal(plan, history, folder)])
         _greet(plan, folder, slots, [*lines, *_resumed(plan, history)])
         stream.emit(SEARCH_STARTED, version=VERSION, data_digest=digest)
-        early = run_trials(plan, folder, history, events, stream, resources, slots, digest)
+        early = run_trials(plan, folder, history, events, stream, resources, slots, digest, memory)
         if early is not None:
             print(_how_to_go_on(folder), flush=True)
             last.callback(_limited(SHUTDOWN, early).cancel)  # when Ray has ended

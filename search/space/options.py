@@ -169,6 +169,12 @@ class SearchOptions:
         """All objectives, the one that the scheduler follows first."""
         return (self.metric, *self.others)
 
+    @property
+    def most_at_once(self) -> int:
+        """How many trials there could be to run at one time."""
+        repeats = self.confirm.top * self.confirm.seeds if self.confirm else 0
+        return max(self.num_samples, repeats)
+
     def science(self) -> dict[str, Any]:
         """Returns what decides which trials a search makes, as YAML; the rest only says how many and where."""
         return {

@@ -1,5 +1,6 @@
 """The Ray that trials run on: started or connected to, and what of it a trial gets."""
 
+import math
 import os
 import socket
 from collections.abc import Iterator
@@ -8,6 +9,7 @@ from typing import Any
 
 import ray
 import torch
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from configs.errors import ConfigError
 from search.plan import SearchPlan
@@ -15,11 +17,16 @@ from search.trials.callback import one_line
 from search.trials.signals import take_sigterm_as_ctrl_c, without_sigterm
 
 REACHABLE_TIMEOUT = 5.0  # seconds
+RAYS_UNITS = 10_000  # Ray counts in ten thousandths
 
 
 @contextmanager
-def ray_cluster(address: str | None) -> Iterator[tuple[list[dict[str, Any]], str]]:
+def ray_cluster(address: str | None, with_dashboard: bool = True) -> Iterator[tuple[list[dict[str, Any]], str]]:
     """Connects to a cluster, or starts one here (see ray_environment.py); yields its nodes and a line for people.
+
+    Args:
+        address: of a cluster; None starts one.
+        with_dashboard: whether one that is started has a dashboard.
 
     Raises:
         ConfigError: there is no cluster at the address, or Ray does not start here.
@@ -36,14 +43,14 @@ def ray_cluster(address: str | None) -> Iterator[tuple[list[dict[str, Any]], str
             # counted by torch, which will use them: Ray looks for the driver's library, which it does not always find
             gpus = torch.cuda.device_count()
             try:
-                context = ray.init(address="local", include_dashboard=True, num_gpus=gpus, **quiet)
+                context = ray.init(address="local", include_dashboard=with_dashboard, num_gpus=gpus, **quiet)
             except Exception as error:  # Ray has no class of its own for it
                 ray.shutdown()  # what did start
                 raise ConfigError(f"Ray could not be started here, try again: {one_line(str(error))}") from None
     take_sigterm_as_ctrl_c()
     try:
         url = f"http://{context.dashboard_url}" if context.dashboard_url else "none"
-        token = os.environ.get("RAY_AUTH_TOKEN") if not address else None
+        token = os.environ.get("RAY_AUTH_TOKEN") if context.dashboard_url and not address else None
         yield ray.nodes(), f"Ray dashboard: {url}" + (f"  token: {token}" if token else "")
     finally:
         ray.shutdown()
@@ -60,7 +67,7 @@ def trial_resources(plan: SearchPlan, nodes: list[dict[str, Any]]) -> tuple[dict
         ConfigError: no node can ever hold a trial.
     """
     cpus, gpus, notes = plan.options.cpus_per_trial, plan.options.gpus_per_trial, []
-    if gpus and not any(node["Resources"].get("GPU") for node in nodes if node["Alive"]):
+    if gpus and not _devices(nodes):
         reason = "no GPU here"
         if torch.cuda.is_available():
             reason = "Ray knows of no GPU, though torch sees one here (ray start --num-gpus N tells it)"
@@ -76,7 +83,65 @@ def trial_resources(plan: SearchPlan, nodes: list[dict[str, Any]]) -> tuple[dict
             f"a trial asks for {cpus:g} CPU and {gpus:g} GPU, but no node has as much ({has}); lower it with "
             "--cpus-per-trial and --gpus-per-trial, or under search: resources"
         )
+    if gpus:
+        resources["gpu"] = _spread(resources, nodes, plan.options.most_at_once)
+        if resources["gpu"] > gpus:
+            notes.append(f"Ray gives each trial {resources['gpu']:g} of a GPU, so that all {_devices(nodes)} are used")
     return resources, notes
+
+
+def _devices(nodes: list[dict[str, Any]]) -> int:
+    return sum(int(node["Resources"].get("GPU", 0)) for node in nodes if node["Alive"])
+
+
+def _spread(resources: dict[str, float], nodes: list[dict[str, Any]], most: int) -> float:
+    """Returns the fraction of a GPU at which as many trials run at a time as could, on as many devices as there are.
+
+    Ray fills one device before it takes the next: four trials of a quarter each share the first, and a second one
+    stays idle. Four of a half cannot.
+
+    Args:
+        resources: of one trial, with the fraction that it needs.
+        nodes: as ray.nodes() describes them.
+        most: trials that will ever run at a time.
+    """
+    needed = resources["gpu"]
+    if _devices(nodes) < 2:
+        return needed
+    slots = min(trial_slots(resources, nodes), most)
+    for sharing in range(1, _sharing(needed) + 1):
+        fraction = math.floor(RAYS_UNITS / sharing) / RAYS_UNITS
+        if trial_slots(resources | {"gpu": fraction}, nodes) >= slots:
+            return max(needed, fraction)
+    return needed
+
+
+def _sharing(fraction: float) -> int:
+    """Returns how many trials share a device at most."""
+    return int(1 / fraction + 1e-9)
+
+
+def free_gpu_memory(nodes: list[dict[str, Any]]) -> dict[str, int]:
+    """Returns the bytes that are free on each GPU of a cluster, by UUID, as `nvidia_smi.free_memory` finds them.
+
+    Args:
+        nodes: as ray.nodes() describes them.
+    """
+
+    def ask() -> dict[str, int]:  # travels by value, see tuner.py
+        import yacstune  # noqa: F401
+        from search.trials.nvidia_smi import free_memory
+
+        return free_memory()
+
+    asked = [
+        ray.remote(num_cpus=0)(ask)
+        .options(scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False))
+        .remote()
+        for node in nodes
+        if _devices([node])
+    ]
+    return {uuid: free for node in ray.get(asked) for uuid, free in node.items()}
 
 
 def _check_reachable(address: str) -> None:
@@ -100,6 +165,8 @@ def trial_slots(resources: dict[str, float], nodes: list[dict[str, Any]]) -> int
     slots = 0
     for node in nodes:
         if node["Alive"]:
-            has = node["Resources"]
-            slots += int(min(has.get(name.upper(), 0) / wanted for name, wanted in resources.items()) + 1e-9)
+            limits = [int(node["Resources"].get("CPU", 0) / resources["cpu"] + 1e-9)]
+            if gpus := resources.get("gpu"):
+                limits.append(_devices([node]) * _sharing(gpus))  # a trial does not span devices
+            slots += min(limits)
     return slots

@@ -25,6 +25,7 @@ from search.faults import NOTHING_GOES, fault_of
 from search.plan import merge_sample
 from search.record.history import trial_name
 from search.reports import FAILURE, FAULT, TOTAL_EPOCHS, UNREAD
+from search.trials.gpu_memory import GpuMemory, GpuShareExceededError, within_share
 from search.trials.watchdog import Watchdog, watching
 from trainable.checkpoint import CheckpointError, CheckpointFormatError, load_checkpoint, save_checkpoint
 from trainable.fit import fit, newest_checkpoint
@@ -38,7 +39,7 @@ class MissingMetricError(RuntimeError):
     """A report lacks a metric."""
 
 
-OURS = (ConfigError, TrainingDivergedError, MissingMetricError)  # their message says it all
+OURS = (ConfigError, TrainingDivergedError, MissingMetricError, GpuShareExceededError)  # their message says it all
 
 logger = logging.getLogger(__name__)
 
@@ -54,6 +55,7 @@ def run_trial(
     working_folder: str,
     timeout: float | None = None,
     data_digest: str | None = None,
+    memory: GpuMemory | None = None,
 ) -> None:
     """Trains the config of a sample in the trial's folder and reports each epoch to Ray.
 
@@ -64,6 +66,7 @@ def run_trial(
         working_folder: where the search was started, and where relative paths of a user's parts begin.
         timeout: seconds that an epoch may take.
         data_digest: of the data that all trials train on; None: it depends on the sample.
+        memory: of the GPU, of which the trial gets a share; None: it uses none.
     """
     folder = RunFolder(Path(trials_folder) / trial_name(config["number"], config["id"]), is_trial=True)
     try:
@@ -76,7 +79,7 @@ def run_trial(
             _output_to(log),
             watching(log, timeout) as watchdog,
         ):
-            _train(config, base_cfg, folder, lock, watchdog, data_digest)
+            _train(config, base_cfg, folder, lock, watchdog, data_digest, memory)
     except Exception as error:
         fault = NOTHING_GOES if _is_of_search(error, base_cfg) else fault_of(error)
         tune.report({FAILURE: _reason(error), FAULT: fault})
@@ -143,6 +146,7 @@ def _train(
     lock: FolderLock,
     watchdog: Watchdog | None,
     data_digest: str | None,
+    memory: GpuMemory | None,
 ) -> None:
     try:
         cfg, read = track_reads(merge_sample(_base(base_cfg), config["settings"]))
@@ -167,7 +171,8 @@ def _train(
                 watchdog.count()
             lock.acquire()
 
-        fit(cfg, report, folder, resume=True, heard=config["heard"], data_digest=data_digest)
+        with within_share(memory, cfg):
+            fit(cfg, report, folder, resume=True, heard=config["heard"], data_digest=data_digest)
     except OURS as error:
         logger.error("%s", error)
         raise

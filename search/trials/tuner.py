@@ -22,6 +22,7 @@ from search.plan import SearchPlan
 from search.record.events import SEARCH_ENDED, TRIAL_DONE, TRIAL_STOPPED, Event, EventStream
 from search.record.history import INTERRUPTED, RUNNING, History, trial_name
 from search.trials.callback import EventCallback, one_line
+from search.trials.gpu_memory import GpuMemory
 
 HALTED, INTERRUPTED_STATUS = 2, 130  # exit statuses
 
@@ -49,6 +50,7 @@ def run_trials(
     resources: dict[str, float],
     slots: int,
     data_digest: str | None = None,
+    memory: GpuMemory | None = None,
 ) -> int | None:
     """Runs the trials that are still to be run.
 
@@ -61,6 +63,7 @@ def run_trials(
         resources: of one trial, from `trial_resources`.
         slots: how many trials run at a time, from `trial_slots`.
         data_digest: of the data that all trials must find; None: it depends on the sample.
+        memory: of GPUs, which trials share; None: they use none.
 
     Returns:
         The exit status of a search that has ended early, to be gone on with; None: it has come to its end.
@@ -86,6 +89,7 @@ def run_trials(
             working_folder=os.getcwd(),
             timeout=plan.options.trial_timeout,
             data_digest=data_digest,
+            memory=memory,
         )
         with (
             tempfile.TemporaryDirectory(prefix="yacstune-", ignore_cleanup_errors=True) as rays_own,

@@ -1,5 +1,9 @@
 """Heads that tell or misuse the memory of a GPU, registered through USER_MODULES."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import torch
 
 from trainable.head.registry import HEAD_REGISTRY
@@ -21,17 +25,44 @@ def build_large_head(head_cfg):
 
 
 class HungryHead(SimpleHead):
-    """Wants more memory than any GPU has, but for the two images that are tried before a search."""
+    """Wants three tenths of the device, but for the two images that are tried before a search."""
 
     def forward(self, features):
         if len(features) > 2:
-            torch.empty(2**50, device=features.device)
+            torch.empty(int(0.3 * torch.cuda.mem_get_info()[1]), dtype=torch.uint8, device=features.device)
         return super().forward(features)
 
 
 @HEAD_REGISTRY.register("hungry_head")
 def build_hungry_head(head_cfg):
     return HungryHead(head_cfg.INPUT_DIM, head_cfg.OUTPUT_DIMS)
+
+
+TAKE_NEARLY_ALL = """
+import sys, torch
+free = torch.cuda.mem_get_info()[0]
+taken = torch.empty(free - 2**29, dtype=torch.uint8, device="cuda")
+print("taken", flush=True)
+sys.stdin.read()
+"""
+
+
+class CrowdedHead(SimpleHead):
+    """Once, another process takes nearly all memory of the device before this one asks for a gibibyte."""
+
+    def forward(self, features):
+        if len(features) > 2 and not Path("others_came").exists():
+            Path("others_came").touch()
+            command = [sys.executable, "-c", TAKE_NEARLY_ALL]
+            with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+                other.stdout.readline()
+                torch.empty(2**30, dtype=torch.uint8, device=features.device)
+        return super().forward(features)
+
+
+@HEAD_REGISTRY.register("crowded_head")
+def build_crowded_head(head_cfg):
+    return CrowdedHead(head_cfg.INPUT_DIM, head_cfg.OUTPUT_DIMS)
 
 
 class AssertingHead(SimpleHead):

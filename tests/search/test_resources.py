@@ -1,8 +1,11 @@
 """How many trials fit on what Ray has."""
 
+import os
 from pathlib import Path
 
 import pytest
+import ray
+from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from configs.errors import ConfigError
 from search.engine.stopping import SearchStopper
@@ -10,7 +13,7 @@ from search.plan import make_plan
 from search.record.history import History
 from search.space.options import SearchOptions
 from search.space.space_file import read_space
-from search.trials.cluster import ray_cluster, trial_resources, trial_slots
+from search.trials.cluster import free_gpu_memory, ray_cluster, trial_resources, trial_slots
 
 
 def node(cpu: float, gpu: float = 0, alive: bool = True) -> dict:
@@ -24,6 +27,7 @@ def node(cpu: float, gpu: float = 0, alive: bool = True) -> dict:
         ({"cpu": 2}, [node(3), node(5)], 3),  # a trial does not span nodes
         ({"cpu": 1, "gpu": 0.25}, [node(8, 1)], 4),
         ({"cpu": 1, "gpu": 0.1}, [node(80, 3)], 30),
+        ({"cpu": 1, "gpu": 0.4}, [node(80, 3)], 6),  # nor does it span devices
         ({"cpu": 4, "gpu": 0.25}, [node(8, 1)], 2),
         ({"cpu": 1}, [node(2), node(2, alive=False)], 2),
         ({"cpu": 1, "gpu": 2}, [node(8, 1), node(8, 1)], 0),
@@ -33,9 +37,9 @@ def test_slots(resources, nodes, slots):
     assert trial_slots(resources, nodes) == slots
 
 
-def plan(cpus: float, gpus: float):
-    Path("s.yaml").write_text("space: {MODEL.HEAD.DROPOUT: {uniform: [0, 0.5]}}\n")
-    return make_plan(read_space("s.yaml"), cpus_per_trial=cpus, gpus_per_trial=gpus)
+def plan(cpus: float, gpus: float, num_samples: int = 100, search: str = ""):
+    Path("s.yaml").write_text(f"search: {{{search}}}\nspace: {{MODEL.HEAD.DROPOUT: {{uniform: [0, 0.5]}}}}\n")
+    return make_plan(read_space("s.yaml"), num_samples=num_samples, cpus_per_trial=cpus, gpus_per_trial=gpus)
 
 
 def test_without_a_gpu_trials_run_on_cpus_and_that_is_said():
@@ -52,6 +56,74 @@ def test_a_gpu_that_ray_was_not_told_of_is_named(monkeypatch):
     assert notes[0].startswith(
         "Ray knows of no GPU, though torch sees one here (ray start --num-gpus N tells it): trials"
     )
+
+
+@pytest.mark.parametrize(
+    ("gpus", "num_samples", "nodes", "asked"),
+    [
+        (0.25, 100, [node(8, 2)], 0.25),  # eight trials fill both devices
+        (0.25, 100, [node(4, 2)], 0.5),  # there are CPUs for four
+        (0.25, 5, [node(8, 2)], 0.3333),
+        (0.25, 2, [node(8, 2)], 1),
+        (0.5, 100, [node(2, 2)], 1),
+        (0.3, 100, [node(8, 2)], 0.3333),
+        (1, 100, [node(8, 2)], 1),
+        (0.25, 2, [node(8, 1), node(8, 1)], 1),
+        (0.25, 2, [node(8, 1)], 0.25),  # nothing stays idle
+        (0.25, 100, [node(2, 2), node(8, 2)], 0.25),
+    ],
+)
+def test_trials_ask_for_as_much_of_a_gpu_as_leaves_none_idle(gpus, num_samples, nodes, asked):
+    resources, notes = trial_resources(plan(1, gpus, num_samples), nodes)
+    assert resources == {"cpu": 1, "gpu": asked}
+    assert bool(notes) == (asked > gpus)
+    needed = min(trial_slots({"cpu": 1, "gpu": gpus}, nodes), num_samples)
+    assert trial_slots(resources, nodes) >= needed, "as many run at a time"
+
+
+def test_repeats_may_be_more_than_samples():
+    options = "confirm: {top: 2, seeds: 4}"
+    assert trial_resources(plan(1, 0.25, 2, options), [node(8, 2)])[0]["gpu"] == 0.25
+
+
+NVIDIA_SMI = """#!/bin/sh
+echo "GPU-aaaa, 1000"
+echo "GPU-bbbb, 2000"
+"""
+
+
+def test_ray_leaves_no_gpu_idle_and_its_workers_tell_what_is_free(monkeypatch, tmp_path):
+    tool = tmp_path / "bin" / "nvidia-smi"
+    tool.parent.mkdir()
+    tool.write_text(NVIDIA_SMI)
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tool.parent}:{os.environ['PATH']}")
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)  # logical ones: Ray does not look for them
+
+    @ray.remote
+    class Trial:
+        def device(self) -> str:
+            return os.environ["CUDA_VISIBLE_DEVICES"]
+
+    with ray_cluster(None, with_dashboard=False) as (nodes, line):
+        assert line == "Ray dashboard: none"
+        assert free_gpu_memory(nodes) == {"aaaa": 1000 * 2**20, "bbbb": 2000 * 2**20}
+        for fraction, trials in ((1, 2), (0.5, 2), (0.25, 4)):
+            resources, _ = trial_resources(plan(0.1, fraction, trials), nodes)
+            bundle = {name.upper(): amount for name, amount in resources.items()}
+            groups = [ray.util.placement_group([bundle]) for _ in range(trials)]  # as Ray Tune asks for them
+            actors = [
+                Trial.options(
+                    num_cpus=resources["cpu"],
+                    num_gpus=resources["gpu"],
+                    scheduling_strategy=PlacementGroupSchedulingStrategy(group),
+                ).remote()
+                for group in groups
+            ]
+            devices = ray.get([actor.device.remote() for actor in actors])
+            assert sorted(devices) == sorted(["0", "1"] * (trials // 2)), fraction
+            for group in groups:
+                ray.util.remove_placement_group(group)
 
 
 def test_a_trial_that_fits_nowhere():
