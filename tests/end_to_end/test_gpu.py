@@ -35,7 +35,7 @@ def log_of(folder: SearchFolder, history: History, number: int) -> str:
     return (folder.trials / history.trials[number].name / "train.log").read_text()
 
 
-def test_four_trials_share_a_gpu_and_train_again_to_the_same_numbers(ray_address, tmp_path):
+def test_four_trials_share_a_gpu_and_train_again_to_the_same_numbers(ray_address, tmp_path, monkeypatch):
     folder, history = search(
         ray_address,
         f"{RATE}, MODEL.HEAD.DROPOUT: {{uniform: [0, 0.5]}}, MODEL.SOLVER.AMP: {{choice: [none, bf16, fp16]}}",
@@ -44,6 +44,7 @@ def test_four_trials_share_a_gpu_and_train_again_to_the_same_numbers(ray_address
     )
     events = EventLog(folder.events).read()
     assert len(workers(events)) == most_at_a_time(events) == 4
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)  # no need to be slow any more
     for number, record in history.trials.items():
         assert "training on cuda" in log_of(folder, history, number)
         assert train_again(folder.trials / record.name, record) == without_times(record.rows), record.name
@@ -116,7 +117,7 @@ def test_after_an_error_of_the_gpu_another_process_goes_on(ray_address, tmp_path
         assert train_again(folder.trials / record.name, record) == without_times(record.rows)
 
 
-def test_a_search_that_was_killed_goes_on_to_the_same_numbers(ray_address, tmp_path):
+def test_a_search_that_was_killed_goes_on_to_the_same_numbers(ray_address, tmp_path, monkeypatch):
     slow = {"MODEL__BACKBONE__NAME": "slow_tiny", "MODEL__SOLVER__AMP": "fp16"}  # to be killed in time
     space = write_space(Path(), RATE, f"num_samples: 6, {QUARTER}", DETERMINISTIC="true", **slow)
     words = ["--space", str(space), "--address", ray_address, "-o", "killed"]
@@ -129,6 +130,7 @@ def test_a_search_that_was_killed_goes_on_to_the_same_numbers(ray_address, tmp_p
     assert main([*words, "--resume"]) == 0
     history = History(EventLog(folder.events).read())
     assert sorted(history.trials) == list(range(6))
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
     for record in history.trials.values():
         assert [row["epoch"] for row in record.rows] == list(range(1, len(record.rows) + 1))
         assert train_again(folder.trials / record.name, record) == without_times(record.rows)
