@@ -1,5 +1,7 @@
 """Shows what a search would do, and starts nothing."""
 
+from dataclasses import replace
+
 from configs.defaults import get_cfg_defaults
 from configs.files import shown_path
 from configs.loader import changed_keys
@@ -28,7 +30,8 @@ def dry_run(plan: SearchPlan, folder: SearchFolder) -> int:
     print(plan.space_yaml(), end="")
     print(f"# {_combinations(plan)}")
     print(_rungs(plan), end="")
-    searcher = TruthfulOptunaSearch(plan.space, plan.options, History(), SAMPLES, plan.start)
+    samples_alone = replace(plan.options, reference=False)
+    searcher = TruthfulOptunaSearch(plan.space, samples_alone, History(), SAMPLES, plan.start)
     for number in range(min(SAMPLES, plan.options.num_samples)):
         trial = searcher.suggest(str(number))
         if not isinstance(trial, dict):

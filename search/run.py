@@ -144,6 +144,8 @@ def _plan_to_resume(args: argparse.Namespace, folder: SearchFolder) -> SearchPla
     now = _plan(args, args.space or str(folder.space))
     own = [item.key for plan in (before, now) for item in plan.space.items]  # of the trials, each with its value
     changed = differences(before.base_cfg, now.base_cfg, (*FREE_ON_RESUME, *own))
+    if "reference" not in before.options.sources:  # it was begun by a version that knew none
+        now = replace(now, options=replace(now.options, reference=False))
     old, new = before.options.science(), now.options.science()
     changed += [f"{word} was {old[word]} and is {new[word]} now" for word in old if new[word] != old[word]]
     has_new_space = now.sampled_yaml() != before.sampled_yaml()

@@ -138,6 +138,7 @@ def _search() -> Schema:
         "objectives": {"type": "object", "properties": objective, "additionalProperties": False, "minProperties": 1},
         "num_samples": {"type": "integer", "minimum": 1},
         "time_budget": _DURATION,
+        "reference": {"type": "boolean", "description": "whether the base config is trained beside the samples"},
         "max_failures": {"type": "integer", "minimum": 0, "description": "how often a trial is tried again"},
         "trial_timeout": {**_DURATION, "description": "longest time without a report of an epoch"},
         "seed": {"type": "integer", "minimum": 0},

@@ -125,6 +125,8 @@ def _greet(plan: SearchPlan, folder: SearchFolder, slots: int, lines: list[str])
         f"search {plan.name}: {options.num_samples} trials of at most {epochs} epochs, {options.sampler.name} and "
         f"{options.scheduler.name}, {f'{slots} at a time, ' if slots else ''}in {shown_path(folder.path)}"
     )
+    if options.reference:
+        print("beside them, the base config is trained to its end, to compare with (search: reference)")
     for line in lines:
         print(line)
     print(end="", flush=True)

@@ -9,6 +9,7 @@ from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, MedianStoppingRule
 from search.engine.population import Population
 from search.engine.rungs import Brackets, Rungs, hyperband, milestones
 from search.record.events import TRIAL_DONE, TRIAL_FAILED, TRIAL_REPORTED, TRIAL_STARTED, TRIAL_STOPPED, Event
+from search.record.history import is_sample
 from search.space.options import POPULATIONS, SCHEDULER_DEFAULTS, SearchOptions
 from search.space.space import Space
 
@@ -17,8 +18,8 @@ class Replayable(FIFOScheduler):
     """A scheduler that lets every trial train to its end, and can be brought back to where it was.
 
     Ray does not save the state of its schedulers, and gives a trial another id when a search is resumed. Here trials
-    go by their own numbers, and the events of a search bring a scheduler back. Repeats of a trial are none of its
-    business.
+    go by their own numbers, and the events of a search bring a scheduler back. Repeats of a trial and the reference are
+    none of its business.
     """
 
     def choose_trial_to_run(self, tune_controller: Any) -> None:
@@ -30,11 +31,11 @@ class Replayable(FIFOScheduler):
         """
 
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
-        if trial.config.get("confirms") is None:
+        if is_sample(trial.config):
             self.goes_on(trial.config["number"], trial.config["params"])
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
-        if trial.config.get("confirms") is not None:
+        if not is_sample(trial.config):
             return TrialScheduler.CONTINUE
         return self.decide(trial.config["number"], result)
 
@@ -62,13 +63,13 @@ class Replayable(FIFOScheduler):
             The numbers of the trials whose last report was answered with STOP.
         """
         stopped: dict[int, bool] = {}
-        repeats: set[int] = set()
+        others: set[int] = set()
         for event in events:
-            if event.trial is None or event.trial in repeats or event.data.get("is_tried_again"):
+            if event.trial is None or event.trial in others or event.data.get("is_tried_again"):
                 continue
             if event.kind == TRIAL_STARTED:
-                if event.data.get("confirms") is not None:
-                    repeats.add(event.trial)
+                if not is_sample(event.data):
+                    others.add(event.trial)
                     continue
                 self.goes_on(event.trial, event.data["params"])
                 stopped[event.trial] = False
@@ -168,7 +169,7 @@ class StoppingScheduler(Replayable):
         return self._rays.on_trial_result(None, _Trial(str(number)), result)
 
     def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
-        if trial.config.get("confirms") is None and "epoch" in result:
+        if is_sample(trial.config) and "epoch" in result:
             self.ended(trial.config["number"], TRIAL_DONE)
 
     def ended(self, number: int, kind: str) -> None:

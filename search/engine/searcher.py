@@ -24,6 +24,7 @@ from search.engine.study import Study
 from search.faults import CAN_BE_RETRIED, OWN
 from search.record.history import DONE, FAILED, INTERRUPTED, RUNNING, STOPPED, History, TrialRecord, best_records
 from search.reports import FAILURE, FAULT, has_finished
+from search.space.items import Constant
 from search.space.options import SearchOptions
 from search.space.space import Space
 
@@ -81,14 +82,16 @@ class TruthfulOptunaSearch(OptunaSearch):
         self._study = Study(space, options)
         self._open: dict[str, TrialRecord] = {}  # by Ray's id
         self._numbers = set(history.trials)
+        self._not_samples = {record.number for record in history.trials.values() if not record.is_sample}
         for record in history.trials.values():
             settings = {key: value for key, value in record.settings.items() if key != LINEAGE}
-            point = space.fits(record.params, settings) if record.confirms is None else None
+            point = space.fits(record.params, settings) if record.is_sample else None
             if point is not None:
                 self._study.add(record.number, point)
         # By number, in the order in which they ended; copies, since the history goes on by its own events.
         self._ended = {record.number: record.copy() for record in history.by_end()}
         self._unfinished = [record.copy() for record in history.in_state(RUNNING, INTERRUPTED)]
+        self._has_reference = history.reference() is not None or not options.reference
         self._repeats = {(r.confirms, r.params[SEED]) for r in history.trials.values() if r.confirms is not None}
         self.is_exhausted = False
         self._is_closed = False
@@ -116,6 +119,8 @@ class TruthfulOptunaSearch(OptunaSearch):
             return self._unfinished.pop(0)
         if self._is_closed:
             return self._repeat()
+        if not self._has_reference:
+            return self._reference()
         promoted = self._waiting.next(self._is_full()) if self._waiting else None
         if self._waiting and promoted is not None:
             takeover = self._waiting.leave(promoted)
@@ -127,6 +132,20 @@ class TruthfulOptunaSearch(OptunaSearch):
                 return record
             self.is_exhausted = True
         return self._repeat()
+
+    def _reference(self) -> TrialRecord:
+        """Returns the base config as a trial: it sets no key, and shows what it has for those that are sampled."""
+        self._has_reference = True
+        values = {
+            item.key: self._space.default(item.key) for item in self._space.items if not isinstance(item, Constant)
+        }
+        params = {key: value for key, value in values.items() if value is not None}  # a node of branches has none
+        # Behind the samples, whose numbers decide what is sampled.
+        first = min(self._options.num_samples, self._space.size or self._options.num_samples)
+        number = next(number for number in count(first) if number not in self._numbers)
+        self._numbers.add(number)
+        self._not_samples.add(number)
+        return TrialRecord(number, sample_id(params), params, is_reference=True)
 
     def _taken_over(self, record: TrialRecord, takeover: Takeover) -> TrialRecord:
         """Returns a trial as it goes on with the weights of another: with its past, and values of its own."""
@@ -148,7 +167,7 @@ class TruthfulOptunaSearch(OptunaSearch):
         return self.is_exhausted or self._number_of_samples() >= self._options.num_samples
 
     def _number_of_samples(self) -> int:
-        return len(self._numbers) - len(self._repeats)
+        return len(self._numbers - self._not_samples)
 
     def _next_number(self) -> int:
         """The first that is free: a trial that was suggested, but had not started when the search died, left a gap."""
@@ -174,7 +193,7 @@ class TruthfulOptunaSearch(OptunaSearch):
 
     def has_more(self) -> bool:
         """Whether there is anything left to run."""
-        if self._unfinished or not (self._is_closed or self._is_full()):
+        if self._unfinished or not (self._is_closed or (self._has_reference and self._is_full())):
             return True
         if not self._is_closed and self._waiting is not None and self._waiting.next(is_full=True) is not None:
             return True
@@ -189,16 +208,19 @@ class TruthfulOptunaSearch(OptunaSearch):
         self._repeats.add((record.number, seed))
         number = self._next_number()
         self._numbers.add(number)
+        self._not_samples.add(number)
         params, settings = {**record.params, SEED: seed}, {**record.settings, SEED: seed}
         return TrialRecord(number, sample_id(params), params, settings, confirms=record.number)
 
     def _next_to_repeat(self) -> tuple[TrialRecord, int] | None:
         if self._options.confirm is None:
             return None
-        samples = [record for record in self._ended.values() if record.confirms is None]
+        candidates = [record for record in self._ended.values() if record.confirms is None]
         if any(record.confirms is None for record in self._open.values()):
             return None  # it may be one of the best
-        for record in best_records(samples, self._options.metric)[: self._options.confirm.top]:
+        ranked = best_records(candidates, self._options.metric)
+        top = [record for record in ranked if record.is_sample][: self._options.confirm.top]
+        for record in [*top, *(record for record in ranked if record.is_reference)]:
             own_seed = record.settings.get(SEED, self._space.default(SEED))
             for seed in other_seeds(own_seed, self._options.confirm.seeds):
                 if (record.number, seed) not in self._repeats:
@@ -225,7 +247,7 @@ class TruthfulOptunaSearch(OptunaSearch):
             self._unfinished.append(record)
             return
         self._ended[record.number] = record
-        if record.state == FAILED and self._waiting:
+        if record.state == FAILED and record.is_sample and self._waiting:
             self._waiting.fail(record.number)
 
     def save(self, checkpoint_path: str) -> None:
@@ -246,6 +268,7 @@ def trial_config(record: TrialRecord) -> dict[str, Any]:
         "settings": record.settings,
         "notes": record.notes,
         "confirms": record.confirms,
+        "is_reference": record.is_reference,
         "donor": record.donor,
         "heard": len(record.rows),
     }

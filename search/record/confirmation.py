@@ -36,14 +36,14 @@ class Confirmed:
     @property
     def interval(self) -> float:
         """Half the width of the mean's confidence interval, by Student's t."""
-        return _half_width([self.values])
+        return half_width([self.values])
 
     def is_tied_with(self, other: "Confirmed") -> bool:
         """Whether the difference of the means is within noise."""
-        return abs(self.mean - other.mean) <= _half_width([self.values, other.values])
+        return abs(self.mean - other.mean) <= half_width([self.values, other.values])
 
 
-def _half_width(samples: Sequence[Sequence[float]]) -> float:
+def half_width(samples: Sequence[Sequence[float]]) -> float:
     """Returns half the confidence interval of a mean, or of the difference of two."""
     error = sum(stdev(values) ** 2 / len(values) for values in samples) ** 0.5
     degrees = sum(len(values) - 1 for values in samples)
@@ -57,7 +57,7 @@ def confirmed(history: History, metric: str) -> list[Confirmed]:
     numbers of the model. Nobody wins, and the list is empty, as long as the best sample of all has no repeats.
     """
     found = []
-    for record in history.samples():
+    for record in history.candidates():
         repeats = [r for r in history.in_state(DONE) if r.confirms == record.number]
         rows = [row for row in (repeat.best(metric) for repeat in repeats) if row]
         if len(rows) >= 2:  # fewer tell no noise

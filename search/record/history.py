@@ -1,6 +1,6 @@
 """What is known of every trial, built up event by event."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -46,7 +46,8 @@ class TrialRecord:
         seconds: wall time it has run.
         last_seen: when its last event was, in seconds since 1970.
         donor: whose weights it has taken over last: number, name and epoch; None: nobody's.
-        confirms: the number of the trial that it repeats with another seed; None for a sample of its own.
+        confirms: the number of the trial that it repeats with another seed; None: it is no repeat.
+        is_reference: whether it is the base config, which samples are compared with.
         notes: what the sampler keeps with it.
         failures: how often it has failed and was tried again.
         unread: keys that were sampled for it and that it never looked at.
@@ -64,6 +65,7 @@ class TrialRecord:
     last_seen: float = 0.0
     donor: dict[str, Any] | None = None
     confirms: int | None = None
+    is_reference: bool = False
     notes: dict[str, Any] = field(default_factory=dict)
     failures: int = 0
     unread: tuple[str, ...] = ()
@@ -72,6 +74,11 @@ class TrialRecord:
     def copy(self) -> "TrialRecord":
         """Returns a record that can change by itself."""
         return replace(self, rows=list(self.rows))
+
+    @property
+    def is_sample(self) -> bool:
+        """Whether it was sampled: it is neither a repeat nor the reference."""
+        return self.confirms is None and not self.is_reference
 
     @property
     def name(self) -> str:
@@ -143,7 +150,15 @@ class History:
         return sorted(self.in_state(*FINISHED), key=lambda record: record.ended)
 
     def samples(self) -> list[TrialRecord]:
-        """Returns the trials that are no repeats, by number."""
+        """Returns the trials that were sampled, by number: neither repeats nor the reference."""
+        return [record for _, record in sorted(self.trials.items()) if record.is_sample]
+
+    def reference(self) -> TrialRecord | None:
+        """Returns the trial of the base config, None if there is none."""
+        return next((record for record in self.trials.values() if record.is_reference), None)
+
+    def candidates(self) -> list[TrialRecord]:
+        """Returns the trials that may be the best of the search: samples and the reference, by number."""
         return [record for _, record in sorted(self.trials.items()) if record.confirms is None]
 
     def in_state(self, *states: str) -> list[TrialRecord]:
@@ -152,13 +167,24 @@ class History:
 
     def best_trial(self, metric: str) -> TrialRecord | None:
         """Returns the trial with the best epoch of all, repeats left out; see `best_records`."""
-        return next(iter(best_records(self.samples(), metric)), None)
+        return next(iter(best_records(self.candidates(), metric)), None)
 
 
 def _record(number: int, data: dict[str, Any]) -> TrialRecord:
     return TrialRecord(
-        number, data["id"], data["params"], data["settings"], confirms=data.get("confirms"), notes=data.get("notes", {})
+        number,
+        data["id"],
+        data["params"],
+        data["settings"],
+        confirms=data.get("confirms"),
+        is_reference=data.get("is_reference", False),
+        notes=data.get("notes", {}),
     )
+
+
+def is_sample(data: Mapping[str, Any]) -> bool:
+    """Whether the data of a trial's start are those of a sample: see TrialRecord."""
+    return data.get("confirms") is None and not data.get("is_reference")
 
 
 def with_result(records: Sequence[TrialRecord]) -> list[TrialRecord]:

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from configs.files import NO_MATPLOTLIB, remove_leftovers, shown_path, write_atomically
+from configs.metric_names import sign
 from search.folder import SearchFolder
 from search.plan import SearchPlan
 from search.record.confirmation import Confirmed, confirmed
 from search.record.events import SEARCH_ENDED, TRIAL_DONE, TRIAL_FAILED, TRIAL_STOPPED, Event
 from search.record.history import History, TrialRecord
 from search.record.pareto import draw_front, objective_values, pareto_front
+from search.record.verdict import verdict
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,6 +50,8 @@ class Results:
         best = repeated[0].record if repeated else self._history.best_trial(self._plan.options.metric)
         if best is not None:
             header = [self._described(best)]
+            if found := verdict(self._history, self._plan.options.metric):
+                header.append(f"# {found.text}.")
             if repeated:
                 header.append(f"# {describe_winner(repeated, self._plan.options.metric)}")
             self._write_config(self._folder.best, best, header)
@@ -70,8 +74,13 @@ class Results:
         }
         if any(record.confirms is not None for record in records):
             table["confirms"] = [record.confirms for record in records]
+        base = self._history.reference()
+        if base is not None:
+            table["is_reference"] = [record.is_reference for record in records]
         table |= {key: [_cell(record.params.get(key)) for record in records] for key in ordered}
         table |= {name: [row.get(name) for row in rows] for name in self._plan.options.objectives}
+        if base is not None and (of_base := base.best(metric)):
+            table["over_reference"] = [sign(metric) * (row[metric] - of_base[metric]) if row else None for row in rows]
         table["best_epoch"] = [row.get("epoch") for row in rows]
         table["epochs"] = [len(record.rows) for record in records]
         table["seconds"] = [round(record.seconds, 3) for record in records]
@@ -80,7 +89,7 @@ class Results:
 
     def _write_front(self) -> None:
         """Writes the Pareto front: a table, a YAML a point, a picture."""
-        objectives, records = self._plan.options.objectives, self._history.samples()
+        objectives, records = self._plan.options.objectives, self._history.candidates()
         front = pareto_front(records, objectives)
         table: dict[str, list[Any]] = {"trial": [record.number for record in front]}
         for position, name in enumerate(objectives):
@@ -109,7 +118,8 @@ class Results:
         row = record.best(metric) or {}
         trained = f"{len(record.rows)} of {self._plan.total_epochs(record.settings)} epochs trained"
         value = f"{metric} {row[metric]!r} in epoch {row['epoch']}"
-        return f"# The best trial of this search: {record.name}, {value} ({trained})."
+        which = "The base config" if record.is_reference else "The best trial"
+        return f"# {which} of this search: {record.name}, {value} ({trained})."
 
     def _write_config(self, path: Path, record: TrialRecord, header: Sequence[str]) -> None:
         """Writes a trial's whole config, which trains it again."""

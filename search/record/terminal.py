@@ -13,6 +13,7 @@ from search.record.events import SEARCH_ENDED, TRIAL_DONE, TRIAL_FAILED, TRIAL_S
 from search.record.history import DONE, FAILED, INTERRUPTED, STOPPED, History, TrialRecord
 from search.record.pareto import objective_values, pareto_front
 from search.record.results import describe_winner, retrain_command
+from search.record.verdict import verdict
 from search.space.options import POPULATIONS
 from trainable.run_folder import RunFolder
 
@@ -86,6 +87,8 @@ class Terminal:
         what = f"trial {record.number:>3}  {'waits' if is_waiting else record.state:<8}{epochs:>12}"
         if record.confirms is not None:
             what += f"  (again {record.confirms})"
+        elif record.is_reference:
+            what += "  (the base config)"
         log = shown_path(RunFolder(self._folder.trials / record.name).log)
         if record.state == INTERRUPTED:
             return f"{what}  {record.reason}; tried again from its last checkpoint (log: {log})"
@@ -103,9 +106,11 @@ class Terminal:
         parts = ", ".join(f"{number} {state}" for state, number in count.items() if number) or "no trial was started"
         missing = self._plan.options.num_samples - len(self._history.samples())
         parts += f", {missing} not started" if missing > 0 and not event.data["is_exhausted"] else ""
-        print(f"\n{event.data['reason']}: {parts}")
-        self._tell_failed()
         metric = self._plan.options.metric
+        found = verdict(self._history, metric)
+        print(f"\n{found.text}" if found else "")
+        print(f"{event.data['reason']}: {parts}")
+        self._tell_failed()
         best = self._history.best_trial(metric)
         if best is None:
             print(f"no trial gave a result; see {shown_path(self._folder.results_csv)}", file=sys.stderr)
@@ -114,19 +119,23 @@ class Terminal:
         repeated = confirmed(self._history, metric)
         label = "best of the single trainings" if repeated else "best"
         value = f"{metric} {row[metric]:.4f} in epoch {row['epoch']}"
-        print(f"{label}: trial {best.number}, {value}: {describe(best.params)}")
+        which = "the base config" if best.is_reference else f"trial {best.number}"
+        print(f"{label}: {which}, {value}: {describe(best.params)}")
         if repeated:
             print(f"{describe_winner(repeated, metric)}; all repeats: {shown_path(self._folder.confirmation)}")
         objectives = self._plan.options.objectives
         if len(objectives) > 1:
-            front = pareto_front(self._history.samples(), objectives)
+            front = pareto_front(self._history.candidates(), objectives)
             print(f"Pareto front: {len(front)} trials, in {shown_path(self._folder.pareto_csv)} and .png")
             for record in front:
                 values = zip(objectives, objective_values(record, objectives), strict=True)
                 print(f"  trial {record.number:>3}  {'  '.join(f'{name} {value:.5g}' for name, value in values)}")
         print(f"all trials: {shown_path(self._folder.results_csv)}   their folders: {shown_path(self._folder.trials)}")
         output = self._folder.path.with_name(f"{self._folder.path.name}-best")
-        print(f"retrain the best: {retrain_command(self._folder.best, output)}", flush=True)
+        over = ""
+        if found and found.margin is not None:
+            over = f", {found.margin:+.4f} over the base" if found.margin else ", which is the base"
+        print(f"retrain the best{over}: {retrain_command(self._folder.best, output)}", flush=True)
 
 
 def describe(params: dict[str, Any]) -> str:

@@ -132,6 +132,8 @@ class SearchOptions:
         stop: what ends the search early.
         start: configs to begin with.
         confirm: how the best are trained again; None: not.
+        reference: whether the base config is trained too, so that samples can be compared with it. Space files that do
+            not say it have it.
         max_failures: how often a trial is tried again after a fault of its surroundings: a worker that died, a full
             memory, a disk. What raises by itself would raise again, and is not tried again.
         trial_timeout: seconds that a trial may take to report an epoch; None: no limit.
@@ -150,6 +152,7 @@ class SearchOptions:
     stop: StopRules = StopRules()
     start: tuple[StartPoint, ...] = ()
     confirm: Confirm | None = None
+    reference: bool = False
     max_failures: int = 2
     trial_timeout: float | None = None
     sources: dict[str, str] = field(default_factory=dict, compare=False)
@@ -172,8 +175,8 @@ class SearchOptions:
     @property
     def most_at_once(self) -> int:
         """How many trials there could be to run at one time."""
-        repeats = self.confirm.top * self.confirm.seeds if self.confirm else 0
-        return max(self.num_samples, repeats)
+        repeats = (self.confirm.top + self.reference) * self.confirm.seeds if self.confirm else 0
+        return max(self.num_samples + self.reference, repeats)
 
     def science(self) -> dict[str, Any]:
         """Returns what decides which trials a search makes, as YAML; the rest only says how many and where."""
@@ -205,4 +208,5 @@ class SearchOptions:
             **({"stop": stop} if stop else {}),
             **({"start": [point.to_yaml() for point in self.start]} if self.start else {}),
             **({"confirm": vars(self.confirm)} if self.confirm else {}),
+            "reference": self.reference,
         }

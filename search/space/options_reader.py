@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from configs.errors import did_you_mean
-from configs.legal import Float, HintError, Int, OneOf, Rule
+from configs.legal import Bool, Float, HintError, Int, OneOf, Rule
 from configs.metric_names import CONSTANT_METRICS, METRICS, OBJECTIVES
 from configs.yaml_file import YamlMap
 from search.space.options import (
@@ -121,6 +121,7 @@ def build_options(words: dict[str, Given], problems: list[str]) -> SearchOptions
         given["sampler"] = NamedOptions("random", {})
     elif given.get("sampler", SearchOptions.sampler).name == "grid":
         given.setdefault("num_samples", LARGEST_GRID)
+    given.setdefault("reference", True)
     options = SearchOptions(**given, sources=sources)
     problems += _contradictions(options)
     return options
@@ -269,6 +270,7 @@ _READERS: dict[str, tuple[Callable[[Any], Any], str]] = {
     "max_failures": (Int(0).read, Int(0).allowed),
     "trial_timeout": (read_duration, "a time above 0 as in 90s, 30m, 1h30m"),
     "seed": (Int(0, 2**31 - 1).read, Int(0, 2**31 - 1).allowed),
+    "reference": (Bool().read, Bool().allowed),
     "sampler": (_choice_reader(SAMPLERS), _described(SAMPLERS)),
     "scheduler": (_choice_reader(SCHEDULERS), _described(SCHEDULERS)),
 }

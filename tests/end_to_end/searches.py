@@ -19,12 +19,17 @@ RATE = "MODEL.SOLVER.OPTIMIZER.BASE_LR: {loguniform: [1e-4, 1e-1]}"
 
 
 def write_space(folder: Path, space: str, search: str = "", **changes: str) -> Path:
-    """Writes a space over the tiny network; changes are values of config keys, with __ for dots."""
+    """Writes a space over the tiny network, without a reference unless `search` says it.
+
+    Changes are values of config keys, with __ for dots.
+    """
     values = {key.replace("__", "."): value for key, value in changes.items()}
     write_tiny(folder / "base.yaml", {"MODEL.SOLVER.TOTAL_EPOCHS": str(EPOCHS)} | values)
     path = folder / "tiny_space.yaml"
     if "scheduler" not in search:
         search = f"scheduler: {ASHA}" + (f", {search}" if search else "")
+    if "reference" not in search:
+        search += ", reference: false"
     path.write_text(f"base: base.yaml\nsearch: {{{search}}}\nspace: {{{space}}}\n")
     return path
 

@@ -149,7 +149,7 @@ def table(folder: SearchFolder) -> pd.DataFrame:
     return pd.read_csv(folder.results_csv).drop(columns=["seconds", "reason"])
 
 
-def check(folder: SearchFolder, undisturbed: SearchFolder, trials: int = TRIALS) -> None:
+def check(folder: SearchFolder, undisturbed: SearchFolder, trials: int = TRIALS + 1) -> None:
     """What must hold, whatever has happened, beside `check_whole`: it is as if nothing had."""
     check_whole(folder, trials)
     pd.testing.assert_frame_equal(table(folder), table(undisturbed))
@@ -160,8 +160,8 @@ def check(folder: SearchFolder, undisturbed: SearchFolder, trials: int = TRIALS)
     assert best | {"USER_MODULES": []} == calm_best | {"USER_MODULES": []}
 
 
-def check_whole(folder: SearchFolder, trials: int = TRIALS) -> None:
-    """All trials have ended, with their epochs, each trained and reported once."""
+def check_whole(folder: SearchFolder, trials: int = TRIALS + 1) -> None:
+    """All trials, the reference among them, have ended, with their epochs, each trained and reported once."""
     events = EventLog(folder.events).read()
     history = History(events)
     assert sorted(history.trials) == list(range(trials))
@@ -196,7 +196,7 @@ def test_a_kill_at_a_named_point_changes_nothing(seed, ray_address, undisturbed,
 
 # Searches of other kinds, and how many trials they have in the end.
 KINDS = {
-    "pbt": ({"scheduler": "{pbt: {perturbation_interval: 1}}"}, TRIALS),
+    "pbt": ({"scheduler": "{pbt: {perturbation_interval: 1}}"}, TRIALS + 1),
     "confirm": ({"confirm": "{top: 1, seeds: 2}", "stop": "{patience: 3}"}, None),
 }
 

@@ -323,6 +323,42 @@ def test_whatever_ends_ray_tune_the_search_can_go_on(ray_address, tmp_path, caps
     assert "nothing is left to run: Ray is not started" in printed and "\nbest: trial " in printed
 
 
+def test_when_nothing_beats_the_base_that_is_said_and_best_yaml_is_the_base(ray_address, tmp_path, capsys):
+    useless = "MODEL.SOLVER.OPTIMIZER.BASE_LR: {loguniform: [1e-9, 1e-8]}"  # the base has 0.001
+    space = write_space(tmp_path, useless, "num_samples: 3, reference: true", MODEL__SOLVER__TOTAL_EPOCHS="4")
+    assert main(["--space", str(space), "--address", ray_address, "-o", "out"]) == 0
+    printed = capsys.readouterr().out
+    assert "\n\nno trial is better than the base config, val_score 0." in printed
+    assert "\nbest: the base config, " in printed and "\nretrain the best, which is the base: " in printed
+    folder = SearchFolder("out")
+    history = History(EventLog(folder.events).read())
+    reference = history.reference()
+    assert reference and reference.state == "done" and len(reference.rows) == 4 and reference.number == 3
+    table = pd.read_csv(folder.results_csv)
+    assert list(table["is_reference"]) == [False, False, False, True]
+    assert (table["over_reference"][:3] < 0).all() and table["over_reference"][3] == 0
+    assert table["MODEL.SOLVER.OPTIMIZER.BASE_LR"][3] == 0.001
+    header, verdict, *_ = folder.best.read_text().splitlines()
+    assert header.startswith("# The base config of this search: 0003_") and verdict.startswith("# no trial is better")
+    assert load_cfg(folder.best, with_environment=False) == load_cfg(
+        folder.trials / reference.name / "results" / "config.yaml", with_environment=False
+    )
+    assert train_best_elsewhere(folder.best, tmp_path / "best") == without_times(reference.rows)
+
+
+def test_a_search_of_a_version_without_a_reference_resumes_without_one(ray_address, tmp_path, capsys):
+    space = write_space(tmp_path, RATE, "num_samples: 2, reference: false", MODEL__SOLVER__TOTAL_EPOCHS="2")
+    words = ["--address", ray_address, "-o", "out"]
+    assert main(["--space", str(space), *words]) == 0
+    kept = Path("out/space.yaml")
+    kept.write_text(kept.read_text().replace("  reference: false\n", ""))
+    assert "reference" not in kept.read_text()
+    assert main(["--resume", "--num-samples", "3", *words]) == 0
+    history = History(EventLog("out/events.jsonl").read())
+    assert sorted(history.trials) == [0, 1, 2] and history.reference() is None
+    assert "the base config" not in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -4,7 +4,7 @@ import pytest
 from ray.tune.schedulers import TrialScheduler
 
 from search.engine.engine import build_engine
-from search.engine.stopping import SearchStopper
+from search.engine.stopping import SearchStopper, stop_reason
 from search.faults import CAN_BE_RETRIED, OWN
 from search.record.events import (
     SEARCH_STARTED,
@@ -128,8 +128,13 @@ def options_of(scheduler: str, **more) -> SearchOptions:
 @pytest.mark.parametrize("faults", FAULTS)
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
 def test_a_search_ends_the_same_whenever_its_driver_dies(scheduler, faults):
-    whole = play(options_of(scheduler), FAULTS[faults])
-    assert sorted(whole.trials) == list(range(7))
+    options = options_of(scheduler, reference=True)
+    whole = play(options, FAULTS[faults])
+    assert sorted(whole.trials) == list(range(8))
+    reference = whole.trials.pop(7)
+    assert reference.is_reference and len(reference.rows) == EPOCHS and not reference.settings
+    assert outcome(play(options_of(scheduler), FAULTS[faults])) == outcome(whole), "the samples are what they were"
+    whole.trials[7] = reference
     assert all(record.state in FINISHED for record in whole.trials.values())
     assert any(record.state == DONE for record in whole.trials.values())
     failed = {number for number, record in whole.trials.items() if record.state == FAILED}
@@ -137,7 +142,35 @@ def test_a_search_ends_the_same_whenever_its_driver_dies(scheduler, faults):
     if faults == "tried again":
         assert not failed
     for dies_after in range(3, 60, 7):
-        assert outcome(play(options_of(scheduler), FAULTS[faults], dies_after)) == outcome(whole), dies_after
+        assert outcome(play(options, FAULTS[faults], dies_after)) == outcome(whole), dies_after
+
+
+def test_a_reference_that_fails_is_missed_by_nobody():
+    options = options_of("pbt", reference=True)
+    history = play(options, {(7, 2): OWN})
+    assert history.trials[7].state == FAILED and not history.trials[7].is_sample
+    assert outcome(play(options_of("pbt"))) == {n: one for n, one in outcome(history).items() if n != 7}
+
+
+def test_the_reference_comes_first_and_counts_as_no_sample():
+    options = options_of("asha", reference=True, confirm=Confirm(top=2, seeds=2))
+    history = play(options)
+    assert next(iter(history.trials)) == 7
+    assert len(history.samples()) == 7 and history.reference() is history.trials[7]
+    repeated = [record.confirms for record in history.trials.values() if record.confirms is not None]
+    assert repeated.count(7) == 2 and len(set(repeated)) == 3, "the best two, and the reference always"
+    more = SearchOptions(**{**vars(options), "num_samples": 9})
+    engine = build_engine(SPACE, more, EPOCHS, 1, history)
+    assert engine.searcher.has_more() and engine.searcher.suggest("a")["is_reference"] is False
+
+
+def test_a_target_and_patience_are_of_samples():
+    history = play(options_of("none", reference=True, stop=StopRules(target=0.5)))
+    assert len(history.samples()) > 1
+    history.trials[7].rows[-1]["val_score"] = 99.0
+    only = History()
+    only.trials = {7: history.trials[7]}
+    assert stop_reason(options_of("none", stop=StopRules(target=0.5)), only) is None
 
 
 def test_repeats_follow_a_target_that_is_reached():

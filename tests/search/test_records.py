@@ -212,7 +212,7 @@ def test_trials_whose_end_was_lost_are_ended_without_training(kind):
     """The driver died after the last report of trial 0, and after a report by which asha stops trial 1."""
     Path("s.yaml").write_text(
         "space: {MODEL.HEAD.DROPOUT: {uniform: [0, 0.5]}, MODEL.HEAD.HIDDEN_DIMS: {choice: [[], [8]]}}\n"
-        f"search: {{scheduler: {{asha: {{type: {kind}}}}}}}\n"
+        f"search: {{reference: false, scheduler: {{asha: {{type: {kind}}}}}}}\n"
     )
     log = [Event(SEARCH_STARTED, data={"version": VERSION}, time=1.0)]
     log += [Event(TRIAL_STARTED, n, {"id": f"id{n}", "params": PARAMS, "settings": PARAMS}, 1.0) for n in range(2)]

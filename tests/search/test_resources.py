@@ -38,7 +38,8 @@ def test_slots(resources, nodes, slots):
 
 
 def plan(cpus: float, gpus: float, num_samples: int = 100, search: str = ""):
-    Path("s.yaml").write_text(f"search: {{{search}}}\nspace: {{MODEL.HEAD.DROPOUT: {{uniform: [0, 0.5]}}}}\n")
+    space = "{MODEL.HEAD.DROPOUT: {uniform: [0, 0.5]}}"
+    Path("s.yaml").write_text(f"search: {{{search or 'reference: false'}}}\nspace: {space}\n")
     return make_plan(read_space("s.yaml"), num_samples=num_samples, cpus_per_trial=cpus, gpus_per_trial=gpus)
 
 
@@ -82,8 +83,10 @@ def test_trials_ask_for_as_much_of_a_gpu_as_leaves_none_idle(gpus, num_samples, 
 
 
 def test_repeats_may_be_more_than_samples():
-    options = "confirm: {top: 2, seeds: 4}"
+    options = "confirm: {top: 2, seeds: 4}, reference: false"
     assert trial_resources(plan(1, 0.25, 2, options), [node(8, 2)])[0]["gpu"] == 0.25
+    options = "confirm: {top: 1, seeds: 2}, reference: true"
+    assert trial_resources(plan(1, 0.25, 2, options), [node(8, 2)])[0]["gpu"] == 0.5, "four repeats"
 
 
 NVIDIA_SMI = """#!/bin/sh

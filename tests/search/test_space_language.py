@@ -234,7 +234,9 @@ constraints: ["DATASET.BATCH_SIZE < 64 or MODEL.HEAD.DROPOUT < 0.005"]
 def test_the_first_trial_has_all_values_of_its_start_point(text, key, value):
     plan = plan_of(text)
     for seed in range(6):
-        searcher = TruthfulOptunaSearch(plan.space, replace(plan.options, seed=seed), History(), 1, plan.start)
+        searcher = TruthfulOptunaSearch(
+            plan.space, replace(plan.options, seed=seed, reference=False), History(), 1, plan.start
+        )
         assert searcher.suggest("a")["params"][key] == value
 
 
@@ -266,7 +268,7 @@ constraints: [SEED < 6]
 
 def test_branches_with_the_same_settings_are_one_sample():
     plan = plan_of(f"space: {{{OPTIMIZER}: {{choice: {{a: {{NAME: sgd}}, b: {{NAME: sgd}}}}}}}}\n")
-    searcher = TruthfulOptunaSearch(plan.space, plan.options, History(), 9)
+    searcher = TruthfulOptunaSearch(plan.space, replace(plan.options, reference=False), History(), 9)
     assert searcher.suggest("a")["settings"] == {f"{OPTIMIZER}.NAME": "sgd"}
     assert searcher.suggest("b") is None and searcher.is_exhausted
 

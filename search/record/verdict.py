@@ -1,0 +1,83 @@
+"""What a search found, compared with the base config that it began with."""
+
+from dataclasses import dataclass
+
+from configs.metric_names import sign
+from search.record.confirmation import Confirmed, confirmed, half_width
+from search.record.history import FAILED, FINISHED, History, TrialRecord, best_records
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How the winner of a search compares with the base.
+
+    Attributes:
+        margin: how much better the winner is than the base, in the metric; 0 where the base itself is the winner. None:
+            the two cannot be compared.
+        text: the same in a sentence.
+    """
+
+    margin: float | None
+    text: str
+
+
+def verdict(history: History, metric: str) -> Verdict | None:
+    """Returns how a search compares with its base, None if it has none to compare with."""
+    base = history.reference()
+    if base is None:
+        return None
+    row = base.best(metric)
+    if base.state == FAILED or row is None or base.state not in FINISHED:
+        why = f"it failed: {base.reason}" if base.state == FAILED else "it has not been trained to its end"
+        return Verdict(None, f"nothing can be compared with the base config: {why}")
+    repeated = {one.record.number: one for one in confirmed(history, metric)}
+    if base.number in repeated and len(repeated) > 1:
+        return _by_means(list(repeated.values()), repeated[base.number], metric)
+    best = history.best_trial(metric)
+    assert best is not None  # the base has a result
+    if best is base:
+        return Verdict(0.0, _nothing_better(history, f"{metric} {row[metric]:.4f}", metric))
+    found = best.best(metric)
+    assert found is not None  # it is the best
+    margin = sign(metric) * (found[metric] - row[metric])
+    return Verdict(
+        margin,
+        f"trial {best.number} is better than the base config by {margin:.4f}: {metric} {found[metric]:.4f}, the base "
+        f"{row[metric]:.4f}; single trainings, which `confirm:` would tell from luck",
+    )
+
+
+def _by_means(repeated: list[Confirmed], base: Confirmed, metric: str) -> Verdict:
+    """Compares the winner of the repeats, which comes first, with the base."""
+    winner = repeated[0]
+    values = f"{metric} {base.mean:.4f} +- {base.interval:.4f} (95 %)"
+    if winner is base:
+        best = max(repeated[1:], key=lambda one: sign(metric) * one.mean)
+        return Verdict(
+            0.0,
+            f"no trial is better than the base config by more than noise, {values} over {len(base.values)} other "
+            f"seeds; the best of them, trial {best.record.number}, has {best.mean:.4f} +- {best.interval:.4f}: best.yaml "
+            "is the base",
+        )
+    margin = sign(metric) * (winner.mean - base.mean)
+    noise = half_width([winner.values, base.values])
+    is_more = "more" if margin > noise else "not more"
+    return Verdict(
+        margin,
+        f"trial {winner.record.number} is {'better' if margin >= 0 else 'worse'} than the base config by "
+        f"{abs(margin):.4f} +- {noise:.4f} (95 %), {is_more} than noise: {metric} {winner.mean:.4f}, the base "
+        f"{base.mean:.4f}, means over {len(winner.values)} other seeds",
+    )
+
+
+def _nothing_better(history: History, value: str, metric: str) -> str:
+    best = _best_sample(history, metric)
+    rest = "no trial gave a result"
+    if best is not None:
+        row = best.best(metric) or {}
+        rest = f"the best of them, trial {best.number}, has {row[metric]:.4f}"
+    return f"no trial is better than the base config, {value}; {rest}: best.yaml is the base"
+
+
+def _best_sample(history: History, metric: str) -> TrialRecord | None:
+    return next(iter(best_records(history.samples(), metric)), None)

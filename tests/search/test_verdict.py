@@ -1,0 +1,97 @@
+"""What is said of a search beside its base."""
+
+import pytest
+
+from search.record.history import DONE, FAILED, INTERRUPTED, STOPPED, History, TrialRecord
+from search.record.verdict import verdict
+
+SCORE, LOSS = "val_score", "val_loss"
+
+
+def record(number: int, score: float, state: str = DONE, confirms: int | None = None, macs: int = 1) -> TrialRecord:
+    row = {"epoch": 1, SCORE: score, LOSS: 1 - score, "macs": macs, "params": 1}
+    return TrialRecord(number, "id", {}, {}, state, [row], confirms=confirms)
+
+
+def history_of(base: TrialRecord | None, *records: TrialRecord) -> History:
+    history = History()
+    if base:
+        base.is_reference = True
+    for one in (base, *records):
+        if one:
+            history.trials[one.number] = one
+    return history
+
+
+def repeats(of: int, first: int, *scores: float, macs: int = 1) -> list[TrialRecord]:
+    return [record(first + n, score, confirms=of, macs=macs) for n, score in enumerate(scores)]
+
+
+def test_a_search_without_a_base_says_nothing():
+    assert verdict(history_of(None, record(0, 0.5)), SCORE) is None
+
+
+@pytest.mark.parametrize(("metric", "base", "best"), [(SCORE, "0.5000", "0.7500"), (LOSS, "0.5000", "0.2500")])
+def test_single_trainings(metric, base, best):
+    found = verdict(history_of(record(9, 0.5), record(0, 0.3, STOPPED), record(1, 0.75)), metric)
+    assert found and found.margin == pytest.approx(0.25)
+    assert found.text.startswith(f"trial 1 is better than the base config by 0.2500: {metric} {best}, the base {base}")
+    assert "single trainings" in found.text
+
+
+def test_nothing_better_is_said_and_the_base_is_the_best():
+    history = history_of(record(9, 0.581), record(0, 0.512), record(1, 0.4, STOPPED))
+    found = verdict(history, SCORE)
+    assert found and found.margin == 0
+    assert found.text == (
+        "no trial is better than the base config, val_score 0.5810; the best of them, trial 0, has 0.5120: best.yaml "
+        "is the base"
+    )
+    best = history.best_trial(SCORE)
+    assert best and best.is_reference
+    alone = verdict(history_of(record(9, 0.5)), SCORE)
+    assert alone and "no trial gave a result" in alone.text
+
+
+@pytest.mark.parametrize(
+    ("state", "why"), [(FAILED, "it failed: no room"), (INTERRUPTED, "not been trained to its end")]
+)
+def test_a_base_that_did_not_come_to_its_end_cannot_be_compared(state, why):
+    base = record(9, 0.5, state)
+    base.reason = "no room"
+    found = verdict(history_of(base, record(0, 0.4)), SCORE)
+    assert found and found.margin is None and why in found.text
+
+
+def test_repeats_tell_a_margin_from_noise():
+    base, best = record(9, 0.5), record(0, 0.6)
+    clear = history_of(base, best, *repeats(9, 10, 0.5, 0.51, 0.49), *repeats(0, 20, 0.59, 0.6, 0.61))
+    found = verdict(clear, SCORE)
+    assert found and found.margin == pytest.approx(0.1)
+    # Student's t for 4 degrees of freedom, two samples of three with a standard deviation of 0.01
+    assert "better than the base config by 0.1000 +- 0.0227 (95 %), more than noise" in found.text
+    close = history_of(base, best, *repeats(9, 10, 0.5, 0.55, 0.45), *repeats(0, 20, 0.48, 0.53, 0.58))
+    found = verdict(close, SCORE)
+    assert found and "by 0.0300 +- 0.1133 (95 %), not more than noise" in found.text
+
+
+def test_a_lucky_best_loses_to_the_base_by_its_repeats():
+    lucky = history_of(
+        record(9, 0.5), record(0, 0.6), *repeats(9, 10, 0.5, 0.51, 0.49), *repeats(0, 20, 0.4, 0.41, 0.39)
+    )
+    found = verdict(lucky, SCORE)
+    assert found and found.margin == 0
+    assert "no trial is better than the base config by more than noise, val_score 0.5000 +- 0.0248" in found.text
+    assert "trial 0, has 0.4000 +- 0.0248: best.yaml is the base" in found.text
+
+
+def test_a_cheaper_trial_that_is_tied_with_the_base_wins():
+    tied = history_of(
+        record(9, 0.5, macs=2),
+        record(0, 0.6),
+        *repeats(9, 10, 0.5, 0.55, 0.45, macs=2),
+        *repeats(0, 20, 0.47, 0.52, 0.42),
+    )
+    found = verdict(tied, SCORE)
+    assert found and found.margin == pytest.approx(-0.03)
+    assert found.text.startswith("trial 0 is worse than the base config by 0.0300 +-") and "not more than" in found.text
