@@ -1,6 +1,6 @@
 """How many small trials a GPU should share: whole searches with 1, 2, 4 and 8 at a time, and a bare PyTorch loop.
 
-python benchmarks/gpu_packing.py --out packing.json [--together 1 2 4 8] [--seconds 20] [--tiny]
+python benchmarks/gpu_packing.py --out packing.json [--together 1 2 4 8] [--seconds 10] [--tiny]
 
 Every search trains the same config on one Ray, with 1/n of the GPU a trial. What is counted lies between the first
 epoch of the last worker to start and the end, `--seconds` later, so that start-up is left out and checkpoints,
@@ -29,7 +29,7 @@ from torch.nn.functional import cross_entropy
 from torch.optim import Adam
 from yacs.config import CfgNode
 
-from benchmarks.small_training import settings
+from benchmarks.small_training import device_name, settings
 from configs.loader import load_cfg
 from configs.user_modules import import_user_modules
 from data.build import build_dataset
@@ -41,7 +41,7 @@ from search.run import main as run_search_command
 from search.trials.ray_environment import prepare_ray_environment
 from trainable.meta_arch.build import build_model
 from trainable.precision import autocast
-from trainable.process_state import ProcessState, configure_process
+from trainable.process_state import ProcessState, configure_process, pick_device
 
 LONGEST_START = 90.0  # seconds until all workers must have reported
 QUERY = ["nvidia-smi", "--query-gpu=utilization.gpu,memory.used", "--format=csv,noheader,nounits", "-lms", "250"]
@@ -177,7 +177,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--out", type=Path, required=True, help="JSON")
     parser.add_argument("--together", type=int, nargs="+", default=[1, 2, 4, 8])
-    parser.add_argument("--seconds", type=float, default=20, help="that are counted of each search")
+    parser.add_argument("--seconds", type=float, default=10, help="that are counted of each search")
     parser.add_argument("--tiny", action="store_true", help="small enough for a CPU")
     args = parser.parse_args()
     prepare_ray_environment(address=None)
@@ -190,9 +190,18 @@ def main() -> int:
     cores = len(os.sched_getaffinity(0))
     cpus = max(1, cores // max(args.together))  # the same for all, so that only the sharing differs
     before = ProcessState()
+    device = pick_device()
+    if device.type != "cuda" and not args.tiny:
+        print("torch sees no GPU here; --tiny runs on a CPU", file=sys.stderr)
+        return 1
     bare = bare_rate(cfg, build_dataset(cfg.DATASET), 1 if args.tiny else 5)
     before.restore()
-    figures: dict[str, Any] = {"cpus_per_trial": cpus, "config": values, "bare_images_per_second": round(bare, 1)}
+    figures: dict[str, Any] = {
+        "device": device_name(device),
+        "cpus_per_trial": cpus,
+        "config": values,
+        "bare_images_per_second": round(bare, 1),
+    }
     figures["searches"] = []
     with tempfile.TemporaryDirectory(prefix="packing-", dir="/tmp", ignore_cleanup_errors=True) as temporary:
         folder = Path(temporary)
@@ -200,7 +209,7 @@ def main() -> int:
         os.makedirs("/tmp/ray", exist_ok=True)  # where Ray notes the address, whatever its temp_dir
         head = {
             "num_cpus": max(cores, cpus * max(args.together)),
-            "num_gpus": max(1, torch.cuda.device_count()),  # a logical one where there is none
+            "num_gpus": 1,  # all share it; a logical one where there is none
             "include_dashboard": False,
             "temp_dir": f"{folder}/ray",
         }

@@ -4,9 +4,11 @@ It is small, so that one alone leaves a large GPU idle; there several trials on 
 are noise around a mean of their class: what is measured is time alone.
 """
 
+from functools import cache
 from pathlib import Path
 
 import numpy as np
+import torch
 from yacs.config import CfgNode
 
 from data.image_data import DATASET_REGISTRY, ImageData
@@ -34,22 +36,28 @@ def settings(is_tiny: bool) -> dict[str, str]:
     }
 
 
+def device_name(device: torch.device) -> str:
+    """Returns what figures are of."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
 @DATASET_REGISTRY.register("noise")
 def build_noise(dataset_cfg: CfgNode) -> ImageData:
     """8,192 images to train on, and VALIDATED."""
-    return _noise(8192, dataset_cfg)
+    return _noise(8192, *dataset_cfg.RESIZE_SHAPE)
 
 
 @DATASET_REGISTRY.register("noise_tiny")
 def build_tiny_noise(dataset_cfg: CfgNode) -> ImageData:
     """64 images to train on, and VALIDATED."""
-    return _noise(64, dataset_cfg)
+    return _noise(64, *dataset_cfg.RESIZE_SHAPE)
 
 
-def _noise(number: int, dataset_cfg: CfgNode) -> ImageData:
+@cache  # drawing them takes a second, which a data set on the disk would not take in each trial
+def _noise(number: int, height: int, width: int) -> ImageData:
     rng = np.random.default_rng(0)
     everything = np.arange(number + VALIDATED)
     labels = rng.integers(0, 10, (len(everything), 1))
-    images = rng.integers(0, 156, (len(everything), *dataset_cfg.RESIZE_SHAPE, 3), dtype=np.uint8)
+    images = rng.integers(0, 156, (len(everything), height, width, 3), dtype=np.uint8)
     images += (10 * labels[:, :, None, None]).astype(np.uint8)
     return ImageData(images, labels, CLASSES, everything[:number], everything[number:], is_prepared=True)

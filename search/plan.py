@@ -18,7 +18,7 @@ from configs.yaml_file import YamlMap, read_yaml, yaml_text
 from search.plan_checks import TOTAL_EPOCHS, misfits, remarks
 from search.space.fixing import fix_keys
 from search.space.items import Constant
-from search.space.options import POPULATIONS, SearchOptions
+from search.space.options import AUTO_SAMPLES, POPULATIONS, SearchOptions
 from search.space.space import Point, Space
 from search.space.space_file import NamedFile, SpaceFile, base_of
 from search.space.start import read_start
@@ -171,8 +171,16 @@ def make_plan(
     options = replace(options, start=points)
     if len(start) > options.num_samples:
         notes.append(f"start has {len(start)} points, of which num_samples {options.num_samples} are trained")
+    if options.confirm and options.confirm.is_auto and not _is_worth_confirming(options, space):
+        options = replace(options, confirm=None)
     notes += remarks(options, space, base_cfg)
     return SearchPlan(space_file.path.stem, base_cfg, options, space, start, tuple(notes), secrets, sources_of(given))
+
+
+def _is_worth_confirming(options: SearchOptions, space: Space) -> bool:
+    """Whether the best of the samples may owe its place to luck, and there is a reference to tell it by."""
+    samples = options.num_samples if space.size is None else min(space.size, options.num_samples)
+    return options.reference and samples >= AUTO_SAMPLES
 
 
 def problems_beside(space_path: str | Path, cfg_path: str | Path | None, pairs: Sequence[str]) -> list[str]:

@@ -145,7 +145,9 @@ def _plan_to_resume(args: argparse.Namespace, folder: SearchFolder) -> SearchPla
     own = [item.key for plan in (before, now) for item in plan.space.items]  # of the trials, each with its value
     changed = differences(before.base_cfg, now.base_cfg, (*FREE_ON_RESUME, *own))
     if "reference" not in before.options.sources:  # it was begun by a version that knew none
-        now = replace(now, options=replace(now.options, reference=False))
+        confirm = now.options.confirm
+        confirm = None if confirm and confirm.is_auto else confirm
+        now = replace(now, options=replace(now.options, reference=False, confirm=confirm))
     old, new = before.options.science(), now.options.science()
     changed += [f"{word} was {old[word]} and is {new[word]} now" for word in old if new[word] != old[word]]
     has_new_space = now.sampled_yaml() != before.sampled_yaml()

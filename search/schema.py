@@ -147,7 +147,7 @@ def _search() -> Schema:
         "resources": _numbers("cpu", "gpu"),
         "stop": _numbers("target", "patience"),
         "start": {"anyOf": [*point, {"type": "array", "items": {"anyOf": point}}]},
-        "confirm": _numbers("top", "seeds"),
+        "confirm": {"oneOf": [{"enum": ["auto", False]}, _numbers("top", "seeds")]},
     }
     words |= {word: {"anyOf": [words[word], {"type": "null"}]} for word in MAY_BE_NULL}
     return {"type": "object", "additionalProperties": False, "properties": words}

@@ -24,8 +24,7 @@ from search.record.history import FINISHED, History, with_result
 from search.record.results import Results
 from search.record.terminal import Terminal
 from search.trials.cluster import free_gpu_memory, ray_cluster, trial_resources, trial_slots
-from search.trials.gpu_memory import GpuMemory, context_size
-from search.trials.nvidia_smi import free_memory
+from search.trials.gpu_memory import GpuMemory, context_size, free_before_context
 from search.trials.tuner import has_more, run_trials
 from trainable.run_folder import RunFolder
 
@@ -57,7 +56,7 @@ def run_search(
 def _run(
     plan: SearchPlan, folder: SearchFolder, address: str | None, resume: bool, command: str, with_dashboard: bool
 ) -> int:
-    free_before = free_memory() if plan.options.gpus_per_trial else {}
+    free_before = free_before_context() if plan.options.gpus_per_trial else {}
     check_parts(plan)  # the first that uses the GPU
     context = context_size(free_before)
     for line in contradictions(plan):

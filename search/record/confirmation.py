@@ -50,11 +50,16 @@ def half_width(samples: Sequence[Sequence[float]]) -> float:
     return float(t.ppf((1 + CONFIDENCE) / 2, degrees)) * error
 
 
-def confirmed(history: History, metric: str) -> list[Confirmed]:
+def confirmed(history: History, metric: str, by_cost: bool = True) -> list[Confirmed]:
     """Returns the configs that were repeated twice or more, the winner first, then by their mean.
 
-    Of those that are tied with the best within noise, the cheapest wins: by multiplications for an image, then by
-    numbers of the model. Nobody wins, and the list is empty, as long as the best sample of all has no repeats.
+    Nobody wins, and the list is empty, as long as the best trial of all has no repeats.
+
+    Args:
+        history: of the search.
+        metric: by which they are compared.
+        by_cost: of those that are tied with the best within noise, the cheapest wins: by multiplications for an image,
+            then by numbers of the model. Else the best mean wins: with few repeats nearly all are tied.
     """
     found = []
     for record in history.candidates():
@@ -67,7 +72,7 @@ def confirmed(history: History, metric: str) -> list[Confirmed]:
     if best is not None and all(one.record is not best for one in found):
         return []
     found.sort(key=lambda one: (-sign(metric) * one.mean, one.record.number))
-    tied = [one for one in found if one.is_tied_with(found[0])]
+    tied = [one for one in found if by_cost and one.is_tied_with(found[0])]
     if tied:
         winner = min(tied, key=lambda one: (one.macs, one.params, -sign(metric) * one.mean))
         found = [winner, *(one for one in found if one is not winner)]

@@ -13,12 +13,15 @@ from search.folder import SearchFolder
 from search.plan import SearchPlan
 from search.record.confirmation import Confirmed, confirmed
 from search.record.events import SEARCH_ENDED, TRIAL_DONE, TRIAL_FAILED, TRIAL_STOPPED, Event
-from search.record.history import History, TrialRecord
+from search.record.history import STOPPED, History, TrialRecord
 from search.record.pareto import draw_front, objective_values, pareto_front
 from search.record.verdict import verdict
+from search.space.options import SearchOptions
 
 if TYPE_CHECKING:
     import pandas as pd
+
+WAITS = "waits"
 
 REWRITE_AFTER = 5.0  # seconds: the whole table is written anew, so not for every trial
 
@@ -44,13 +47,13 @@ class Results:
     def write(self) -> None:
         """Writes the table and best.yaml; confirm.csv where trials were repeated."""
         _write_table(self._table(), self._folder.results_csv, self._folder.results_parquet)
-        repeated = confirmed(self._history, self._plan.options.metric)
+        repeated = confirmed(self._history, self._plan.options.metric, self._plan.options.confirms_by_cost)
         if repeated:
             _write_table(_confirmed_table(repeated), self._folder.confirmation)
         best = repeated[0].record if repeated else self._history.best_trial(self._plan.options.metric)
         if best is not None:
             header = [self._described(best)]
-            if found := verdict(self._history, self._plan.options.metric):
+            if found := verdict(self._history, self._plan.options.metric, self._plan.options.confirms_by_cost):
                 header.append(f"# {found.text}.")
             if repeated:
                 header.append(f"# {describe_winner(repeated, self._plan.options.metric)}")
@@ -70,7 +73,7 @@ class Results:
         table: dict[str, list[Any]] = {
             "trial": [record.number for record in records],
             "id": [record.id for record in records],
-            "state": [record.state for record in records],
+            "state": [shown_state(record, self._plan.options) for record in records],
         }
         if any(record.confirms is not None for record in records):
             table["confirms"] = [record.confirms for record in records]
@@ -127,6 +130,11 @@ class Results:
         output = self._folder.path.with_name(f"{self._folder.path.name}-{path.stem}")
         lines = [*header, "# Retrain it with:", f"#   {retrain_command(path, output)}"]
         write_atomically(path, "\n".join(lines) + "\n" + config)
+
+
+def shown_state(record: TrialRecord, options: SearchOptions) -> str:
+    """Returns the state of a trial in a word: one that may go on when it is among the best of its rung `waits`."""
+    return WAITS if record.state == STOPPED and options.lets_wait(len(record.rows)) else record.state
 
 
 def _cell(value: Any) -> Any:

@@ -3,6 +3,7 @@
 import os
 import sys
 import time
+from collections import Counter
 from typing import Any
 
 from configs.files import shown_path
@@ -12,9 +13,8 @@ from search.record.confirmation import confirmed
 from search.record.events import SEARCH_ENDED, TRIAL_DONE, TRIAL_FAILED, TRIAL_STARTED, TRIAL_STOPPED, Event
 from search.record.history import DONE, FAILED, INTERRUPTED, STOPPED, History, TrialRecord
 from search.record.pareto import objective_values, pareto_front
-from search.record.results import describe_winner, retrain_command
+from search.record.results import WAITS, describe_winner, retrain_command, shown_state
 from search.record.verdict import verdict
-from search.space.options import POPULATIONS
 from trainable.run_folder import RunFolder
 
 
@@ -83,8 +83,7 @@ class Terminal:
     def _ended(self, record: TrialRecord) -> str:
         metric = self._plan.options.metric
         epochs = f"{len(record.rows)}/{self._plan.total_epochs(record.settings)} epochs"
-        is_waiting = record.state == STOPPED and self._plan.options.scheduler.name in POPULATIONS
-        what = f"trial {record.number:>3}  {'waits' if is_waiting else record.state:<8}{epochs:>12}"
+        what = f"trial {record.number:>3}  {shown_state(record, self._plan.options):<8}{epochs:>12}"
         if record.confirms is not None:
             what += f"  (again {record.confirms})"
         elif record.is_reference:
@@ -102,12 +101,14 @@ class Terminal:
         return f"{what}  {metric} {row[metric]:.4f}  {describe(record.params)}{mark}"
 
     def _summary(self, event: Event) -> None:
-        count = {state: len(self._history.in_state(state)) for state in (DONE, STOPPED, FAILED, INTERRUPTED)}
-        parts = ", ".join(f"{number} {state}" for state, number in count.items() if number) or "no trial was started"
+        count = Counter(shown_state(record, self._plan.options) for record in self._history.trials.values())
+        words = {DONE: DONE, WAITS: "waited at a rung", STOPPED: STOPPED, FAILED: FAILED, INTERRUPTED: INTERRUPTED}
+        parts = ", ".join(f"{count[state]} {word}" for state, word in words.items() if count[state])
+        parts = parts or "no trial was started"
         missing = self._plan.options.num_samples - len(self._history.samples())
         parts += f", {missing} not started" if missing > 0 and not event.data["is_exhausted"] else ""
         metric = self._plan.options.metric
-        found = verdict(self._history, metric)
+        found = verdict(self._history, metric, self._plan.options.confirms_by_cost)
         print(f"\n{found.text}" if found else "")
         print(f"{event.data['reason']}: {parts}")
         self._tell_failed()
@@ -116,7 +117,7 @@ class Terminal:
             print(f"no trial gave a result; see {shown_path(self._folder.results_csv)}", file=sys.stderr)
             return
         row = best.best(metric) or {}
-        repeated = confirmed(self._history, metric)
+        repeated = confirmed(self._history, metric, self._plan.options.confirms_by_cost)
         label = "best of the single trainings" if repeated else "best"
         value = f"{metric} {row[metric]:.4f} in epoch {row['epoch']}"
         which = "the base config" if best.is_reference else f"trial {best.number}"

@@ -21,8 +21,14 @@ class Verdict:
     text: str
 
 
-def verdict(history: History, metric: str) -> Verdict | None:
-    """Returns how a search compares with its base, None if it has none to compare with."""
+def verdict(history: History, metric: str, by_cost: bool = True) -> Verdict | None:
+    """Returns how a search compares with its base, None if it has none to compare with.
+
+    Args:
+        history: of the search.
+        metric: by which trials are compared.
+        by_cost: as of `confirmed`.
+    """
     base = history.reference()
     if base is None:
         return None
@@ -30,7 +36,7 @@ def verdict(history: History, metric: str) -> Verdict | None:
     if base.state == FAILED or row is None or base.state not in FINISHED:
         why = f"it failed: {base.reason}" if base.state == FAILED else "it has not been trained to its end"
         return Verdict(None, f"nothing can be compared with the base config: {why}")
-    repeated = {one.record.number: one for one in confirmed(history, metric)}
+    repeated = {one.record.number: one for one in confirmed(history, metric, by_cost)}
     if base.number in repeated and len(repeated) > 1:
         return _by_means(list(repeated.values()), repeated[base.number], metric)
     best = history.best_trial(metric)
@@ -56,8 +62,8 @@ def _by_means(repeated: list[Confirmed], base: Confirmed, metric: str) -> Verdic
         return Verdict(
             0.0,
             f"no trial is better than the base config by more than noise, {values} over {len(base.values)} other "
-            f"seeds; the best of them, trial {best.record.number}, has {best.mean:.4f} +- {best.interval:.4f}: best.yaml "
-            "is the base",
+            f"seeds; the best of them, trial {best.record.number}, has {best.mean:.4f} +- {best.interval:.4f}: "
+            "best.yaml is the base",
         )
     margin = sign(metric) * (winner.mean - base.mean)
     noise = half_width([winner.values, base.values])

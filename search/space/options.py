@@ -1,5 +1,6 @@
 """The `search:` part of a space file: what is optimised, how much, and by which sampler and scheduler."""
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -56,6 +57,8 @@ SCHEDULER_DEFAULTS: dict[str, dict[str, Any]] = {
 POPULATIONS = ("pbt", "pb2")  # schedulers that train a population
 LARGEST_GRID = 10_000  # combinations that are counted; where there are more, nobody comes to the last one
 
+AUTO_SAMPLES = 20  # from which on the best of so many single trainings is luck as well
+
 CPUS, GPUS = Float(0.1, 1024), Float(0, 1)  # of one trial; a training uses one GPU at most
 
 
@@ -91,10 +94,16 @@ class Confirm:
     Attributes:
         top: how many of the best configs are trained again, to their last epoch.
         seeds: how often each, with other seeds.
+        is_auto: whether the search chose it by itself: then two repeats are all, and the best mean wins.
     """
 
     top: int
     seeds: int
+    is_auto: bool = False
+
+    def to_yaml(self) -> Any:
+        """Returns it as a space file writes it."""
+        return "auto" if self.is_auto else {"top": self.top, "seeds": self.seeds}
 
 
 @dataclass(frozen=True)
@@ -173,6 +182,19 @@ class SearchOptions:
         return (self.metric, *self.others)
 
     @property
+    def confirms_by_cost(self) -> bool:
+        """Whether the cheapest of those that are tied wins; see confirmation.py."""
+        return not (self.confirm and self.confirm.is_auto)
+
+    def lets_wait(self, epochs: int) -> bool:
+        """Whether a trial that the scheduler stopped after so many epochs may go on."""
+        if self.scheduler.name in POPULATIONS:
+            return True
+        chosen = self.scheduler_options
+        can_wait = self.scheduler.name == "hyperband" or chosen.get("type") == "promotion"
+        return can_wait and epochs < chosen.get("max_t", math.inf)
+
+    @property
     def most_at_once(self) -> int:
         """How many trials there could be to run at one time."""
         repeats = (self.confirm.top + self.reference) * self.confirm.seeds if self.confirm else 0
@@ -207,6 +229,6 @@ class SearchOptions:
             **({"trial_timeout": self.trial_timeout} if self.trial_timeout else {}),
             **({"stop": stop} if stop else {}),
             **({"start": [point.to_yaml() for point in self.start]} if self.start else {}),
-            **({"confirm": vars(self.confirm)} if self.confirm else {}),
+            "confirm": self.confirm.to_yaml() if self.confirm else False,
             "reference": self.reference,
         }

@@ -23,6 +23,8 @@ from search.space.options import (
     StopRules,
 )
 
+AUTO = Confirm(top=1, seeds=2, is_auto=True)
+
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -122,6 +124,8 @@ def build_options(words: dict[str, Given], problems: list[str]) -> SearchOptions
     elif given.get("sampler", SearchOptions.sampler).name == "grid":
         given.setdefault("num_samples", LARGEST_GRID)
     given.setdefault("reference", True)
+    if not given.get("others"):
+        given.setdefault("confirm", AUTO)
     options = SearchOptions(**given, sources=sources)
     problems += _contradictions(options)
     return options
@@ -161,7 +165,7 @@ def _contradictions(options: SearchOptions) -> list[str]:
         problems.append(
             f"{where['scheduler']}: scheduler {scheduler} has one objective; use asha or hyperband for several"
         )
-    if options.others and options.confirm:
+    if options.others and options.confirm and "confirm" in where:
         problems.append(
             f"{where['confirm']}: confirm compares by one metric; with several objectives, retrain points of the front "
             "instead"
@@ -192,6 +196,11 @@ def _read_stop(value: Any, where: str, problems: list[str]) -> dict[str, Any]:
 
 
 def _read_confirm(value: Any, where: str, problems: list[str]) -> dict[str, Any]:
+    if value == "auto" or value is False:
+        return {"confirm": AUTO if value else None}
+    if not isinstance(value, dict):
+        problems.append(f"{where}: confirm: found {value!r}, allowed is auto, false or {{top: number, seeds: number}}")
+        return {}
     numbers = _numbers(value, where, "confirm", {"top": Int(1), "seeds": Int(2)}, problems)
     return {"confirm": Confirm(numbers.get("top", 3), numbers.get("seeds", 5))}
 

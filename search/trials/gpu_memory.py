@@ -7,6 +7,7 @@ alone, instead of taking the memory of those beside it.
 
 import gc
 import logging
+import re
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -19,7 +20,9 @@ from configs.errors import ConfigError
 from search.trials.nvidia_smi import free_memory
 
 CONTEXT = 600 * 2**20  # bytes that a context is taken to need where it could not be measured
+LEAST_CONTEXT = 400 * 2**20  # bytes: the two images that are tried first load fewer kernels than a training
 LARGEST_CONTEXT = 2**31  # bytes; if more is gone, another process has taken it meanwhile
+_UNITS = {"bytes": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 
 logger = logging.getLogger(__name__)
 
@@ -52,27 +55,32 @@ class GpuMemory:
         return max(0, int(self.fraction * self.free.get(uuid, total)) - self.context)
 
     def check(self) -> None:
-        """Raises ConfigError if a device has nothing left for a trial."""
-        for uuid, free in self.free.items():
-            if not self.limit(uuid, free):
-                raise ConfigError(
-                    f"a trial gets {self.fraction:g} of a GPU on which {in_gib(free)} are free, which is less than the "
-                    f"{in_gib(self.context)} that its CUDA context takes; raise it with --gpus-per-trial or under "
-                    "search: resources, or free the GPU (nvidia-smi shows who uses it)"
-                )
+        """Raises ConfigError if no device has anything left for a trial; some may be there that nobody uses."""
+        if self.free and not any(self.limit(uuid, 0) for uuid in self.free):
+            most = max(self.free.values())
+            raise ConfigError(
+                f"a trial gets {self.fraction:g} of a GPU on which {in_gib(most)} are free, which is less than the "
+                f"{in_gib(self.context)} that its CUDA context takes; raise it with --gpus-per-trial or under "
+                "search: resources, or free the GPU (nvidia-smi shows who uses it)"
+            )
+
+
+def free_before_context() -> dict[str, int]:
+    """Returns what is free on each device before this process uses one; empty if it has used one already."""
+    return {} if torch.cuda.is_initialized() else free_memory()
 
 
 def context_size(free_before: dict[str, int]) -> int:
     """Returns the bytes that this process's context takes, CONTEXT where that cannot be told.
 
     Args:
-        free_before: from `free_memory`, before this process used its GPU.
+        free_before: from `free_before_context`.
     """
     if torch.cuda.is_available() and torch.cuda.is_initialized():
         uuid = _uuid()
         gone = free_before.get(uuid, 0) - free_memory().get(uuid, 0) - torch.cuda.memory_reserved()
         if 0 < gone <= LARGEST_CONTEXT:
-            return gone
+            return max(gone, LEAST_CONTEXT)
     return CONTEXT
 
 
@@ -94,19 +102,20 @@ def within_share(memory: GpuMemory | None, cfg: CfgNode) -> Iterator[None]:
     limit = memory.limit(_uuid(), total)
     torch.cuda.set_per_process_memory_fraction(min(limit / total, 1.0))
     torch.cuda.reset_peak_memory_stats()
+    is_measured = _uuid() in memory.free
     logger.info(
-        "GPU memory: this trial may take %s: %g of the %s that were free on %s when the search began, less %s for the "
-        "CUDA context",
+        "GPU memory: this trial may take %s: %g of the %s that %s %s, less %s for the CUDA context",
         in_gib(limit),
         memory.fraction,
         in_gib(memory.free.get(_uuid(), total)),
         torch.cuda.get_device_name(),
+        "had free when the search began" if is_measured else "has (what was free is not known)",
         in_gib(memory.context),
     )
     try:
         yield
     except BaseException as error:
-        is_own = isinstance(error, torch.OutOfMemoryError) and _could_have_had(limit)
+        is_own = isinstance(error, torch.OutOfMemoryError) and _exceeds(limit, str(error))
         traceback.clear_frames(error.__traceback__)  # the functions of the training hold its model and its images
         if is_own:
             height, width = cfg.DATASET.RESIZE_SHAPE
@@ -125,15 +134,23 @@ def within_share(memory: GpuMemory | None, cfg: CfgNode) -> Iterator[None]:
         gc.collect()  # a model may still be held by a cycle
         with suppress(RuntimeError):  # after an error of the device nothing can be asked of it, and the process ends
             torch.cuda.empty_cache()
-        torch.cuda.set_per_process_memory_fraction(1.0)
+            torch.cuda.set_per_process_memory_fraction(1.0)
 
 
-def _could_have_had(limit: int) -> bool:
-    """Whether the device still has what is left of a trial's share, so that it was the share that was too small.
+def _exceeds(limit: int, message: str) -> bool:
+    """Whether torch refused what goes beyond a limit, and not what the device did not have.
 
-    What torch had reserved when it refused, it still has reserved.
+    What torch had reserved then it still has. What was asked for stands in its message alone; other processes may have
+    given memory back since, so that what is free now says nothing.
+
+    Args:
+        limit: in bytes.
+        message: of torch's OutOfMemoryError.
     """
-    return torch.cuda.mem_get_info()[0] >= limit - torch.cuda.memory_reserved()
+    asked = re.search(r"Tried to allocate ([\d.]+) (\w+)", message)
+    if asked is None or asked[2] not in _UNITS:
+        return False
+    return torch.cuda.memory_reserved() + float(asked[1]) * _UNITS[asked[2]] > limit
 
 
 def _uuid() -> str:

@@ -1,8 +1,12 @@
 """Heads that tell or misuse the memory of a GPU, registered through USER_MODULES."""
 
+import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
+from subprocess import PIPE
 
 import torch
 
@@ -16,7 +20,8 @@ class LargeHead(SimpleHead):
     def __init__(self, input_dim, output_dims):
         super().__init__(input_dim, output_dims)
         print("allocated before:", torch.cuda.memory_allocated())
-        self.register_buffer("ballast", torch.zeros(2**27), persistent=False)  # not in checkpoints
+        # Whole numbers are not copied before an epoch, as the floats are that a skipped step must not change.
+        self.register_buffer("ballast", torch.zeros(2**29, dtype=torch.uint8), persistent=False)  # not in checkpoints
 
 
 @HEAD_REGISTRY.register("large_head")
@@ -38,6 +43,8 @@ def build_hungry_head(head_cfg):
     return HungryHead(head_cfg.INPUT_DIM, head_cfg.OUTPUT_DIMS)
 
 
+_others: list[subprocess.Popen] = []
+
 TAKE_NEARLY_ALL = """
 import sys, torch
 free = torch.cuda.mem_get_info()[0]
@@ -48,15 +55,20 @@ sys.stdin.read()
 
 
 class CrowdedHead(SimpleHead):
-    """Once, another process takes nearly all memory of the device before this one asks for a gibibyte."""
+    """At the first try, another process has taken nearly all memory of the device; at the second it is gone."""
 
     def forward(self, features):
-        if len(features) > 2 and not Path("others_came").exists():
-            Path("others_came").touch()
-            command = [sys.executable, "-c", TAKE_NEARLY_ALL]
-            with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
-                other.stdout.readline()
-                torch.empty(2**30, dtype=torch.uint8, device=features.device)
+        note = Path("other.pid")
+        if len(features) > 2 and not note.exists():
+            other = subprocess.Popen([sys.executable, "-c", TAKE_NEARLY_ALL], stdin=PIPE, stdout=PIPE)
+            _others.append(other)  # not collected: it ends with its standard input
+            other.stdout.readline()
+            note.write_text(str(other.pid))
+        elif len(features) > 2 and note.read_text():
+            os.kill(int(note.read_text()), signal.SIGKILL)
+            time.sleep(1)  # until the driver has its memory back
+            note.write_text("")
+        torch.empty(2**30, dtype=torch.uint8, device=features.device)
         return super().forward(features)
 
 

@@ -10,7 +10,15 @@ import torch
 from configs.errors import ConfigError
 from configs.loader import load_cfg
 from search.faults import CAN_BE_RETRIED, OWN, fault_of
-from search.trials.gpu_memory import CONTEXT, GpuMemory, GpuShareExceededError, context_size, within_share
+from search.trials.gpu_memory import (
+    CONTEXT,
+    LEAST_CONTEXT,
+    GpuMemory,
+    GpuShareExceededError,
+    context_size,
+    free_before_context,
+    within_share,
+)
 from search.trials.nvidia_smi import free_memory
 
 GIB = 2**30
@@ -29,7 +37,7 @@ class PretendedGpu:
 
     def allocate(self, size: int) -> None:
         if self.reserved + size > self.fraction * self.total or size > self.free():
-            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate some.")
+            raise torch.OutOfMemoryError(f"CUDA out of memory. Tried to allocate {size / GIB:.2f} GiB. GPU 0 has ...")
         self.reserved += size
 
     def free(self) -> int:
@@ -67,11 +75,11 @@ QUARTER = GpuMemory(0.25, {"aaaa": 78 * GIB}, context=GIB // 2)  # 19 GiB
 def test_a_trial_gets_its_fraction_of_what_was_free_less_its_context():
     assert QUARTER.limit("aaaa", 80 * GIB) == 19 * GIB
     assert QUARTER.limit("another", 80 * GIB) == 19.5 * GIB, "of the whole, where nobody could measure"
-    with pytest.raises(
-        ConfigError, match=r"gets 0.01 of a GPU on which 40.0 GiB are free, which is less than the 0.5 G"
-    ):
-        GpuMemory(0.01, {"aaaa": 78 * GIB, "bbbb": 40 * GIB}, context=GIB // 2).check()
-    QUARTER.check()
+    message = r"gets 0.01 of a GPU on which 40.0 GiB are free, which is less than the 0.5 GiB that its CUDA context"
+    with pytest.raises(ConfigError, match=message):
+        GpuMemory(0.01, {"aaaa": 40 * GIB, "bbbb": 0}, context=GIB // 2).check()
+    GpuMemory(0.25, {"aaaa": 78 * GIB, "full": 0}, context=GIB // 2).check()  # another may be there for others
+    GpuMemory(0.25, {}).check()
 
 
 def test_a_trial_within_its_share_trains_and_leaves_nothing(gpu, caplog):
@@ -79,7 +87,7 @@ def test_a_trial_within_its_share_trains_and_leaves_nothing(gpu, caplog):
         assert gpu.fraction * gpu.total == pytest.approx(19 * GIB)
         gpu.allocate(18 * GIB)
     assert gpu.fraction == 1 and gpu.emptied == 1
-    assert "may take 19.0 GiB: 0.25 of the 78.0 GiB that were free on Pretended 80GB" in caplog.text
+    assert "may take 19.0 GiB: 0.25 of the 78.0 GiB that Pretended 80GB had free when the search began" in caplog.text
     assert "less 0.5 GiB for the CUDA context" in caplog.text
     assert "at most 18.0 GiB were allocated, 18.0 GiB reserved" in caplog.text
 
@@ -97,7 +105,10 @@ def test_more_than_the_share_fails_that_trial_alone(gpu):
 def test_a_device_that_others_have_filled_is_tried_again(gpu):
     with pytest.raises(torch.OutOfMemoryError) as raised, within_share(QUARTER, CFG):
         gpu.others = 70 * GIB  # somebody who was not there when the search began
-        gpu.allocate(18 * GIB)
+        try:
+            gpu.allocate(18 * GIB)
+        finally:
+            gpu.others = 0  # and has gone before anybody looks
     assert fault_of(raised.value) == CAN_BE_RETRIED
     assert gpu.fraction == 1 and gpu.emptied == 1
 
@@ -143,6 +154,7 @@ def test_without_a_gpu_there_is_no_share(monkeypatch):
     ("before", "after", "context"),
     [
         (80_000, 79_500, 500 * 2**20),
+        (80_000, 79_990, LEAST_CONTEXT),
         (80_000, 60_000, CONTEXT),  # another process came meanwhile
         (60_000, 80_000, CONTEXT),  # one has gone
     ],
@@ -152,15 +164,22 @@ def test_a_context_takes_what_is_gone_after_the_first_use(gpu, monkeypatch, befo
     assert context_size({"aaaa": before * 2**20}) == context
 
 
-def test_a_context_that_nobody_can_measure():
+def test_a_context_that_nobody_can_measure(gpu):
     assert context_size({}) == CONTEXT
+    assert free_before_context() == {}, "this process has one already"
+
+
+def test_where_nobody_could_measure_the_log_says_so(gpu, caplog):
+    with caplog.at_level(logging.INFO), within_share(GpuMemory(0.25, {"another": GIB}, context=0), CFG):
+        pass
+    assert "may take 20.0 GiB: 0.25 of the 80.0 GiB that Pretended 80GB has (what was free is not known)" in caplog.text
 
 
 @pytest.mark.parametrize(
     ("answer", "free"),
     [
         ("echo 'GPU-aaaa, 81152'; echo 'GPU-bbbb, 3'", {"aaaa": 81152 * 2**20, "bbbb": 3 * 2**20}),
-        ("echo 'GPU-aaaa, [N/A]'", {}),
+        ("echo 'GPU-aaaa, [N/A]'; echo 'GPU-bbbb, 3'", {"bbbb": 3 * 2**20}),
         ("echo 'NVIDIA-SMI has failed'; exit 9", {}),
     ],
 )

@@ -132,7 +132,7 @@ def test_result_files():
             listener(event)
     for table in (pd.read_csv(folder.results_csv), pd.read_parquet(folder.results_parquet)):
         assert table["trial"].tolist() == [0, 1, 2, 3, 4]
-        assert table["state"].tolist() == ["done", "stopped", "failed", "interrupted", "interrupted"]
+        assert table["state"].tolist() == ["done", "waits", "failed", "interrupted", "interrupted"]
         assert table["val_score"].tolist()[:4] == [0.8, 0.2, 0.95, 0.8]
         assert table["best_epoch"].tolist()[:4] == [2, 1, 1, 1]
         assert table["epochs"].tolist() == [3, 1, 1, 1, 0]
