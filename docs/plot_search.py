@@ -28,7 +28,7 @@ def main(search: str, picture: str) -> None:
         colour = "tab:green" if record is best else "tab:blue" if record.state == DONE else "tab:gray"
         axes.plot(epochs, values, color=colour, alpha=0.5, linewidth=2 if record is best else 1)
         axes.plot(epochs[-1:], values[-1:], "o", color=colour, markersize=5)
-    title = f"{len(history.trials)} trials: stopped early (gray), done (blue), best (green)"
+    title = f"{len(history.trials)} trials: waiting at a rung (gray), done (blue), best (green)"
     axes.set(
         xlabel="epoch",
         ylabel=metric,

@@ -71,7 +71,7 @@ def main() -> int:
     changes |= {"MODEL.SOLVER.TOTAL_EPOCHS": "1", "MODEL.HEAD.NAME": "soak_head", "DATASET.VALIDATION_FRACTION": "0.9"}
     write_tiny(home / "base.yaml", changes)
     (home / "soak.yaml").write_text(
-        f"base: base.yaml\nsearch: {{num_samples: {trials}, sampler: random, max_failures: 1}}\n"
+        f"base: base.yaml\nsearch: {{num_samples: {trials}, reference: false, sampler: random, max_failures: 1}}\n"
         "space: {MODEL.HEAD.DROPOUT: {uniform: [0, 1]}}\n"
     )
     folder = SearchFolder("experiments/soak")

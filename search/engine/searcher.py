@@ -24,9 +24,9 @@ from search.engine.study import Study
 from search.faults import CAN_BE_RETRIED, OWN
 from search.record.history import DONE, FAILED, INTERRUPTED, RUNNING, STOPPED, History, TrialRecord, best_records
 from search.reports import FAILURE, FAULT, has_finished
-from search.space.items import Constant
 from search.space.options import SearchOptions
 from search.space.space import Space
+from search.space.start import base_values
 
 SEED, LINEAGE = "SEED", "LINEAGE"
 
@@ -136,10 +136,7 @@ class TruthfulOptunaSearch(OptunaSearch):
     def _reference(self) -> TrialRecord:
         """Returns the base config as a trial: it sets no key, and shows what it has for those that are sampled."""
         self._has_reference = True
-        values = {
-            item.key: self._space.default(item.key) for item in self._space.items if not isinstance(item, Constant)
-        }
-        params = {key: value for key, value in values.items() if value is not None}  # a node of branches has none
+        params = base_values(self._space)
         # Behind the samples, whose numbers decide what is sampled.
         first = min(self._options.num_samples, self._space.size or self._options.num_samples)
         number = next(number for number in count(first) if number not in self._numbers)
@@ -220,7 +217,10 @@ class TruthfulOptunaSearch(OptunaSearch):
             return None  # it may be one of the best
         ranked = best_records(candidates, self._options.metric)
         top = [record for record in ranked if record.is_sample][: self._options.confirm.top]
-        for record in [*top, *(record for record in ranked if record.is_reference)]:
+        reference = [record for record in ranked if record.is_reference]
+        if self._options.confirm.is_auto and not reference:  # it has failed: there is nothing to compare with
+            return None
+        for record in [*top, *reference]:
             own_seed = record.settings.get(SEED, self._space.default(SEED))
             for seed in other_seeds(own_seed, self._options.confirm.seeds):
                 if (record.number, seed) not in self._repeats:

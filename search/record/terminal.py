@@ -58,7 +58,7 @@ class Terminal:
 
     def _tell_unread(self, record: TrialRecord) -> None:
         """Names the knobs that did nothing in the first trial that has trained."""
-        if self._has_told_unread or not record.rows or record.state not in (DONE, STOPPED):
+        if self._has_told_unread or not record.is_sample or not record.rows or record.state not in (DONE, STOPPED):
             return
         self._has_told_unread = True
         if record.unread:

@@ -114,14 +114,37 @@ def start_values(start: StartPoint, space: Space, problems: list[str]) -> dict[s
     return found
 
 
+def base_values(space: Space) -> dict[str, Any]:
+    """Returns what the base config has for the keys that are sampled or derived, where they would be active in it.
+
+    A branch has its name, if the base is one of them.
+    """
+    values: dict[str, Any] = {}
+    for item in space.items:  # each stands behind those that it looks at
+        if isinstance(item, Constant):
+            continue
+        if all(
+            condition.holds({condition.key: space.default(condition.key)} | values) for condition in item.conditions
+        ):
+            if isinstance(item, Parameter) and is_branching(item):
+                name = _base_branch(space, item)
+                values |= {item.key: name} if name is not None else {}
+            else:
+                values[item.key] = plain(space.default(item.key))
+    return values
+
+
+def _base_branch(space: Space, node: Parameter) -> Any:
+    """Returns the branch of a node that the base config has, None if it has none of them."""
+    return next((name for name in node.distribution.values() if _is_default(space, node.key, name)), None)
+
+
 def _default_values(start: StartPoint, space: Space, problems: list[str]) -> dict[str, Any]:
     found: dict[str, Any] = {}
 
     def choose(parameter: Parameter) -> Any:
         if is_branching(parameter):
-            value: Any = next(
-                (n for n in parameter.distribution.values() if _is_default(space, parameter.key, n)), None
-            )
+            value: Any = _base_branch(space, parameter)
         else:
             value = space.default(parameter.key)
         if parameter.distribution.contains(value):

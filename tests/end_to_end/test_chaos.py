@@ -300,11 +300,11 @@ def test_a_search_goes_on_when_nobody_reads_what_it_prints(ray_address, undistur
 
 
 def test_a_report_without_its_metric_fails_that_trial_alone(ray_address, tmp_path):
-    fault = {"point": "metric", "count": 1}
+    fault = {"point": "metric", "count": EPOCHS + 1}  # behind the reference
     arguments = write_search(tmp_path / "s", fault, num_samples="3", scheduler="none")
     assert drive([*arguments, "--address", ray_address], tmp_path / "s" / "output") == 0
     rows = pd.read_csv(SearchFolder(tmp_path / "s" / "out").results_csv)
-    assert rows["state"].tolist() == ["failed", "done", "done"]
+    assert rows["state"].tolist() == ["failed", "done", "done", "done"]
     assert rows["reason"][0] == "epoch 2: the report has no val_score"
 
 
@@ -359,7 +359,7 @@ def refuse_checkpoints_of_another_format(folder: SearchFolder, resume: list[str]
 @pytest.mark.parametrize(
     ("point", "count", "file"),
     [
-        ("full", 5, "latest.pt"),
+        ("full", EPOCHS + 5, "latest.pt"),
         pytest.param("full for the driver", 9, "events.jsonl", marks=in_make_chaos),
     ],
 )

@@ -33,6 +33,7 @@ def search(
     ray_address: str, space: str, options: str, *words: str, epochs: int = 3
 ) -> tuple[pd.DataFrame, SearchFolder, int]:
     """Runs a search over the tiny network, one trial at a time; returns results.csv, the folder and the exit status."""
+    options = f"reference: false, {options}"
     Path("s.yaml").write_text(f"base: {tiny_experiment(epochs)}\nsearch: {{{options}}}\nspace: {{{space}}}\n")
     return run(ray_address, "s.yaml", *words)
 
@@ -71,6 +72,11 @@ def test_branches_conditions_derived_keys_and_constraints(ray_address, tmp_path,
     experiment = tiny_experiment(epochs)
     table, folder, status = run(ray_address, space, "--cfg", experiment, "--num-samples", "12")
     assert status == 0
+    reference = table[table["is_reference"]].iloc[0]
+    assert (reference[OPTIMIZER], reference[RATE]) == ("adamw", 1e-3), "the base"
+    assert pd.isna(reference[f"{OPTIMIZER}.SGD.MOMENTUM"]), "of another branch"
+    assert reference[f"{LOSS}.NAME"] == "softmax_cross_entropy" and pd.isna(reference[f"{LOSS}.EPS"])
+    table = table[~table["is_reference"]]
     first = table.iloc[0]
     assert (first[OPTIMIZER], first[RATE]) == ("adamw", 1e-3), "the start point"
     sgd = table[OPTIMIZER] == "sgd"
@@ -88,7 +94,7 @@ def test_branches_conditions_derived_keys_and_constraints(ray_address, tmp_path,
     events = EventLog(folder.events).read()
     replay(events, make_plan(read_space(space), experiment, num_samples=12), epochs)
     for event in events:
-        if event.kind == TRIAL_STARTED:
+        if event.kind == TRIAL_STARTED and not event.data["is_reference"]:
             assert event.data["settings"][f"{OPTIMIZER}.NAME"] == event.data["params"][OPTIMIZER]
         if event.kind == TRIAL_REPORTED:
             metrics = event.data["metrics"]
@@ -98,7 +104,8 @@ def test_branches_conditions_derived_keys_and_constraints(ray_address, tmp_path,
 def test_start_constraints_lists_and_max_t_are_in_the_results(ray_address, tmp_path, capsys):
     Path("s.yaml").write_text(
         f"base: {tiny_experiment(4)}\n"
-        "search: {num_samples: 12, sampler: random, start: [defaults], scheduler: {asha: {type: stopping, max_t: 3}}}\n"
+        "search: {num_samples: 12, sampler: random, start: [defaults], reference: false, "
+        "scheduler: {asha: {type: stopping, max_t: 3}}}\n"
         "space: {MODEL.HEAD.DROPOUT: {uniform: [0, 0.5]}, DATASET.BATCH_SIZE: {choice: [32, 64]}, "
         "MODEL.HEAD.HIDDEN_DIMS: {choice: [[], [16], [8, 4]]}}\n"
         "constraints: [MODEL.HEAD.DROPOUT < 0.25 or DATASET.BATCH_SIZE == 64]\n"

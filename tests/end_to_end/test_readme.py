@@ -106,10 +106,10 @@ def test_the_commands_of_readme(tmp_path, environment):
     assert len(pd.read_csv("submission.csv")) == 12
     folder = SearchFolder(tmp_path / "experiments" / "head")
     table = pd.read_csv(folder.results_csv)
-    assert len(table) == 5 and set(table["state"]) == {"done", "stopped"}
-    assert (table["state"] == "stopped").sum() >= 3
+    assert len(table) == 5 + 1 and set(table["state"]) == {"done", "waits"}
+    assert (table["state"] == "waits").sum() >= 3
     history = History(EventLog(folder.events).read())
-    assert len(history.in_state(DONE, STOPPED)) == 5
+    assert len(history.in_state(DONE, STOPPED)) == 6
     best = history.best_trial("val_score")
     again = RunFolder(tmp_path / "experiments" / "head-best").read_metrics()
     assert best and without_times(again[: len(best.rows)]) == without_times(best.rows)

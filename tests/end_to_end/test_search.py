@@ -66,7 +66,7 @@ def test_what_a_search_leaves(searched):
     parquet = pd.read_parquet(folder / "results.parquet")
     pd.testing.assert_frame_equal(table.drop(columns="reason"), parquet.drop(columns="reason"), check_dtype=False)
     assert table["trial"].tolist() == list(range(12))
-    assert set(table["state"]) <= {"done", "stopped"}
+    assert set(table["state"]) <= {"done", "waits"}
     best = table.loc[table["val_score"].idxmax()]
     header = (folder / "best.yaml").read_text().splitlines()[0]
     assert f"{best['trial']:04d}_" in header and f"val_score {float(best['val_score'])!r} in epoch" in header
@@ -76,10 +76,10 @@ def test_what_a_search_leaves(searched):
 
 def test_asha_stops_trials_at_different_rungs(searched):
     table = pd.read_csv(searched[0] / "results.csv")
-    stopped = table[table["state"] == "stopped"]
-    assert len(stopped) >= 4
+    waiting = table[table["state"] == "waits"]
+    assert len(waiting) >= 4
     assert set(table["epochs"]) >= {1, 9}
-    assert set(stopped["epochs"]) <= {1, 3}
+    assert set(waiting["epochs"]) <= {1, 3}
 
 
 def test_trials_wait_and_go_on_without_training_an_epoch_twice(searched):

@@ -164,6 +164,12 @@ def test_the_reference_comes_first_and_counts_as_no_sample():
     assert engine.searcher.has_more() and engine.searcher.suggest("a")["is_reference"] is False
 
 
+def test_without_a_reference_nothing_is_confirmed_by_itself():
+    options = options_of("asha", reference=True, confirm=Confirm(1, 2, is_auto=True))
+    assert [r.confirms for r in play(options).trials.values() if r.confirms is not None].count(7) == 2
+    assert all(r.confirms is None for r in play(options, {(7, 2): OWN}).trials.values())
+
+
 def test_a_target_and_patience_are_of_samples():
     history = play(options_of("none", reference=True, stop=StopRules(target=0.5)))
     assert len(history.samples()) > 1

@@ -63,6 +63,14 @@ def test_the_cheapest_of_those_tied_within_noise_wins():
     assert not found[2].is_tied_with(found[0])
 
 
+def test_the_best_mean_wins_where_cost_does_not_count():
+    records = [record(0, 0.9, macs=20), record(1, 0.89)]
+    records += [record(2 + n, score, macs=20, confirms=0) for n, score in enumerate((0.9, 0.92))]
+    records += [record(4 + n, score, confirms=1) for n, score in enumerate((0.89, 0.91))]
+    winners = [confirmed(history_of(*records), "val_score", by_cost)[0].record.number for by_cost in (True, False)]
+    assert winners == [1, 0], "they are tied, and 1 is cheaper"
+
+
 def test_one_repeat_tells_nothing():
     assert confirmed(history_of(record(0, 0.9), record(1, 0.8, confirms=0)), "val_score") == []
 

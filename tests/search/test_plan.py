@@ -6,8 +6,11 @@ import pytest
 
 from configs.errors import ConfigError
 from search.plan import make_plan
+from search.record.history import DONE, STOPPED, TrialRecord
+from search.record.results import shown_state
 from search.space.space_file import read_space
 
+RATE = "MODEL.SOLVER.OPTIMIZER.BASE_LR"
 SPACE = """
 base: base.yaml
 search: {num_samples: 5, scheduler: {asha: {grace_period: 2}}, resources: {cpu: 2}}
@@ -76,6 +79,52 @@ def test_what_was_used_reads_back_as_the_same_plan():
     assert again.base_cfg == first.base_cfg
     assert again.options == first.options
     assert again.space_yaml() == first.space_yaml()
+
+
+@pytest.mark.parametrize(
+    ("search", "space", "is_confirmed"),
+    [
+        ("num_samples: 20", "uniform: [0, 0.5]", True),
+        ("num_samples: 19", "uniform: [0, 0.5]", False),
+        ("num_samples: 20, confirm: auto", "uniform: [0, 0.5]", True),
+        ("num_samples: 20, confirm: false", "uniform: [0, 0.5]", False),
+        ("num_samples: 20, confirm: null", "uniform: [0, 0.5]", False),
+        ("num_samples: 20, reference: false", "uniform: [0, 0.5]", False),
+        ("num_samples: 20, objectives: {val_score: max, macs: min}", "uniform: [0, 0.5]", False),
+        ("sampler: grid", "choice: [0.1, 0.2]", False),
+    ],
+)
+def test_from_twenty_samples_on_the_best_is_confirmed(search, space, is_confirmed):
+    made = plan(f"search: {{{search}}}\nspace: {{MODEL.HEAD.DROPOUT: {{{space}}}}}\n", base="")
+    confirm = made.options.confirm
+    assert (confirm is not None) == is_confirmed
+    assert confirm is None or (confirm.top, confirm.seeds, confirm.is_auto) == (1, 2, True)
+    assert plan(made.space_yaml(), base=made.base_yaml()).options.confirm == confirm, "as kept in the folder"
+
+
+def test_what_confirm_may_be():
+    with pytest.raises(
+        ConfigError, match=r"confirm: found 3, allowed is auto, false or \{top: number, seeds: number\}"
+    ):
+        plan("search: {confirm: 3}\nspace: {MODEL.HEAD.DROPOUT: {uniform: [0, 0.5]}}\n", base="")
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "state"),
+    [
+        ("asha", "waits"),
+        ("{asha: {max_t: 3}}", "stopped"),
+        ("{asha: {type: stopping}}", "stopped"),
+        ("hyperband", "waits"),
+        ("median", "stopped"),
+        ("pbt", "waits"),
+    ],
+)
+def test_a_trial_that_may_go_on_waits(scheduler, state):
+    options = plan(f"search: {{scheduler: {scheduler}}}\nspace: {{{RATE}: {{uniform: [0.1, 0.5]}}}}\n", base="").options
+    row = {"epoch": 3}
+    assert shown_state(TrialRecord(0, "id", {}, {}, STOPPED, [row] * 3), options) == state
+    assert shown_state(TrialRecord(0, "id", {}, {}, DONE, [row] * 3), options) == "done"
 
 
 def test_start_points_without_what_the_command_line_fixes_read_back_too():

@@ -17,6 +17,7 @@ from search.record.history import History
 from search.space.distributions import read_distribution
 from search.space.expressions import Expression
 from search.space.space_file import read_space
+from search.space.start import base_values
 
 OPTIMIZER = "MODEL.SOLVER.OPTIMIZER"
 LOSS = "MODEL.SOLVER.LOSS"
@@ -238,6 +239,23 @@ def test_the_first_trial_has_all_values_of_its_start_point(text, key, value):
             plan.space, replace(plan.options, seed=seed, reference=False), History(), 1, plan.start
         )
         assert searcher.suggest("a")["params"][key] == value
+
+
+def test_what_the_base_has_for_the_keys_of_a_space():
+    ways = "{choice: {a: {NAME: sgd, BASE_LR: 0.5}, b: {NAME: adamw, BASE_LR: {uniform: [0.1, 1]}}}}"
+    others = f"SEED: {{choice: [1, 2], when: {{{OPTIMIZER}: b}}}}, MODEL.HEAD.HIDDEN_DIMS: {{choice: [[], [8]]}}"
+    text = f"space: {{{OPTIMIZER}: {ways}, {others}}}\n"
+    Path("adam.yaml").write_text(f"{OPTIMIZER}.NAME: adam\n")
+    plan = plan_of(text, cfg_path="adam.yaml")
+    assert base_values(plan.space) == {"MODEL.HEAD.HIDDEN_DIMS": []}, "adam is none of the branches"
+    Path("adamw.yaml").write_text(f"{OPTIMIZER}: {{NAME: adamw, BASE_LR: 7}}\n")
+    plan = plan_of(text, cfg_path="adamw.yaml")
+    assert base_values(plan.space) == {
+        OPTIMIZER: "b",
+        f"{OPTIMIZER}.BASE_LR": 7,
+        "SEED": 0,
+        "MODEL.HEAD.HIDDEN_DIMS": [],
+    }
 
 
 def test_more_start_points_than_trials():
