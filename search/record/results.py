@@ -56,7 +56,8 @@ class Results:
             if found := verdict(self._history, self._plan.options.metric, self._plan.options.confirms_by_cost):
                 header.append(f"# {found.text}.")
             if repeated:
-                header.append(f"# {describe_winner(repeated, self._plan.options.metric)}")
+                options = self._plan.options
+                header.append(f"# {describe_winner(repeated, options.metric, options.confirms_by_cost)}")
             self._write_config(self._folder.best, best, header)
 
     def _table(self) -> dict[str, list[Any]]:
@@ -172,11 +173,11 @@ def _confirmed_table(repeated: Sequence[Confirmed]) -> dict[str, list[Any]]:
     }
 
 
-def describe_winner(repeated: Sequence[Confirmed], metric: str) -> str:
-    """Returns what the repeats say, in a sentence."""
+def describe_winner(repeated: Sequence[Confirmed], metric: str, by_cost: bool = True) -> str:
+    """Returns what the repeats say, in a sentence; `by_cost` as of `confirmed`."""
     winner = repeated[0]
     tied = [one for one in repeated[1:] if one.is_tied_with(winner)]
-    is_cheaper = any((one.macs, one.params) != (winner.macs, winner.params) for one in tied)
+    is_cheaper = by_cost and any((one.macs, one.params) != (winner.macs, winner.params) for one in tied)
     which = "the cheapest of those tied" if is_cheaper else "with the best mean of those tied"
     among = f", {which} within noise (also {', '.join(str(one.record.number) for one in tied)})" if tied else ""
     return (

@@ -123,7 +123,8 @@ class Terminal:
         which = "the base config" if best.is_reference else f"trial {best.number}"
         print(f"{label}: {which}, {value}: {describe(best.params)}")
         if repeated:
-            print(f"{describe_winner(repeated, metric)}; all repeats: {shown_path(self._folder.confirmation)}")
+            told = describe_winner(repeated, metric, self._plan.options.confirms_by_cost)
+            print(f"{told}; all repeats: {shown_path(self._folder.confirmation)}")
         objectives = self._plan.options.objectives
         if len(objectives) > 1:
             front = pareto_front(self._history.candidates(), objectives)
