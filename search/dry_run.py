@@ -7,12 +7,12 @@ from configs.files import shown_path
 from configs.loader import changed_keys
 from configs.tree import get_value
 from configs.yaml_file import yaml_text
-from search.engine.scheduler import WaitingScheduler, build_scheduler
 from search.engine.searcher import TruthfulOptunaSearch
 from search.folder import SearchFolder
 from search.plan import SearchPlan
 from search.preflight import check_parts, contradictions
 from search.record.history import History
+from search.rungs_and_rate import draw, note_on_peak
 from search.space.options import LARGEST_GRID
 
 SAMPLES = 5
@@ -22,14 +22,16 @@ MERGED = 1000  # combinations of which each is merged into a config
 def dry_run(plan: SearchPlan, folder: SearchFolder) -> int:
     """Builds each named part once, prints the space and sampled configs, and returns the exit status."""
     check_parts(plan)
-    for line in contradictions(plan):
-        print(f"# note: {line}")
+    for line in (*contradictions(plan), note_on_peak(plan)):
+        if line:
+            print(f"# note: {line}")
     print(f"# search {plan.name}, in {shown_path(folder.path)}; in all trials, other than the default:")
     for key in changed_keys(get_cfg_defaults(), plan.base_cfg, free=[item.key for item in plan.space.items]):
         print(f"#   {key}: {get_value(plan.base_cfg, key)!r}")
     print(plan.space_yaml(), end="")
     print(f"# {_combinations(plan)}")
-    print(_rungs(plan), end="")
+    for line in draw(plan):
+        print(f"# {line}")
     samples_alone = replace(plan.options, reference=False)
     searcher = TruthfulOptunaSearch(plan.space, samples_alone, History(), SAMPLES, plan.start)
     for number in range(min(SAMPLES, plan.options.num_samples)):
@@ -51,11 +53,3 @@ def _combinations(plan: SearchPlan) -> str:
     if space.size > MERGED:
         return f"combinations: at most {space.size}"
     return f"combinations: {sum(not space.problems(point) for point in space.points())}"
-
-
-def _rungs(plan: SearchPlan) -> str:
-    total_epochs = plan.base_cfg.MODEL.SOLVER.TOTAL_EPOCHS
-    scheduler = build_scheduler(plan.options, plan.space, total_epochs)
-    if not isinstance(scheduler, WaitingScheduler) or not scheduler.rungs.epochs:
-        return ""
-    return f"# rungs: trials are compared after epochs {scheduler.rungs.epochs} of {total_epochs}\n"
