@@ -171,16 +171,21 @@ def make_plan(
     options = replace(options, start=points)
     if len(start) > options.num_samples:
         notes.append(f"start has {len(start)} points, of which num_samples {options.num_samples} are trained")
-    if options.confirm and options.confirm.is_auto and not _is_worth_confirming(options, space):
-        options = replace(options, confirm=None)
+    options = decide_confirm(options, space)
     notes += remarks(options, space, base_cfg)
     return SearchPlan(space_file.path.stem, base_cfg, options, space, start, tuple(notes), secrets, sources_of(given))
 
 
-def _is_worth_confirming(options: SearchOptions, space: Space) -> bool:
-    """Whether the best of the samples may owe its place to luck, and there is a reference to tell it by."""
+def decide_confirm(options: SearchOptions, space: Space) -> SearchOptions:
+    """Returns the options with `confirm: auto` on or off.
+
+    It is on where the best of so many samples may owe its place to luck, and there is a reference to tell it by.
+    """
+    if options.confirm is None or not options.confirm.is_auto:
+        return options
     samples = options.num_samples if space.size is None else min(space.size, options.num_samples)
-    return options.reference and samples >= AUTO_SAMPLES
+    is_on = options.reference and samples >= AUTO_SAMPLES
+    return replace(options, confirm=replace(options.confirm, is_on=is_on))
 
 
 def problems_beside(space_path: str | Path, cfg_path: str | Path | None, pairs: Sequence[str]) -> list[str]:

@@ -151,7 +151,8 @@ def remarks(options: SearchOptions, space: Space, base_cfg: CfgNode) -> list[str
     if max_t < total_epochs:
         notes.append(
             f"max_t {max_t} ends every trial {total_epochs - max_t} epochs before {TOTAL_EPOCHS} {total_epochs}: its "
-            "learning-rate schedule, which spans them all, will be cut off, and best.yaml trains on to the end of it"
+            "learning-rate schedule, which spans them all, will be cut off, and best.yaml trains on to the end of it, "
+            "as the reference does"
         )
     elif max_t > total_epochs:
         notes.append(f"max_t {max_t} has no effect: trials end at {TOTAL_EPOCHS} {total_epochs}")

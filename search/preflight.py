@@ -102,6 +102,21 @@ def contradictions(plan: SearchPlan) -> list[str]:
     ]
 
 
+def base_problems(plan: SearchPlan) -> list[str]:
+    """Returns why the base config, which need not be a sample, cannot be trained as the reference."""
+    if not plan.options.reference:
+        return []
+    try:
+        rehearse(plan.base_cfg)
+    except ConfigError as error:
+        return [
+            f"the base config cannot be trained, so that nothing can be compared with it: {problem}; mend it, or leave "
+            "it out with search: reference: false"
+            for problem in error.problems
+        ]
+    return []
+
+
 def _samples_naming_each_part(plan: SearchPlan) -> Iterator[dict[str, Any]]:
     """The settings of a sample of all first values, then of one for each further part, branch or form of images."""
 

@@ -22,8 +22,8 @@ from configs.loader import FREE_ON_RESUME, differences
 from configs.user_modules import check_user_modules
 from data.build import check_data
 from search.folder import SearchFolder, folder_to_resume, new_folder
-from search.plan import SearchPlan, make_plan, problems_beside
-from search.space.options import CPUS, GPUS, POPULATIONS
+from search.plan import SearchPlan, decide_confirm, make_plan, problems_beside
+from search.space.options import CPUS, GPUS, POPULATIONS, SearchOptions
 from search.space.options_reader import read_duration
 from search.space.space_file import read_space
 from search.trials.ray_environment import prepare_ray_environment
@@ -144,10 +144,7 @@ def _plan_to_resume(args: argparse.Namespace, folder: SearchFolder) -> SearchPla
     now = _plan(args, args.space or str(folder.space))
     own = [item.key for plan in (before, now) for item in plan.space.items]  # of the trials, each with its value
     changed = differences(before.base_cfg, now.base_cfg, (*FREE_ON_RESUME, *own))
-    if "reference" not in before.options.sources:  # it was begun by a version that knew none
-        confirm = now.options.confirm
-        confirm = None if confirm and confirm.is_auto else confirm
-        now = replace(now, options=replace(now.options, reference=False, confirm=confirm))
+    now = replace(now, options=decide_confirm(_kept(before.options, now.options), now.space))
     old, new = before.options.science(), now.options.science()
     changed += [f"{word} was {old[word]} and is {new[word]} now" for word in old if new[word] != old[word]]
     has_new_space = now.sampled_yaml() != before.sampled_yaml()
@@ -165,6 +162,18 @@ def _plan_to_resume(args: argparse.Namespace, folder: SearchFolder) -> SearchPla
     if has_new_space:
         notes = (*notes, "the space has changed: trials that fit it count for the sampler, the others are only kept")
     return replace(now, name=folder.path.name, notes=notes)
+
+
+def _kept(before: SearchOptions, now: SearchOptions) -> SearchOptions:
+    """Returns the options with what the search was begun with where the command now does not say another.
+
+    A folder of a version that knew neither reference nor `confirm: auto` has none of them.
+    """
+    if "reference" not in now.sources:
+        now = replace(now, reference=before.reference if "reference" in before.sources else False)
+    if "confirm" not in now.sources:
+        now = replace(now, confirm=before.confirm if "confirm" in before.sources else None)
+    return now
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from configs.yaml_file import yaml_text
 from data.build import build_dataset
 from search.folder import SearchFolder
 from search.plan import SearchPlan
-from search.preflight import check_parts, contradictions
+from search.preflight import base_problems, check_parts, contradictions
 from search.record.events import SEARCH_STARTED, VERSION, EventLog, EventStream
 from search.record.history import FINISHED, History, with_result
 from search.record.results import Results
@@ -60,7 +60,7 @@ def _run(
     free_before = free_before_context() if plan.options.gpus_per_trial else {}
     check_parts(plan)  # the first that uses the GPU
     context = context_size(free_before)
-    for line in (*contradictions(plan), note_on_peak(plan)):
+    for line in (*contradictions(plan), *base_problems(plan), note_on_peak(plan)):
         if line:
             print(f"note: {line}")
     log, digest = EventLog(folder.events), _data_digest(plan)
@@ -89,7 +89,9 @@ def _run(
         _write_provenance(plan, folder, command)
         log.drop_torn_line()
         stream = EventStream([log, history, Results(plan, history, folder), Terminal(plan, history, folder)])
-        _greet(plan, folder, slots, [*lines, *_resumed(plan, history)])
+        base = history.reference()
+        is_compared = base is not None and base.state in FINISHED
+        _greet(plan, folder, slots, [*lines, *_resumed(plan, history)], is_compared)
         stream.emit(SEARCH_STARTED, version=VERSION, data_digest=digest)
         early = run_trials(plan, folder, history, events, stream, resources, slots, digest, memory)
         if early is not None:
@@ -97,7 +99,7 @@ def _run(
             last.callback(_limited(SHUTDOWN, early).cancel)  # when Ray has ended
     if early is not None:
         return early
-    return FOUND if with_result(list(history.trials.values())) else NOTHING_FOUND
+    return FOUND if with_result(history.samples()) else NOTHING_FOUND
 
 
 def _how_to_go_on(folder: SearchFolder) -> str:
@@ -119,14 +121,14 @@ def _limited(seconds: float, status: int) -> threading.Timer:
     return leaving
 
 
-def _greet(plan: SearchPlan, folder: SearchFolder, slots: int, lines: list[str]) -> None:
+def _greet(plan: SearchPlan, folder: SearchFolder, slots: int, lines: list[str], is_compared: bool) -> None:
     options = plan.options
     epochs = plan.base_cfg.MODEL.SOLVER.TOTAL_EPOCHS
     print(
         f"search {plan.name}: {options.num_samples} trials of at most {epochs} epochs, {options.sampler.name} and "
         f"{options.scheduler.name}, {f'{slots} at a time, ' if slots else ''}in {shown_path(folder.path)}"
     )
-    if options.reference:
+    if options.reference and not is_compared:
         print("beside them, the base config is trained to its end, to compare with (search: reference)")
     for line in lines:
         print(line)

@@ -18,7 +18,9 @@ from optuna.trial import FrozenTrial
 from ray.tune.search import Searcher
 from ray.tune.search.optuna import OptunaSearch
 
+from configs.defaults import KEYS
 from configs.metric_names import METRICS
+from configs.tree import plain
 from search.engine.population import Takeover
 from search.engine.study import Study
 from search.faults import CAN_BE_RETRIED, OWN
@@ -134,15 +136,20 @@ class TruthfulOptunaSearch(OptunaSearch):
         return self._repeat()
 
     def _reference(self) -> TrialRecord:
-        """Returns the base config as a trial: it sets no key, and shows what it has for those that are sampled."""
+        """Returns the base config as a trial.
+
+        It sets what is sampled to what the base has now: the search may be resumed with another base.
+        """
         self._has_reference = True
         params = base_values(self._space)
+        keys = {item.key for item in self._space.items if item.key in KEYS}
+        settings = {key: plain(self._space.default(key)) for key in sorted(keys)}
         # Behind the samples, whose numbers decide what is sampled.
         first = min(self._options.num_samples, self._space.size or self._options.num_samples)
         number = next(number for number in count(first) if number not in self._numbers)
         self._numbers.add(number)
         self._not_samples.add(number)
-        return TrialRecord(number, sample_id(params), params, is_reference=True)
+        return TrialRecord(number, sample_id(settings), params, settings, is_reference=True)
 
     def _taken_over(self, record: TrialRecord, takeover: Takeover) -> TrialRecord:
         """Returns a trial as it goes on with the weights of another: with its past, and values of its own."""
@@ -172,8 +179,10 @@ class TruthfulOptunaSearch(OptunaSearch):
 
     def _new(self) -> TrialRecord | None:
         number = self._next_number()
-        given = self._start[number] if number < len(self._start) else None
-        sample = self._study.sample(number, self._known(), given)
+        # Which sample it is: neither reference nor repeats, whose numbers may be lower, change what is drawn.
+        index = number - sum(other < number for other in self._not_samples)
+        given = self._start[index] if index < len(self._start) else None
+        sample = self._study.sample(index, self._known(), given)
         if sample is None:
             return None
         self._numbers.add(number)
@@ -210,19 +219,20 @@ class TruthfulOptunaSearch(OptunaSearch):
         return TrialRecord(number, sample_id(params), params, settings, confirms=record.number)
 
     def _next_to_repeat(self) -> tuple[TrialRecord, int] | None:
-        if self._options.confirm is None:
+        repeats = self._options.repeats
+        if repeats is None:
             return None
         candidates = [record for record in self._ended.values() if record.confirms is None]
         if any(record.confirms is None for record in self._open.values()):
             return None  # it may be one of the best
         ranked = best_records(candidates, self._options.metric)
-        top = [record for record in ranked if record.is_sample][: self._options.confirm.top]
+        top = [record for record in ranked if record.is_sample][: repeats.top]
         reference = [record for record in ranked if record.is_reference]
-        if self._options.confirm.is_auto and not reference:  # it has failed: there is nothing to compare with
+        if repeats.is_auto and not reference:  # it has failed: there is nothing to compare with
             return None
         for record in [*top, *reference]:
             own_seed = record.settings.get(SEED, self._space.default(SEED))
-            for seed in other_seeds(own_seed, self._options.confirm.seeds):
+            for seed in other_seeds(own_seed, repeats.seeds):
                 if (record.number, seed) not in self._repeats:
                     return record, seed
         return None

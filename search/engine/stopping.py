@@ -88,7 +88,7 @@ class SearchStopper(tune.Stopper):
             return True
         if not stop_reason(self._options, self._history):
             return False
-        if self._options.confirm:
+        if self._options.repeats:
             self._close()
             return False
         return True

@@ -71,8 +71,10 @@ def confirmed(history: History, metric: str, by_cost: bool = True) -> list[Confi
     best = history.best_trial(metric)
     if best is not None and all(one.record is not best for one in found):
         return []
-    found.sort(key=lambda one: (-sign(metric) * one.mean, one.record.number))
-    tied = [one for one in found if by_cost and one.is_tied_with(found[0])]
+    found.sort(key=lambda one: (-sign(metric) * one.mean, not one.record.is_reference, one.record.number))
+    tied = []
+    if by_cost:  # no other is better by more than noise
+        tied = [one for n, one in enumerate(found) if all(one.is_tied_with(better) for better in found[:n])]
     if tied:
         winner = min(tied, key=lambda one: (one.macs, one.params, -sign(metric) * one.mean))
         found = [winner, *(one for one in found if one is not winner)]

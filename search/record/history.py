@@ -85,6 +85,11 @@ class TrialRecord:
         """Number and id, as its folder is named."""
         return trial_name(self.number, self.id)
 
+    @property
+    def title(self) -> str:
+        """What people call it."""
+        return "the base config" if self.is_reference else f"trial {self.number}"
+
     def best(self, metric: str) -> dict[str, Any] | None:
         """The metrics of the trial's best epoch, None if it has no epoch."""
         return best_row(metric, self.rows) if self.rows else None
@@ -193,11 +198,14 @@ def with_result(records: Sequence[TrialRecord]) -> list[TrialRecord]:
 
 
 def best_records(records: Sequence[TrialRecord], metric: str) -> list[TrialRecord]:
-    """Returns the trials that have a result and did not fail, the best first; of equals, the earliest."""
+    """Returns the trials that have a result and did not fail, the best first.
 
-    def rank(record: TrialRecord) -> tuple[float, int]:
+    Of equals the reference comes first, then the earliest.
+    """
+
+    def rank(record: TrialRecord) -> tuple[float, bool, int]:
         best = record.best(metric)
         assert best is not None  # it has rows
-        return -sign(metric) * best[metric], record.number
+        return -sign(metric) * best[metric], not record.is_reference, record.number
 
     return sorted(with_result(records), key=rank)

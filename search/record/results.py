@@ -13,7 +13,7 @@ from search.folder import SearchFolder
 from search.plan import SearchPlan
 from search.record.confirmation import Confirmed, confirmed
 from search.record.events import SEARCH_ENDED, TRIAL_DONE, TRIAL_FAILED, TRIAL_STOPPED, Event
-from search.record.history import STOPPED, History, TrialRecord
+from search.record.history import DONE, STOPPED, History, TrialRecord
 from search.record.pareto import draw_front, objective_values, pareto_front
 from search.record.verdict import verdict
 from search.space.options import SearchOptions
@@ -83,7 +83,7 @@ class Results:
             table["is_reference"] = [record.is_reference for record in records]
         table |= {key: [_cell(record.params.get(key)) for record in records] for key in ordered}
         table |= {name: [row.get(name) for row in rows] for name in self._plan.options.objectives}
-        if base is not None and (of_base := base.best(metric)):
+        if base is not None and base.state == DONE and (of_base := base.best(metric)):
             table["over_reference"] = [sign(metric) * (row[metric] - of_base[metric]) if row else None for row in rows]
         table["best_epoch"] = [row.get("epoch") for row in rows]
         table["epochs"] = [len(record.rows) for record in records]
@@ -181,7 +181,7 @@ def describe_winner(repeated: Sequence[Confirmed], metric: str, by_cost: bool = 
     which = "the cheapest of those tied" if is_cheaper else "with the best mean of those tied"
     among = f", {which} within noise (also {', '.join(str(one.record.number) for one in tied)})" if tied else ""
     return (
-        f"confirmed: trial {winner.record.number}, {metric} {winner.mean:.4f} +- {winner.interval:.4f} (95 %) over "
+        f"confirmed: {winner.record.title}, {metric} {winner.mean:.4f} +- {winner.interval:.4f} (95 %) over "
         f"{len(winner.values)} other seeds{among}"
     )
 

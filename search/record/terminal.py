@@ -120,8 +120,7 @@ class Terminal:
         repeated = confirmed(self._history, metric, self._plan.options.confirms_by_cost)
         label = "best of the single trainings" if repeated else "best"
         value = f"{metric} {row[metric]:.4f} in epoch {row['epoch']}"
-        which = "the base config" if best.is_reference else f"trial {best.number}"
-        print(f"{label}: {which}, {value}: {describe(best.params)}")
+        print(f"{label}: {best.title}, {value}: {describe(best.params)}")
         if repeated:
             told = describe_winner(repeated, metric, self._plan.options.confirms_by_cost)
             print(f"{told}; all repeats: {shown_path(self._folder.confirmation)}")
@@ -131,12 +130,15 @@ class Terminal:
             print(f"Pareto front: {len(front)} trials, in {shown_path(self._folder.pareto_csv)} and .png")
             for record in front:
                 values = zip(objectives, objective_values(record, objectives), strict=True)
-                print(f"  trial {record.number:>3}  {'  '.join(f'{name} {value:.5g}' for name, value in values)}")
+                which = "the base " if record.is_reference else f"trial {record.number:>3}"
+                print(f"  {which}  {'  '.join(f'{name} {value:.5g}' for name, value in values)}")
         print(f"all trials: {shown_path(self._folder.results_csv)}   their folders: {shown_path(self._folder.trials)}")
         output = self._folder.path.with_name(f"{self._folder.path.name}-best")
         over = ""
-        if found and found.margin is not None:
-            over = f", {found.margin:+.4f} over the base" if found.margin else ", which is the base"
+        if found and found.is_base:
+            over = ", which is the base"
+        elif found and found.margin is not None:
+            over = f", {abs(found.margin):.4f} {'better' if found.margin >= 0 else 'worse'} than the base"
         print(f"retrain the best{over}: {retrain_command(self._folder.best, output)}", flush=True)
 
 

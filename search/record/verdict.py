@@ -12,13 +12,14 @@ class Verdict:
     """How the winner of a search compares with the base.
 
     Attributes:
-        margin: how much better the winner is than the base, in the metric; 0 where the base itself is the winner. None:
-            the two cannot be compared.
+        margin: how much better the winner is than the base, in the metric; None: the two cannot be compared.
         text: the same in a sentence.
+        is_base: whether the base itself is the winner.
     """
 
     margin: float | None
     text: str
+    is_base: bool = False
 
 
 def verdict(history: History, metric: str, by_cost: bool = True) -> Verdict | None:
@@ -39,17 +40,22 @@ def verdict(history: History, metric: str, by_cost: bool = True) -> Verdict | No
     repeated = {one.record.number: one for one in confirmed(history, metric, by_cost)}
     if base.number in repeated and len(repeated) > 1:
         return _by_means(list(repeated.values()), repeated[base.number], metric)
+    if repeated and base.number not in repeated:  # best.yaml is the winner of the repeats
+        winner = next(iter(repeated.values())).record
+        return Verdict(
+            None, f"{winner.title} won; it cannot be compared with the base config, which has too few repeats"
+        )
     best = history.best_trial(metric)
     assert best is not None  # the base has a result
     if best is base:
-        return Verdict(0.0, _nothing_better(history, f"{metric} {row[metric]:.4f}", metric))
+        return Verdict(0.0, _nothing_better(history, f"{metric} {row[metric]:.4f}", metric), is_base=True)
     found = best.best(metric)
     assert found is not None  # it is the best
     margin = sign(metric) * (found[metric] - row[metric])
     return Verdict(
         margin,
         f"trial {best.number} is better than the base config by {margin:.4f}: {metric} {found[metric]:.4f}, the base "
-        f"{row[metric]:.4f}; single trainings, which `confirm:` would tell from luck",
+        f"{row[metric]:.4f} (single trainings, which may be luck)",
     )
 
 
@@ -64,10 +70,11 @@ def _by_means(repeated: list[Confirmed], base: Confirmed, metric: str) -> Verdic
             f"no trial is better than the base config by more than noise, {values} over {len(base.values)} other "
             f"seeds; the best of them, trial {best.record.number}, has {best.mean:.4f} +- {best.interval:.4f}: "
             "best.yaml is the base",
+            is_base=True,
         )
     margin = sign(metric) * (winner.mean - base.mean)
     noise = half_width([winner.values, base.values])
-    is_more = "more" if margin > noise else "not more"
+    is_more = "more" if abs(margin) > noise else "not more"
     return Verdict(
         margin,
         f"trial {winner.record.number} is {'better' if margin >= 0 else 'worse'} than the base config by "

@@ -95,11 +95,13 @@ class Confirm:
         top: how many of the best configs are trained again, to their last epoch.
         seeds: how often each, with other seeds.
         is_auto: whether the search chose it by itself: then two repeats are all, and the best mean wins.
+        is_on: whether it is done; by itself only where there are samples enough.
     """
 
     top: int
     seeds: int
     is_auto: bool = False
+    is_on: bool = True
 
     def to_yaml(self) -> Any:
         """Returns it as a space file writes it."""
@@ -182,6 +184,11 @@ class SearchOptions:
         return (self.metric, *self.others)
 
     @property
+    def repeats(self) -> Confirm | None:
+        """How the best are trained again, None if they are not."""
+        return self.confirm if self.confirm and self.confirm.is_on else None
+
+    @property
     def confirms_by_cost(self) -> bool:
         """Whether the cheapest of those that are tied wins; see confirmation.py."""
         return not (self.confirm and self.confirm.is_auto)
@@ -197,8 +204,8 @@ class SearchOptions:
     @property
     def most_at_once(self) -> int:
         """How many trials there could be to run at one time."""
-        repeats = (self.confirm.top + self.reference) * self.confirm.seeds if self.confirm else 0
-        return max(self.num_samples + self.reference, repeats)
+        repeated = (self.repeats.top + self.reference) * self.repeats.seeds if self.repeats else 0
+        return max(self.num_samples + self.reference, repeated)
 
     def science(self) -> dict[str, Any]:
         """Returns what decides which trials a search makes, as YAML; the rest only says how many and where."""

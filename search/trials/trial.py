@@ -161,8 +161,8 @@ def _train(
             missing = [name for name in METRICS if name not in row]
             if missing:
                 raise MissingMetricError(f"epoch {row.get('epoch')}: the report has no {', '.join(missing)}")
-            # of the reference nothing is sampled
-            unread = [key for key in config["params"] if key in KEYS and key not in read and key in config["settings"]]
+            sampled = () if config["is_reference"] else config["params"]
+            unread = [key for key in sampled if key in KEYS and key not in read]
             # Ray never comes back from the report by which a trial is stopped; another worker may then go on with it
             lock.release()
             if watchdog:

@@ -30,7 +30,7 @@ HALTED, INTERRUPTED_STATUS = 2, 130  # exit statuses
 def has_more(plan: SearchPlan, history: History, events: list[Event]) -> bool:
     """Whether anything is left to run of a search, by its history and the events that made it."""
     engine, stopper = _engine_and_stopper(plan, history, events, slots=1)
-    return engine.searcher.has_more() and not stopper.stop_all()
+    return not stopper.stop_all() and engine.searcher.has_more()
 
 
 def _engine_and_stopper(
@@ -71,7 +71,7 @@ def run_trials(
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # failed trials are told by our own events
     events = [*events, *_settle(plan, history, events, stream)]
     engine, stopper = _engine_and_stopper(plan, history, events, slots)
-    if engine.searcher.has_more() and not stopper.stop_all():
+    if not stopper.stop_all() and engine.searcher.has_more():
         base_cfg = {key: get_value(plan.base_cfg, key) for key in KEYS if not KEYS[key].is_secret}
 
         def run_in_worker(config: dict[str, Any], **parameters: Any) -> None:

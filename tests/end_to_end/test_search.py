@@ -346,16 +346,26 @@ def test_when_nothing_beats_the_base_that_is_said_and_best_yaml_is_the_base(ray_
     assert train_best_elsewhere(folder.best, tmp_path / "best") == without_times(reference.rows)
 
 
+def test_a_base_that_trains_is_no_result_where_all_samples_fail(ray_address, tmp_path, capsys):
+    heads = "MODEL.HEAD.NAME: {choice: [raising_head, simple_head_kaiming]}, " + RATE
+    space = write_space(tmp_path, heads, "num_samples: 2, reference: true", MODEL__SOLVER__TOTAL_EPOCHS="1")
+    space.write_text(f"{space.read_text()}constraints: [\"MODEL.HEAD.NAME == 'raising_head'\"]\n")
+    assert main(["--space", str(space), "--address", ray_address, "-o", "out"]) == 3
+    assert "no trial gave a result: best.yaml is the base" in capsys.readouterr().out
+
+
 def test_a_search_of_a_version_without_a_reference_resumes_without_one(ray_address, tmp_path, capsys):
     space = write_space(tmp_path, RATE, "num_samples: 2, reference: false", MODEL__SOLVER__TOTAL_EPOCHS="2")
     words = ["--address", ray_address, "-o", "out"]
     assert main(["--space", str(space), *words]) == 0
     kept = Path("out/space.yaml")
-    kept.write_text(kept.read_text().replace("  reference: false\n", ""))
-    assert "reference" not in kept.read_text()
-    assert main(["--resume", "--num-samples", "3", *words]) == 0
-    history = History(EventLog("out/events.jsonl").read())
-    assert sorted(history.trials) == [0, 1, 2] and history.reference() is None
+    kept.write_text(re.sub("^  (reference|confirm): .*\n", "", kept.read_text(), flags=re.MULTILINE))
+    assert "reference" not in kept.read_text() and "confirm" not in kept.read_text()
+    space.write_text(space.read_text().replace("reference: false", "seed: 0"))
+    for samples in (3, 20):  # the first resume writes the folder's files anew
+        assert main(["--space", str(space), "--resume", "--num-samples", str(samples), *words]) == 0
+        history = History(EventLog("out/events.jsonl").read())
+        assert sorted(history.trials) == list(range(samples)) and history.reference() is None
     assert "the base config" not in capsys.readouterr().out
 
 

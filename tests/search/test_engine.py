@@ -1,5 +1,7 @@
 """Searcher and scheduler together, as Ray drives them, one trial at a time: faults, and resumes at any moment."""
 
+from dataclasses import replace
+
 import pytest
 from ray.tune.schedulers import TrialScheduler
 
@@ -132,7 +134,7 @@ def test_a_search_ends_the_same_whenever_its_driver_dies(scheduler, faults):
     whole = play(options, FAULTS[faults])
     assert sorted(whole.trials) == list(range(8))
     reference = whole.trials.pop(7)
-    assert reference.is_reference and len(reference.rows) == EPOCHS and not reference.settings
+    assert reference.is_reference and len(reference.rows) == EPOCHS and reference.settings == {RATE: 0}
     assert outcome(play(options_of(scheduler), FAULTS[faults])) == outcome(whole), "the samples are what they were"
     whole.trials[7] = reference
     assert all(record.state in FINISHED for record in whole.trials.values())
@@ -159,9 +161,13 @@ def test_the_reference_comes_first_and_counts_as_no_sample():
     assert len(history.samples()) == 7 and history.reference() is history.trials[7]
     repeated = [record.confirms for record in history.trials.values() if record.confirms is not None]
     assert repeated.count(7) == 2 and len(set(repeated)) == 3, "the best two, and the reference always"
-    more = SearchOptions(**{**vars(options), "num_samples": 9})
-    engine = build_engine(SPACE, more, EPOCHS, 1, history)
-    assert engine.searcher.has_more() and engine.searcher.suggest("a")["is_reference"] is False
+    more, plain = replace(options, num_samples=9), options_of("asha", confirm=Confirm(top=2, seeds=2))
+    extended = build_engine(SPACE, more, EPOCHS, 1, history).searcher
+    alone = play(options_of("asha"))
+    samples = build_engine(SPACE, replace(plain, num_samples=9, confirm=None), EPOCHS, 1, alone).searcher
+    assert extended.has_more()
+    ours, theirs = extended.suggest("a"), samples.suggest("a")
+    assert ours["params"] == theirs["params"] and (ours["number"], theirs["number"]) == (14, 7), "the same sample"
 
 
 def test_without_a_reference_nothing_is_confirmed_by_itself():
@@ -171,12 +177,15 @@ def test_without_a_reference_nothing_is_confirmed_by_itself():
 
 
 def test_a_target_and_patience_are_of_samples():
-    history = play(options_of("none", reference=True, stop=StopRules(target=0.5)))
-    assert len(history.samples()) > 1
-    history.trials[7].rows[-1]["val_score"] = 99.0
-    only = History()
-    only.trials = {7: history.trials[7]}
-    assert stop_reason(options_of("none", stop=StopRules(target=0.5)), only) is None
+    options = options_of("none", stop=StopRules(target=50.0, patience=2))
+    history = play(options_of("none", reference=True, stop=StopRules(patience=100)))
+    history.trials[7].rows[-1]["val_score"] = 99.0  # better than all, and beyond the target
+    assert history.best_trial("val_score") is history.trials[7]
+    for record in history.samples():
+        record.rows[-1]["val_score"] = 20.0 + record.ended
+    assert stop_reason(options, history) is None, "each sample is better than those before"
+    history.samples()[0].rows[-1]["val_score"] = 60.0
+    assert stop_reason(options, history) == "target reached: val_score 60.0000"
 
 
 def test_repeats_follow_a_target_that_is_reached():

@@ -96,10 +96,10 @@ def test_what_was_used_reads_back_as_the_same_plan():
 )
 def test_from_twenty_samples_on_the_best_is_confirmed(search, space, is_confirmed):
     made = plan(f"search: {{{search}}}\nspace: {{MODEL.HEAD.DROPOUT: {{{space}}}}}\n", base="")
-    confirm = made.options.confirm
-    assert (confirm is not None) == is_confirmed
-    assert confirm is None or (confirm.top, confirm.seeds, confirm.is_auto) == (1, 2, True)
-    assert plan(made.space_yaml(), base=made.base_yaml()).options.confirm == confirm, "as kept in the folder"
+    repeats = made.options.repeats
+    assert (repeats is not None) == is_confirmed
+    assert repeats is None or (repeats.top, repeats.seeds, repeats.is_auto) == (1, 2, True)
+    assert plan(made.space_yaml(), base=made.base_yaml()).options.confirm == made.options.confirm, "as kept"
 
 
 def test_what_confirm_may_be():

@@ -36,13 +36,48 @@ def test_single_trainings(metric, base, best):
     found = verdict(history_of(record(9, 0.5), record(0, 0.3, STOPPED), record(1, 0.75)), metric)
     assert found and found.margin == pytest.approx(0.25)
     assert found.text.startswith(f"trial 1 is better than the base config by 0.2500: {metric} {best}, the base {base}")
-    assert "single trainings" in found.text
+    assert "single trainings" in found.text and not found.is_base
+
+
+def test_of_equals_the_base_is_the_best():
+    found = verdict(history_of(record(9, 0.5), record(0, 0.5)), LOSS)
+    assert found and found.is_base and found.text.startswith("no trial is better than the base config, val_loss 0.5000")
+    tied = history_of(record(9, 0.5), record(0, 0.5), *repeats(9, 10, 0.5, 0.4), *repeats(0, 20, 0.4, 0.5))
+    found = verdict(tied, SCORE, by_cost=False)
+    assert found and found.is_base
+
+
+def test_a_winner_of_repeats_is_not_compared_with_a_base_that_has_too_few():
+    history = history_of(
+        record(9, 0.5),
+        record(0, 0.9),
+        record(1, 0.8),
+        *repeats(0, 20, 0.6, 0.61),
+        *repeats(1, 30, 0.7, 0.71),
+        *repeats(9, 40, 0.5),
+    )
+    found = verdict(history, SCORE)
+    assert found and found.margin is None and found.text.startswith("trial 1 won; it cannot be compared")
+
+
+def test_who_is_beaten_by_more_than_noise_does_not_win_by_cost():
+    noisy, steady, cheap = (0.4, 0.9), (0.6, 0.601), (0.5, 0.501)
+    history = history_of(
+        record(9, 0.5, macs=5),
+        record(0, 0.9, macs=9),
+        record(1, 0.6, macs=1),
+        *repeats(0, 20, *noisy, macs=9),
+        *repeats(9, 30, *steady, macs=5),
+        *repeats(1, 40, *cheap),
+    )
+    found = verdict(history, SCORE)
+    assert found and found.is_base, "1 is tied with the best mean, but the base beats it"
 
 
 def test_nothing_better_is_said_and_the_base_is_the_best():
     history = history_of(record(9, 0.581), record(0, 0.512), record(1, 0.4, STOPPED))
     found = verdict(history, SCORE)
-    assert found and found.margin == 0
+    assert found and found.margin == 0 and found.is_base
     assert found.text == (
         "no trial is better than the base config, val_score 0.5810; the best of them, trial 0, has 0.5120: best.yaml "
         "is the base"
