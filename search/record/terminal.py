@@ -110,6 +110,11 @@ class Terminal:
         metric = self._plan.options.metric
         found = verdict(self._history, metric, self._plan.options.confirms_by_cost)
         print(f"\n{found.text}" if found else "")
+        if found and found.is_base:
+            print(
+                "to find a better one, try ranges around what the base has, more samples, and a later grace_period or "
+                "scheduler: none, in case rungs held back what learns slowly"
+            )
         print(f"{event.data['reason']}: {parts}")
         self._tell_failed()
         best = self._history.best_trial(metric)

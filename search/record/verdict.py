@@ -65,9 +65,10 @@ def _by_means(repeated: list[Confirmed], base: Confirmed, metric: str) -> Verdic
     values = f"{metric} {base.mean:.4f} +- {base.interval:.4f} (95 %)"
     if winner is base:
         best = max(repeated[1:], key=lambda one: sign(metric) * one.mean)
+        by_more = " by more than noise" if sign(metric) * (best.mean - base.mean) > 0 else ""
         return Verdict(
             0.0,
-            f"no trial is better than the base config by more than noise, {values} over {len(base.values)} other "
+            f"no trial is better than the base config{by_more}, {values} over {len(base.values)} other "
             f"seeds; the best of them, trial {best.record.number}, has {best.mean:.4f} +- {best.interval:.4f}: "
             "best.yaml is the base",
             is_base=True,

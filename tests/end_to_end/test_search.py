@@ -393,6 +393,10 @@ def test_a_search_of_a_version_without_a_reference_resumes_without_one(ray_addre
             "command line: MODEL.HEAD.INPUT_DIM: found 7, but backbone tiny gives 8",
         ),
         (["--space", "SPACE", "--address", "127.0.0.1:1"], "no Ray cluster answers"),
+        (
+            ["--space", "SPACE", "--address", "127.0.0.1:1", "--no-dashboard"],
+            "--no-dashboard is for the Ray that a search",
+        ),
         (["--space", "SPACE", "--cpus-per-trial", "64", "--address", "RAY"], "no node has as much"),
     ],
 )

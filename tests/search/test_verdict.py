@@ -72,6 +72,7 @@ def test_who_is_beaten_by_more_than_noise_does_not_win_by_cost():
     )
     found = verdict(history, SCORE)
     assert found and found.is_base, "1 is tied with the best mean, but the base beats it"
+    assert found.text.startswith("no trial is better than the base config by more than noise, ")
 
 
 def test_nothing_better_is_said_and_the_base_is_the_best():
@@ -116,7 +117,7 @@ def test_a_lucky_best_loses_to_the_base_by_its_repeats():
     )
     found = verdict(lucky, SCORE)
     assert found and found.margin == 0
-    assert "no trial is better than the base config by more than noise, val_score 0.5000 +- 0.0248" in found.text
+    assert "no trial is better than the base config, val_score 0.5000 +- 0.0248 (95 %) over 3 other" in found.text
     assert "trial 0, has 0.4000 +- 0.0248: best.yaml is the base" in found.text
 
 
