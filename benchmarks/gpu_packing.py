@@ -139,6 +139,7 @@ def measure(together: int, seconds: float, cfg: CfgNode, folder: Path, address: 
         "base": "base.yaml",
         "search": {
             "num_samples": 10_000,
+            "reference": False,
             "time_budget": LONGEST_START + seconds,
             "sampler": "random",
             "scheduler": "none",

@@ -10,9 +10,9 @@ from configs.yaml_file import yaml_text
 from search.engine.searcher import TruthfulOptunaSearch
 from search.folder import SearchFolder
 from search.plan import SearchPlan
-from search.preflight import base_problems, check_parts, contradictions
+from search.preflight import check_parts, notes_on
 from search.record.history import History
-from search.rungs_and_rate import draw, note_on_peak
+from search.rungs_and_rate import draw
 from search.space.options import LARGEST_GRID
 
 SAMPLES = 5
@@ -22,9 +22,8 @@ MERGED = 1000  # combinations of which each is merged into a config
 def dry_run(plan: SearchPlan, folder: SearchFolder) -> int:
     """Builds each named part once, prints the space and sampled configs, and returns the exit status."""
     check_parts(plan)
-    for line in (*contradictions(plan), *base_problems(plan), note_on_peak(plan)):
-        if line:
-            print(f"# note: {line}")
+    for line in notes_on(plan):
+        print(f"# note: {line}")
     print(f"# search {plan.name}, in {shown_path(folder.path)}; in all trials, other than the default:")
     for key in changed_keys(get_cfg_defaults(), plan.base_cfg, free=[item.key for item in plan.space.items]):
         print(f"#   {key}: {get_value(plan.base_cfg, key)!r}")

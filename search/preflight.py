@@ -14,6 +14,7 @@ from configs.user_modules import import_user_modules
 from search.engine.sampler import OWN_SAMPLERS, build_sampler
 from search.plan import SearchPlan
 from search.plan_checks import named_parts
+from search.rungs_and_rate import note_on_peak
 from search.space.distributions import Choice
 from search.space.items import Constant, Parameter, is_branching
 from search.space.space import Space
@@ -85,6 +86,12 @@ def _located(plan: SearchPlan, problem: str, sample: dict[str, Any], is_always: 
     place = f"{plan.sources[key]}: " if key in plan.sources and key not in sample else ""
     shown = "" if is_always else f" (with {', '.join(f'{name} {value}' for name, value in sample.items())})"
     return f"{place}{problem}{shown}"
+
+
+def notes_on(plan: SearchPlan) -> list[str]:
+    """Returns what people should know of a plan whose parts can be built, and what could not be told without them."""
+    on_peak = note_on_peak(plan)
+    return [*contradictions(plan), *base_problems(plan), *([on_peak] if on_peak else [])]
 
 
 def contradictions(plan: SearchPlan) -> list[str]:

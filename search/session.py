@@ -18,12 +18,11 @@ from configs.yaml_file import yaml_text
 from data.build import build_dataset
 from search.folder import SearchFolder
 from search.plan import SearchPlan
-from search.preflight import base_problems, check_parts, contradictions
+from search.preflight import check_parts, notes_on
 from search.record.events import SEARCH_STARTED, VERSION, EventLog, EventStream
 from search.record.history import FINISHED, History, with_result
 from search.record.results import Results
 from search.record.terminal import Terminal
-from search.rungs_and_rate import note_on_peak
 from search.trials.cluster import free_gpu_memory, ray_cluster, trial_resources, trial_slots
 from search.trials.gpu_memory import GpuMemory, context_size, free_before_context
 from search.trials.tuner import has_more, run_trials
@@ -60,9 +59,8 @@ def _run(
     free_before = free_before_context() if plan.options.gpus_per_trial else {}
     check_parts(plan)  # the first that uses the GPU
     context = context_size(free_before)
-    for line in (*contradictions(plan), *base_problems(plan), note_on_peak(plan)):
-        if line:
-            print(f"note: {line}")
+    for line in notes_on(plan):
+        print(f"note: {line}")
     log, digest = EventLog(folder.events), _data_digest(plan)
     events = log.read()
     history = History(events)

@@ -146,7 +146,7 @@ class TruthfulOptunaSearch(OptunaSearch):
         settings = {key: plain(self._space.default(key)) for key in sorted(keys)}
         # Behind the samples, whose numbers decide what is sampled.
         first = min(self._options.num_samples, self._space.size or self._options.num_samples)
-        number = next(number for number in count(first) if number not in self._numbers)
+        number = self._next_number(first)
         self._numbers.add(number)
         self._not_samples.add(number)
         return TrialRecord(number, sample_id(settings), params, settings, is_reference=True)
@@ -173,9 +173,12 @@ class TruthfulOptunaSearch(OptunaSearch):
     def _number_of_samples(self) -> int:
         return len(self._numbers - self._not_samples)
 
-    def _next_number(self) -> int:
-        """The first that is free: a trial that was suggested, but had not started when the search died, left a gap."""
-        return next(number for number in count() if number not in self._numbers)
+    def _next_number(self, first: int = 0) -> int:
+        """The first that is free, counted from `first`.
+
+        A trial that was suggested, but had not started when the search died, left a gap.
+        """
+        return next(number for number in count(first) if number not in self._numbers)
 
     def _new(self) -> TrialRecord | None:
         number = self._next_number()

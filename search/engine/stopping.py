@@ -11,7 +11,7 @@ from typing import Any
 from ray import tune
 
 from configs.metric_names import sign
-from search.record.history import FAILED, FINISHED, History, best_records
+from search.record.history import FAILED, FINISHED, History
 from search.space.options import SearchOptions, StopRules
 
 FIRST, IN_A_ROW = 4, 10  # trials that fail alike: the first ones of a search, any
@@ -26,7 +26,7 @@ def stop_reason(options: SearchOptions, history: History) -> str | None:
     """
     if options.stop == StopRules():
         return None
-    best = next(iter(best_records(history.samples(), options.metric)), None)
+    best = history.best_sample(options.metric)
     row = best.best(options.metric) if best else None
     if row is None:
         return None

@@ -174,6 +174,10 @@ class History:
         """Returns the trial with the best epoch of all, repeats left out; see `best_records`."""
         return next(iter(best_records(self.candidates(), metric)), None)
 
+    def best_sample(self, metric: str) -> TrialRecord | None:
+        """Returns the sample with the best epoch of all; see `best_records`."""
+        return next(iter(best_records(self.samples(), metric)), None)
+
 
 def _record(number: int, data: dict[str, Any]) -> TrialRecord:
     return TrialRecord(

@@ -53,7 +53,7 @@ class Results:
         best = repeated[0].record if repeated else self._history.best_trial(self._plan.options.metric)
         if best is not None:
             header = [self._described(best)]
-            if found := verdict(self._history, self._plan.options.metric, self._plan.options.confirms_by_cost):
+            if found := verdict(self._history, self._plan.options.metric, repeated):
                 header.append(f"# {found.text}.")
             if repeated:
                 options = self._plan.options

@@ -108,7 +108,8 @@ class Terminal:
         missing = self._plan.options.num_samples - len(self._history.samples())
         parts += f", {missing} not started" if missing > 0 and not event.data["is_exhausted"] else ""
         metric = self._plan.options.metric
-        found = verdict(self._history, metric, self._plan.options.confirms_by_cost)
+        repeated = confirmed(self._history, metric, self._plan.options.confirms_by_cost)
+        found = verdict(self._history, metric, repeated)
         print(f"\n{found.text}" if found else "")
         if found and found.is_base:
             print(
@@ -122,7 +123,6 @@ class Terminal:
             print(f"no trial gave a result; see {shown_path(self._folder.results_csv)}", file=sys.stderr)
             return
         row = best.best(metric) or {}
-        repeated = confirmed(self._history, metric, self._plan.options.confirms_by_cost)
         label = "best of the single trainings" if repeated else "best"
         value = f"{metric} {row[metric]:.4f} in epoch {row['epoch']}"
         print(f"{label}: {best.title}, {value}: {describe(best.params)}")

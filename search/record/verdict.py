@@ -1,10 +1,11 @@
 """What a search found, compared with the base config that it began with."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from configs.metric_names import sign
-from search.record.confirmation import Confirmed, confirmed, half_width
-from search.record.history import FAILED, FINISHED, History, TrialRecord, best_records
+from search.record.confirmation import Confirmed, half_width
+from search.record.history import FAILED, FINISHED, History
 
 
 @dataclass(frozen=True)
@@ -22,13 +23,13 @@ class Verdict:
     is_base: bool = False
 
 
-def verdict(history: History, metric: str, by_cost: bool = True) -> Verdict | None:
+def verdict(history: History, metric: str, repeated: Sequence[Confirmed]) -> Verdict | None:
     """Returns how a search compares with its base, None if it has none to compare with.
 
     Args:
         history: of the search.
         metric: by which trials are compared.
-        by_cost: as of `confirmed`.
+        repeated: from `confirmed`, the winner first.
     """
     base = history.reference()
     if base is None:
@@ -37,13 +38,13 @@ def verdict(history: History, metric: str, by_cost: bool = True) -> Verdict | No
     if base.state == FAILED or row is None or base.state not in FINISHED:
         why = f"it failed: {base.reason}" if base.state == FAILED else "it has not been trained to its end"
         return Verdict(None, f"nothing can be compared with the base config: {why}")
-    repeated = {one.record.number: one for one in confirmed(history, metric, by_cost)}
-    if base.number in repeated and len(repeated) > 1:
-        return _by_means(list(repeated.values()), repeated[base.number], metric)
-    if repeated and base.number not in repeated:  # best.yaml is the winner of the repeats
-        winner = next(iter(repeated.values())).record
+    of_base = next((one for one in repeated if one.record is base), None)
+    if of_base and len(repeated) > 1:
+        return _by_means(repeated, of_base, metric)
+    if repeated and not of_base:  # best.yaml is the winner of the repeats
         return Verdict(
-            None, f"{winner.title} won; it cannot be compared with the base config, which has too few repeats"
+            None,
+            f"{repeated[0].record.title} won; it cannot be compared with the base config, which has too few repeats",
         )
     best = history.best_trial(metric)
     assert best is not None  # the base has a result
@@ -59,7 +60,7 @@ def verdict(history: History, metric: str, by_cost: bool = True) -> Verdict | No
     )
 
 
-def _by_means(repeated: list[Confirmed], base: Confirmed, metric: str) -> Verdict:
+def _by_means(repeated: Sequence[Confirmed], base: Confirmed, metric: str) -> Verdict:
     """Compares the winner of the repeats, which comes first, with the base."""
     winner = repeated[0]
     values = f"{metric} {base.mean:.4f} +- {base.interval:.4f} (95 %)"
@@ -85,13 +86,9 @@ def _by_means(repeated: list[Confirmed], base: Confirmed, metric: str) -> Verdic
 
 
 def _nothing_better(history: History, value: str, metric: str) -> str:
-    best = _best_sample(history, metric)
+    best = history.best_sample(metric)
     rest = "no trial gave a result"
     if best is not None:
         row = best.best(metric) or {}
         rest = f"the best of them, trial {best.number}, has {row[metric]:.4f}"
     return f"no trial is better than the base config, {value}; {rest}: best.yaml is the base"
-
-
-def _best_sample(history: History, metric: str) -> TrialRecord | None:
-    return next(iter(best_records(history.samples(), metric)), None)

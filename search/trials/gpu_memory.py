@@ -76,9 +76,8 @@ def context_size(free_before: dict[str, int]) -> int:
     Args:
         free_before: from `free_before_context`.
     """
-    if torch.cuda.is_available() and torch.cuda.is_initialized():
-        uuid = _uuid()
-        gone = free_before.get(uuid, 0) - free_memory().get(uuid, 0) - torch.cuda.memory_reserved()
+    if torch.cuda.is_initialized() and (uuid := _uuid()) in free_before:
+        gone = free_before[uuid] - free_memory().get(uuid, 0) - torch.cuda.memory_reserved()
         if 0 < gone <= LARGEST_CONTEXT:
             return max(gone, LEAST_CONTEXT)
     return CONTEXT
