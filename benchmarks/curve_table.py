@@ -12,18 +12,20 @@ import pyarrow.parquet as pq
 def write_table(
     path: Path,
     space: Mapping[str, Mapping[str, Any]],
-    params: Sequence[Mapping[str, float]],
+    params: Sequence[Mapping[str, Any]],
     curves: Sequence[Sequence[float]],
     costs: Sequence[float],
+    kinds: Sequence[str] = (),
 ) -> None:
     """Writes a task, named after its file.
 
     Args:
         path: of the file, which is written anew.
-        space: kind, low, high and log of each hyperparameter.
+        space: kind, low, high and log of each hyperparameter; of a choice, kind and values.
         params: values of the hyperparameters, for each configuration.
         curves: the metric after each epoch, higher is better, for each configuration.
         costs: of an epoch, for each configuration.
+        kinds: the hyperparameters whose values make kinds, as `search: kinds` names them.
     """
     table = pa.table(
         {
@@ -32,5 +34,6 @@ def write_table(
             "epoch_cost": costs,
         }
     )
-    task = json.dumps({"task": path.stem, "metric": "higher is better", "space": space})
+    described = {"task": path.stem, "metric": "higher is better", "space": space}
+    task = json.dumps(described | ({"kinds": list(kinds)} if kinds else {}))
     pq.write_table(table.replace_schema_metadata({"task": task}), path)

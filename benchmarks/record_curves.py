@@ -23,7 +23,7 @@ from configs.metric_names import sign
 from configs.user_modules import import_user_modules
 from data.build import build_dataset
 from search.plan import SearchPlan, make_plan
-from search.space.distributions import FloatRange, IntRange
+from search.space.distributions import Choice, FloatRange, IntRange
 from search.space.space_file import read_space
 from trainable.process_state import configure_process
 from trainable.training import Training
@@ -31,11 +31,14 @@ from trainable.update import TrainingDivergedError
 
 
 def task_space(plan: SearchPlan) -> dict[str, dict[str, Any]]:
-    """Returns kind, low, high and log of each parameter, which must all be plain ranges of numbers."""
-    space = {}
+    """Returns each parameter as the table describes it; all must be plain ranges of numbers, or choices of words."""
+    space: dict[str, dict[str, Any]] = {}
     for parameter in plan.space.parameters:
         spread = parameter.distribution
-        assert isinstance(spread, FloatRange | IntRange), f"{parameter.name}: only ranges of numbers can be looked up"
+        if isinstance(spread, Choice):
+            space[parameter.name] = {"kind": "choice", "values": spread.values()}
+            continue
+        assert isinstance(spread, FloatRange | IntRange), f"{parameter.name}: {spread.to_yaml()} cannot be looked up"
         is_whole = isinstance(spread, IntRange)
         space[parameter.name] = {
             "kind": "int" if is_whole else "float",
@@ -76,7 +79,8 @@ def main() -> int:
         curves, costs = zip(*pool.map(partial(record, plan.options.metric), cfgs), strict=True)
     worst = np.nanmin(np.array(curves))
     known = np.nan_to_num(np.array(curves), nan=worst).tolist()
-    write_table(args.space.with_suffix(".parquet"), space, [point.params for point in points], known, costs)
+    params = [point.params for point in points]
+    write_table(args.space.with_suffix(".parquet"), space, params, known, costs)
     return 0
 
 

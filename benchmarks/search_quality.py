@@ -2,11 +2,11 @@
 
 python benchmarks/search_quality.py [--tables DIR] [--seeds 30] [--json out.json] [--methods ours stock_ray]
 
-Recorded learning curves are replayed in virtual time by four workers, for the cost of 20 full trainings. Our searcher
-and scheduler are the objects that `search.run` uses, made by the same function (search/engine/engine.py); those of
-others are driven in the same way (Syne Tune's where it is installed: pip install syne-tune). A configuration that is
-proposed is looked up as the nearest recorded one that this run has not used yet, in the unit cube.
-`record_curves.py` records more.
+Recorded learning curves are replayed in virtual time by four workers, for the cost of 20 full trainings, or of four for
+each kind where a table has kinds. Our searcher and scheduler are the objects that `search.run` uses, made by the same
+function (search/engine/engine.py); those of others are driven in the same way (Syne Tune's where it is installed: pip
+install syne-tune). A configuration that is proposed is looked up as the nearest recorded one that this run has not used
+yet, in the unit cube, among those of the same choices. `record_curves.py` records more.
 
 Regret is that of the best value reported so far, after a quarter, a half and all of the cost: 0 is the best recorded
 configuration, 100 the median one, each by the best epoch of its curve. Rank is by the regret at the end, 1 the best of
@@ -34,7 +34,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # one process a core, below
 import numpy as np
 import optuna
 import pyarrow.parquet as pq
-from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
 from ray.tune.search.optuna import OptunaSearch
 from scipy.stats import rankdata
@@ -42,24 +42,26 @@ from scipy.stats import rankdata
 from search.engine.engine import build_engine
 from search.record.history import History
 from search.reports import TOTAL_EPOCHS
-from search.space.distributions import Distribution, FloatRange, IntRange
+from search.space.distributions import Choice, Distribution, FloatRange, IntRange
 from search.space.items import Parameter
 from search.space.options import NamedOptions, SearchOptions
 from search.space.space import Space
 
 WORKERS = 4
 FULL_TRAININGS = 20  # cost of a run
+TRAININGS_PER_KIND = 4  # cost of a run where a table has kinds
 PARTS = {"regret_quarter": 0.25, "regret_half": 0.5, "regret_full": 1.0}
 METRIC, ENDLESS = "val_score", 10**9
 
-Params = dict[str, float]
+Params = dict[str, Any]
 
 
 class Table:
     """The recorded configurations of a task.
 
     Attributes:
-        space: kind, low, high and log of each hyperparameter.
+        space: kind, low, high and log of each hyperparameter; of a choice, kind and values.
+        kinds: the choices whose values learn at different speeds, as `search: kinds` names them.
         points: the configurations in the unit cube, of shape (configurations, hyperparameters).
         curves: the metric, higher is better, of shape (configurations, epochs).
         cost: of one epoch, of shape (configurations,).
@@ -69,28 +71,36 @@ class Table:
         table = pq.read_table(path)
         frame = table.to_pandas()
         self.name = path.stem
-        self.space: dict[str, dict[str, Any]] = json.loads(table.schema.metadata[b"task"])["space"]
+        task = json.loads(table.schema.metadata[b"task"])
+        self.space: dict[str, dict[str, Any]] = task["space"]
+        self.kinds: tuple[str, ...] = tuple(task.get("kinds", ()))
         self.curves = np.stack(frame["curve"])
         self.cost = frame["epoch_cost"].to_numpy()
         self.epochs = self.curves.shape[1]
-        self.cost_of_run = FULL_TRAININGS * self.epochs * self.cost.mean()
+        number_of_kinds = math.prod(len(self.space[name]["values"]) for name in self.kinds)
+        trainings = TRAININGS_PER_KIND * number_of_kinds if self.kinds else FULL_TRAININGS
+        self.cost_of_run = trainings * self.epochs * self.cost.mean()
         best = self.curves.max(axis=1)
         self._best, self._median = best.max(), np.median(best)
         self.points = np.stack([self._unit(name, frame[name].to_numpy()) for name in self.space], axis=1)
+        self._choices = [spec["kind"] == "choice" for spec in self.space.values()]
 
     def _unit(self, name: str, value: Any) -> Any:
-        """Returns a hyperparameter's value on the scale from 0 (low) to 1 (high)."""
+        """Returns a hyperparameter's value on the scale from 0 (low) to 1 (high), the place of a choice."""
         spec = self.space[name]
+        if spec["kind"] == "choice":
+            return np.vectorize(spec["values"].index, otypes=[float])(value)
         scale = np.log if spec["log"] else np.asarray
         low, high = scale(spec["low"]), scale(spec["high"])
         return (scale(value) - low) / (high - low)
 
     def nearest(self, params: Params, used: np.ndarray) -> int:
-        """Returns the nearest configuration that is not used yet."""
+        """Returns the nearest configuration with the same choices that is not used yet; if all are, the nearest."""
         point = np.array([self._unit(name, params[name]) for name in self.space])
         distance = ((self.points - point) ** 2).sum(axis=1)
-        distance[used] = np.inf
-        return int(distance.argmin())
+        distance[(self.points != point)[:, self._choices].any(axis=1)] = np.inf
+        unused = np.where(used, np.inf, distance)
+        return int((unused if np.isfinite(unused).any() else distance).argmin())
 
     def regret(self, value: float) -> float:
         """Returns the normalised regret of the best value found so far."""
@@ -98,12 +108,14 @@ class Table:
 
     def optuna_space(self) -> dict[str, BaseDistribution]:
         """Returns the space as Optuna writes it."""
-        return {
-            name: (IntDistribution if spec["kind"] == "int" else FloatDistribution)(
-                spec["low"], spec["high"], log=spec["log"]
-            )
-            for name, spec in self.space.items()
-        }
+
+        def distribution(spec: dict[str, Any]) -> BaseDistribution:
+            if spec["kind"] == "choice":
+                return CategoricalDistribution(spec["values"])
+            number = IntDistribution if spec["kind"] == "int" else FloatDistribution
+            return number(spec["low"], spec["high"], log=spec["log"])
+
+        return {name: distribution(spec) for name, spec in self.space.items()}
 
 
 class Method(Protocol):
@@ -192,10 +204,14 @@ class SyneTuneMethod:
         from syne_tune.optimizer import baselines
 
         words = {(False, "float"): "uniform", (True, "float"): "loguniform", (False, "int"): "randint"}
-        space = {
-            key: getattr(config_space, words.get((spec["log"], spec["kind"]), "lograndint"))(spec["low"], spec["high"])
-            for key, spec in table.space.items()
-        }
+
+        def domain(spec: dict[str, Any]) -> Any:
+            if spec["kind"] == "choice":
+                return config_space.choice(spec["values"])
+            word = words.get((spec["log"], spec["kind"]), "lograndint")
+            return getattr(config_space, word)(spec["low"], spec["high"])
+
+        space = {key: domain(spec) for key, spec in table.space.items()}
         self._epochs = table.epochs
         self._scheduler = getattr(baselines, name)(
             space, METRIC, "epoch", table.epochs, do_minimize=False, random_seed=seed
@@ -242,14 +258,23 @@ class RandomSearch:
         """Learns nothing."""
 
 
-def _ours(table: Table, seed: int, sampler: str = "tpe") -> Method:
+def _ours(table: Table, seed: int, sampler: str = "tpe", scheduler: str = "asha") -> Method:
     def distribution(spec: dict[str, Any]) -> Distribution:
+        if spec["kind"] == "choice":
+            return Choice(tuple(spec["values"]))
         if spec["kind"] == "int":
             return IntRange("lograndint" if spec["log"] else "randint", spec["low"], spec["high"] + 1)
         return FloatRange("loguniform" if spec["log"] else "uniform", spec["low"], spec["high"])
 
     space = Space([Parameter(name, "", distribution=distribution(spec)) for name, spec in table.space.items()])
-    options = SearchOptions(metric=METRIC, seed=seed, num_samples=ENDLESS, sampler=NamedOptions(sampler, {}))
+    options = SearchOptions(
+        metric=METRIC,
+        seed=seed,
+        num_samples=ENDLESS,
+        sampler=NamedOptions(sampler, {}),
+        scheduler=NamedOptions(scheduler, {}),
+        kinds=table.kinds,
+    )
     engine = build_engine(space, options, table.epochs, WORKERS, History())
     return OurMethod(engine.searcher, engine.scheduler, table.epochs)
 
@@ -278,6 +303,7 @@ METHODS: dict[str, Callable[[Table, int], Method]] = {
 COMPARED = list(METHODS)  # unless --methods says otherwise
 # Our other samplers, also under asha; a search with gp takes minutes.
 METHODS |= {f"ours_{name}": partial(_ours, sampler=name) for name in ("gp", "nsga2", "random")}
+METHODS |= {"ours_unstopped": partial(_ours, scheduler="none")}
 SYNE_TUNE = {
     "syne_tune_asha": "ASHA",
     "syne_tune_bohb": "BOHB",

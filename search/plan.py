@@ -18,6 +18,7 @@ from configs.yaml_file import YamlMap, read_yaml, yaml_text
 from search.plan_checks import TOTAL_EPOCHS, misfits, remarks
 from search.space.fixing import fix_keys
 from search.space.items import Constant
+from search.space.kinds import kinds_of_space
 from search.space.options import AUTO_SAMPLES, POPULATIONS, SearchOptions
 from search.space.space import Point, Space
 from search.space.space_file import NamedFile, SpaceFile, base_of
@@ -172,6 +173,10 @@ def make_plan(
     if len(start) > options.num_samples:
         notes.append(f"start has {len(start)} points, of which num_samples {options.num_samples} are trained")
     options = decide_confirm(options, space)
+    in_file = [item.key for item in space_file.items]
+    options = replace(options, kinds=kinds_of_space(space, options, in_file, problems))
+    if problems:
+        raise ConfigError(problems)
     notes += remarks(options, space, base_cfg)
     return SearchPlan(space_file.path.stem, base_cfg, options, space, start, tuple(notes), secrets, sources_of(given))
 

@@ -10,6 +10,7 @@ from configs.legal import Part
 from search.space.conditions import words
 from search.space.distributions import Choice
 from search.space.items import Constant, Parameter, is_branching
+from search.space.kinds import BACKBONE, is_chosen
 from search.space.options import LARGEST_GRID, POPULATIONS, SearchOptions
 from search.space.space import DRAWN, Space
 from search.space.space_file import SpaceFile
@@ -159,6 +160,11 @@ def remarks(options: SearchOptions, space: Space, base_cfg: CfgNode) -> list[str
     by_chance = {item.key: None for item in space.parameters if item.key not in _sampled_by_cmaes(space)}
     if options.sampler.name == "cmaes" and by_chance:
         notes.append(f"sampler cmaes samples what is a number and always active; at random: {', '.join(by_chance)}")
+    if options.scheduler_options.get("type") == "stopping" and is_chosen(BACKBONE, space):
+        notes.append(
+            f"asha with type: stopping compares trials of different {BACKBONE} after few epochs, whatever their speed; "
+            "type: promotion, hyperband and median compare them by whole trainings (search: kinds)"
+        )
     if space.size is not None and space.size < options.num_samples:
         notes.append(f"the space has {space.size} combinations; the search ends when all are tried")
     return notes

@@ -141,6 +141,7 @@ def _plan(args: argparse.Namespace, space_path: str) -> SearchPlan:
 def _plan_to_resume(args: argparse.Namespace, folder: SearchFolder) -> SearchPlan:
     """The plan that the command makes now, which must be the one that the search was started with."""
     before = make_plan(read_space(folder.space), with_environment=False)
+    before = replace(before, options=_as_begun(before.options))
     now = _plan(args, args.space or str(folder.space))
     own = [item.key for plan in (before, now) for item in plan.space.items]  # of the trials, each with its value
     changed = differences(before.base_cfg, now.base_cfg, (*FREE_ON_RESUME, *own))
@@ -164,16 +165,17 @@ def _plan_to_resume(args: argparse.Namespace, folder: SearchFolder) -> SearchPla
     return replace(now, name=folder.path.name, notes=notes)
 
 
-def _kept(before: SearchOptions, now: SearchOptions) -> SearchOptions:
-    """Returns the options with what the search was begun with where the command now does not say another.
+_SINCE: dict[str, Any] = {"reference": False, "confirm": None, "kinds": ()}  # words that older versions did not know: what they did
 
-    A folder of a version that knew neither reference nor `confirm: auto` has none of them.
-    """
-    if "reference" not in now.sources:
-        now = replace(now, reference=before.reference if "reference" in before.sources else False)
-    if "confirm" not in now.sources:
-        now = replace(now, confirm=before.confirm if "confirm" in before.sources else None)
-    return now
+
+def _as_begun(before: SearchOptions) -> SearchOptions:
+    """Returns the options of a folder; of one that an older version has written, with what that version did."""
+    return replace(before, **{word: value for word, value in _SINCE.items() if word not in before.sources})
+
+
+def _kept(before: SearchOptions, now: SearchOptions) -> SearchOptions:
+    """Returns the options with what the search was begun with where the command now does not say another."""
+    return replace(now, **{word: getattr(before, word) for word in _SINCE if word not in now.sources})
 
 
 if __name__ == "__main__":

@@ -147,6 +147,10 @@ def _search() -> Schema:
         "resources": _numbers("cpu", "gpu"),
         "stop": _numbers("target", "patience"),
         "start": {"anyOf": [*point, {"type": "array", "items": {"anyOf": point}}]},
+        "kinds": {
+            "oneOf": [{"enum": ["auto", False]}, {"type": "array", "items": {"type": "string"}, "uniqueItems": True}],
+            "description": "keys whose values are compared by whole trainings; auto: the backbone's name",
+        },
         "confirm": {"oneOf": [{"enum": ["auto", False]}, _numbers("top", "seeds")]},
     }
     words |= {word: {"anyOf": [words[word], {"type": "null"}]} for word in MAY_BE_NULL}

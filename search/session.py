@@ -128,6 +128,11 @@ def _greet(plan: SearchPlan, folder: SearchFolder, slots: int, lines: list[str],
     )
     if options.reference and not is_compared:
         print("beside them, the base config is trained to its end, to compare with (search: reference)")
+    if options.kinds:
+        print(
+            f"{' and '.join(options.kinds)} are compared by whole trainings, since they may learn at different speeds "
+            "(search: kinds)"
+        )
     for line in lines:
         print(line)
     print(end="", flush=True)

@@ -2,7 +2,10 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
+
+from search.engine.kinds import Kinds, divided
 
 
 def milestones(grace_period: int, reduction_factor: float, last_epoch: int) -> list[int]:
@@ -21,6 +24,27 @@ def milestones(grace_period: int, reduction_factor: float, last_epoch: int) -> l
     return [epoch for epoch in dict.fromkeys(epochs) if epoch < last_epoch]  # small factors give an epoch twice
 
 
+@dataclass(frozen=True)
+class Promotion:
+    """Why a trial goes on from a rung.
+
+    Attributes:
+        rung: the epoch at which it waited.
+        holds: how many trials have reached the rung.
+        kind: of the trial; empty where kinds are not kept apart.
+        place: of the trial among those of its kind at the rung, 1 the best.
+        of: how many of its kind have reached the rung.
+        is_whole: whether it goes on to its end, as one of the first of its kind; else it is among the best.
+    """
+
+    rung: int
+    holds: int
+    kind: str
+    place: int
+    of: int
+    is_whole: bool
+
+
 class Rungs:
     """Which trials wait where, and which of them may go on.
 
@@ -29,14 +53,17 @@ class Rungs:
         mode: whether the metric is to be `min` or `max`.
         epochs: of the rungs, from `milestones`.
         reduction_factor: one in so many of a rung's trials goes on.
+        kinds: of the trials; None: all are of one.
     """
 
-    def __init__(self, metric: str, mode: str, epochs: list[int], reduction_factor: float):
+    def __init__(self, metric: str, mode: str, epochs: list[int], reduction_factor: float, kinds: Kinds | None = None):
+        self._kinds = kinds or Kinds()
         self._metric = metric
         self._sign = 1.0 if mode == "max" else -1.0
         self._factor = reduction_factor
         self._values: dict[int, dict[int, float]] = {epoch: {} for epoch in epochs}  # by rung, then by trial
         self._waiting: dict[int, int] = {}  # the rung of each trial that waits
+        self._promotions: dict[int, Promotion] = {}  # of trials that have gone on, until they are told
 
     @property
     def epochs(self) -> list[int]:
@@ -45,11 +72,12 @@ class Rungs:
 
     def reach(self, number: int, result: Mapping[str, Any]) -> bool:
         """Takes note of a trial's report and returns whether the trial has reached a rung, where it now waits."""
-        epoch = int(result["epoch"])
+        epoch, value = int(result["epoch"]), self._sign * result[self._metric]
         self.leave(number)
+        self._kinds.report(number, epoch, value)
         if epoch not in self._values:
             return False
-        self._values[epoch][number] = self._sign * result[self._metric]
+        self._values[epoch][number] = value
         self._waiting[number] = epoch
         return True
 
@@ -57,6 +85,7 @@ class Rungs:
         """Returns the number of the trial that may go on first, None if all have to wait.
 
         It is the best that waits at the highest rung where one waits among the best; of equals, the earliest trial.
+        Where kinds are kept apart, it is one that is trained whole before any other.
 
         Args:
             is_full: whether no trial is to come any more: then the number of the best is rounded up, so that a search
@@ -67,22 +96,51 @@ class Rungs:
 
     def highest(self, is_full: bool) -> tuple[int, int] | None:
         """Returns rung and number of the trial that may go on first."""
-        rounded = math.ceil if is_full else math.floor
         for epoch in sorted(self._values, reverse=True):
-            values = self._values[epoch]
-            best = sorted(values, key=lambda number: (-values[number], number))[: rounded(len(values) / self._factor)]
-            for number in best:
+            for number in self._may_go_on(epoch, is_full):
                 if self._waiting.get(number) == epoch:
                     return epoch, number
         return None
 
+    def _may_go_on(self, epoch: int, is_full: bool) -> list[int]:
+        """Returns which trials may go on from a rung, or have done so, those that go first at the head."""
+        ranked = self._ranked(epoch)
+        if epoch == self.epochs[0]:
+            whole = self._kinds.next_whole(ranked, is_full)
+        else:
+            whole = [number for number in ranked if self._kinds.is_whole(number)]
+        groups = self._kinds.grouped(ranked)
+        shares = self._kinds.shares(groups)
+        places = (math.ceil if is_full else math.floor)(len(ranked) / self._factor)
+        given = divided(places, shares, {kind: len(numbers) for kind, numbers in groups.items()})
+        best_first = sorted(groups, key=lambda kind: -shares[kind])
+        return [*whole, *(number for kind in best_first for number in groups[kind][: given[kind]])]
+
+    def _ranked(self, epoch: int) -> list[int]:
+        """Returns the trials that have reached a rung, the best first."""
+        values = self._values[epoch]
+        return sorted(values, key=lambda number: (-values[number], number))
+
     def leave(self, number: int) -> None:
         """Takes note that a trial waits no longer: it goes on."""
-        self._waiting.pop(number, None)
+        epoch = self._waiting.pop(number, None)
+        if epoch is None:
+            return
+        if epoch == self.epochs[0]:
+            self._kinds.passes_first_rung(number)
+        ranked, kind = self._ranked(epoch), self._kinds.of(number)
+        own = self._kinds.grouped(ranked)[kind]
+        place, is_whole = own.index(number) + 1, self._kinds.is_whole(number)
+        self._promotions[number] = Promotion(epoch, len(ranked), kind, place, len(own), is_whole)
+
+    def promotion(self, number: int) -> Promotion | None:
+        """Returns, once, why a trial has gone on from a rung; None if it has not."""
+        return self._promotions.pop(number, None)
 
     def fail(self, number: int) -> None:
         """Takes note that a trial has failed, and gives its place at the rungs to others."""
-        self.leave(number)
+        self._waiting.pop(number, None)
+        self._kinds.fail(number)
         for values in self._values.values():
             values.pop(number, None)
 
@@ -129,12 +187,18 @@ class Brackets:
         """As of Rungs."""
         self._of(number).leave(number)
 
+    def promotion(self, number: int) -> Promotion | None:
+        """As of Rungs."""
+        return self._of(number).promotion(number)
+
     def fail(self, number: int) -> None:
         """As of Rungs."""
         self._of(number).fail(number)
 
 
-def hyperband(metric: str, mode: str, grace_period: int, reduction_factor: float, last_epoch: int) -> Brackets:
+def hyperband(
+    metric: str, mode: str, grace_period: int, reduction_factor: float, last_epoch: int, kinds: Kinds | None = None
+) -> Brackets:
     """Returns the brackets of Hyperband (Li et al. 2018, algorithm 1).
 
     Args:
@@ -143,11 +207,12 @@ def hyperband(metric: str, mode: str, grace_period: int, reduction_factor: float
         grace_period: epochs at the first rung of the bracket that begins earliest.
         reduction_factor: of rungs and of brackets.
         last_epoch: of a full training.
+        kinds: of the trials, those of all brackets.
     """
     epochs = milestones(grace_period, reduction_factor, last_epoch)
     most = len(epochs)
     brackets, shares = [], []
     for step in range(most + 1):  # step `most` has no rung
-        brackets.append(Rungs(metric, mode, epochs[step:], reduction_factor))
+        brackets.append(Rungs(metric, mode, epochs[step:], reduction_factor, kinds))
         shares.append(math.ceil((most + 1) / (most - step + 1) * reduction_factor ** (most - step)))
     return Brackets(brackets, shares)

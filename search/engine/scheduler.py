@@ -1,17 +1,21 @@
 """Schedulers by name: which trials are stopped early, or wait."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, MedianStoppingRule, TrialScheduler
 
+from search.engine.kinds import Kinds
 from search.engine.population import Population
-from search.engine.rungs import Brackets, Rungs, hyperband, milestones
+from search.engine.rungs import Brackets, Promotion, Rungs, hyperband, milestones
 from search.record.events import TRIAL_DONE, TRIAL_FAILED, TRIAL_REPORTED, TRIAL_STARTED, TRIAL_STOPPED, Event
 from search.record.history import is_sample
+from search.space.kinds import kind_of
 from search.space.options import POPULATIONS, SCHEDULER_DEFAULTS, SearchOptions
 from search.space.space import Space
+
+KindOf = Callable[[Mapping[str, Any]], str]
 
 
 class Replayable(FIFOScheduler):
@@ -32,7 +36,7 @@ class Replayable(FIFOScheduler):
 
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
         if is_sample(trial.config):
-            self.goes_on(trial.config["number"], trial.config["params"])
+            self.goes_on(trial.config["number"], trial.config)
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         if not is_sample(trial.config):
@@ -43,8 +47,12 @@ class Replayable(FIFOScheduler):
         """Returns CONTINUE or STOP for a trial that has reported."""
         return TrialScheduler.CONTINUE
 
-    def goes_on(self, number: int, params: dict[str, Any]) -> None:
-        """Takes note that a trial starts, or goes on, with what was sampled for it."""
+    def goes_on(self, number: int, data: Mapping[str, Any]) -> None:
+        """Takes note that a trial starts, or goes on, with `params` and `settings`: see TrialRecord."""
+
+    def promotion(self, number: int) -> Promotion | None:
+        """Returns, once, why a trial has gone on from a rung; None if it has not."""
+        return None
 
     def ended(self, number: int, kind: str) -> None:
         """Takes note of how a trial has ended.
@@ -71,12 +79,14 @@ class Replayable(FIFOScheduler):
                 if not is_sample(event.data):
                     others.add(event.trial)
                     continue
-                self.goes_on(event.trial, event.data["params"])
+                self.goes_on(event.trial, event.data)
                 stopped[event.trial] = False
             elif event.kind == TRIAL_REPORTED:
                 stopped[event.trial] = self.decide(event.trial, event.data["metrics"]) == TrialScheduler.STOP
             elif event.kind in (TRIAL_DONE, TRIAL_STOPPED, TRIAL_FAILED):
                 self.ended(event.trial, event.kind)
+        for number in stopped:
+            self.promotion(number)  # was told then
         return [number for number, is_stopped in stopped.items() if is_stopped]
 
 
@@ -88,12 +98,15 @@ class WaitingScheduler(Replayable):
 
     Args:
         rungs: shared with the searcher.
+        kinds: of the trials, shared with the rungs.
+        kind_of: returns which kind a trial is, by `params` and `settings`.
         max_t: after how many epochs every trial ends; None: after all.
     """
 
-    def __init__(self, rungs: Rungs | Brackets, max_t: int | None = None):
+    def __init__(self, rungs: Rungs | Brackets, kinds: Kinds, kind_of: KindOf, max_t: int | None = None):
         super().__init__()
         self.rungs = rungs
+        self._kinds, self._kind_of = kinds, kind_of
         self._max_t = max_t
 
     def decide(self, number: int, result: dict[str, Any]) -> str:
@@ -107,7 +120,11 @@ class WaitingScheduler(Replayable):
             return TrialScheduler.CONTINUE
         return TrialScheduler.STOP
 
-    def goes_on(self, number: int, params: dict[str, Any]) -> None:
+    def promotion(self, number: int) -> Promotion | None:
+        return self.rungs.promotion(number)
+
+    def goes_on(self, number: int, data: Mapping[str, Any]) -> None:
+        self._kinds.join(number, self._kind_of(data))
         self.rungs.leave(number)
 
     def ended(self, number: int, kind: str) -> None:
@@ -130,8 +147,9 @@ class PopulationScheduler(Replayable):
         self._space = space
         self._total_epochs = total_epochs
 
-    def goes_on(self, number: int, params: dict[str, Any]) -> None:
+    def goes_on(self, number: int, data: Mapping[str, Any]) -> None:
         # a population knows no branches, so that the name of a parameter is its key
+        params = data["params"]
         self.population.join(number, {parameter.name: params[parameter.key] for parameter in self._space.parameters})
         self.population.leave(number)
 
@@ -153,20 +171,33 @@ class _Trial:
 
 
 class StoppingScheduler(Replayable):
-    """A scheduler of Ray that stops trials for ever."""
+    """A scheduler of Ray that stops trials for ever; one of its own for each kind.
 
-    def __init__(self, rays: TrialScheduler):
+    Args:
+        build: makes Ray's scheduler.
+        kind_of: returns which kind a trial is, by `params` and `settings`.
+    """
+
+    def __init__(self, build: Callable[[], TrialScheduler], kind_of: KindOf):
         super().__init__()
-        self._rays = rays
+        self._build, self._kind_of = build, kind_of
+        self._by_kind: dict[str, TrialScheduler] = {}
+        self._of: dict[int, TrialScheduler] = {}  # by trial
         self._last: dict[int, dict[str, Any]] = {}
+
+    def goes_on(self, number: int, data: Mapping[str, Any]) -> None:
+        kind = self._kind_of(data)
+        if kind not in self._by_kind:
+            self._by_kind[kind] = self._build()
+        self._of[number] = self._by_kind[kind]
 
     def decide(self, number: int, result: dict[str, Any]) -> str:
         if "epoch" not in result:  # it has failed
             return TrialScheduler.CONTINUE
         if number not in self._last:
-            self._rays.on_trial_add(None, _Trial(str(number)))
+            self._of[number].on_trial_add(None, _Trial(str(number)))
         self._last[number] = result
-        return self._rays.on_trial_result(None, _Trial(str(number)), result)
+        return self._of[number].on_trial_result(None, _Trial(str(number)), result)
 
     def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
         if is_sample(trial.config) and "epoch" in result:
@@ -174,7 +205,7 @@ class StoppingScheduler(Replayable):
 
     def ended(self, number: int, kind: str) -> None:
         if kind != TRIAL_FAILED:  # which may be tried again
-            self._rays.on_trial_complete(None, _Trial(str(number)), self._last[number])
+            self._of[number].on_trial_complete(None, _Trial(str(number)), self._last[number])
 
 
 def build_scheduler(options: SearchOptions, space: Space, total_epochs: int) -> Replayable:
@@ -190,34 +221,43 @@ def build_scheduler(options: SearchOptions, space: Space, total_epochs: int) -> 
         return Replayable()
     if name in POPULATIONS:
         return PopulationScheduler(_population(options, space), space, total_epochs)
-    chosen = options.scheduler_options
+    chosen, kinds_by = options.scheduler_options, options.kinds or ()
+
+    def kind(data: Mapping[str, Any]) -> str:
+        return kind_of(data["params"], data["settings"], kinds_by, space) if kinds_by else ""
+
     if name == "median":
         return StoppingScheduler(
-            MedianStoppingRule(
+            lambda: MedianStoppingRule(
                 time_attr="epoch",
                 metric=metric,
                 mode=mode,
                 grace_period=chosen["grace_period"],
                 min_samples_required=chosen["min_samples_required"],
                 min_time_slice=float("inf"),  # it never pauses a trial
-            )
+            ),
+            kind,
         )
     grace, factor = chosen["grace_period"], chosen["reduction_factor"]
     last_epoch = min(chosen.get("max_t", total_epochs), total_epochs)
     max_t = last_epoch if last_epoch < total_epochs else None
+    kinds = Kinds(last_epoch, are_apart=bool(kinds_by))
     if name == "hyperband":
-        return WaitingScheduler(hyperband(metric, mode, grace, factor, last_epoch), max_t)
+        rungs: Rungs | Brackets = hyperband(metric, mode, grace, factor, last_epoch, kinds)
+        return WaitingScheduler(rungs, kinds, kind, max_t)
     if chosen["type"] == "promotion":
-        return WaitingScheduler(Rungs(metric, mode, milestones(grace, factor, last_epoch), factor), max_t)
+        rungs = Rungs(metric, mode, milestones(grace, factor, last_epoch), factor, kinds)
+        return WaitingScheduler(rungs, kinds, kind, max_t)
     return StoppingScheduler(
-        ASHAScheduler(
+        lambda: ASHAScheduler(
             time_attr="epoch",
             metric=metric,
             mode=mode,
             max_t=last_epoch,
             grace_period=grace,
             reduction_factor=factor,
-        )
+        ),
+        kind,
     )
 
 

@@ -8,12 +8,15 @@ trials, with what is true of them and what the sampler can learn from:
 - gp, nsga2 and cmaes learn from COMPLETE trials alone, and so does every sampler that has several objectives. They are
   told one value a trial, that of its best epoch, also of one that was stopped early: docs/search_quality.md has what
   else was measured.
+- Where kinds are kept apart (kinds.py), their ends decide of which kind a sample is, and the sampler decides the rest:
+  by itself it would take a kind that starts slowly for a bad one.
 - A trial that failed violates a constraint, which keeps samplers away from where it was; FAIL none of them reads.
 """
 
 import copy
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -24,11 +27,13 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from scipy.stats import qmc
 
 from configs.metric_names import METRICS, best_row, sign
-from search.engine.sampler import build_sampler, sampler_kind
-from search.record.history import DONE, FAILED, FINISHED, TrialRecord, with_result
+from search.engine.kinds import shares
+from search.engine.sampler import OWN_SAMPLERS, build_sampler, sampler_kind
+from search.record.history import DONE, FAILED, FINISHED, STOPPED, TrialRecord, with_result
 from search.record.pareto import objective_values
 from search.space.distributions import Distribution
 from search.space.items import Parameter
+from search.space.kinds import deciding_values, kind_of
 from search.space.options import SearchOptions
 from search.space.space import DRAWN, Point, Space
 
@@ -82,6 +87,7 @@ class Study:
         records = list(trials)
         if self._options.sampler.name == "grid":
             return self._next_of_all(number)
+        given = given or self._of_next_kind(number, records)
         sampling = self._quasi_random if self._options.sampler.name == "qmc" else self._with_optuna
         for attempt in range(ATTEMPTS):
             sample = sampling(number, attempt, records, given or {})
@@ -95,6 +101,46 @@ class Study:
         rng = self._rng(number, ATTEMPTS)
         drawn = (self._space.random_point(rng) for _ in range(LAST_DRAWN))
         return next((Sample(point, {}) for point in drawn if self._is_new(point)), None)
+
+    def _of_next_kind(self, number: int, records: list[TrialRecord]) -> Given:
+        """Returns values that make a sample of one kind, chosen by what the ends of kinds have shown; maybe none.
+
+        Before any has been seen at its end, it is the kind with the fewest samples; then one that has not is as likely
+        as the best.
+        """
+        if not self._ways:
+            return {}
+        count = dict.fromkeys(self._ways, 0)
+        ends: dict[str, float] = {}
+        metric, max_t = self._options.metric, self._options.scheduler_options.get("max_t")
+        for record in records:
+            if record.number not in self._points:
+                continue
+            kind = kind_of(record.params, record.settings, self._options.kinds or (), self._space)
+            if kind not in count:
+                continue
+            count[kind] += 1
+            if record.state == DONE or (max_t is not None and len(record.rows) >= max_t and record.state == STOPPED):
+                value = sign(metric) * best_row(metric, record.rows)[metric]
+                ends[kind] = max(value, ends.get(kind, value))
+        rng = self._rng(number, ATTEMPTS + 1)
+        kinds = list(self._ways)
+        if ends:
+            known = shares(ends)
+            weights = np.array([known.get(kind, 1.0) for kind in kinds])
+            kind = kinds[rng.choice(len(kinds), p=weights / weights.sum())]
+        else:
+            kind = min((kinds[place] for place in rng.permutation(len(kinds))), key=lambda kind: count[kind])
+        return self._ways[kind][rng.integers(len(self._ways[kind]))]
+
+    @cached_property
+    def _ways(self) -> dict[str, list[dict[str, Any]]]:
+        """How each kind is made; empty where the sampler does not learn, or has several goals."""
+        sampler = self._options.sampler
+        learns = sampler.name not in OWN_SAMPLERS and sampler_kind(sampler).learns_from != "nothing"
+        if not self._options.kinds or not learns or self._options.others:
+            return {}
+        return deciding_values(self._space, self._options.kinds)
 
     def _is_new(self, point: Point) -> bool:
         return _identity(point) not in self._seen and not self._space.problems(point)

@@ -19,6 +19,7 @@ VERSION = 2  # of the file
 SEARCH_STARTED = "search_started"
 TRIAL_STARTED = "trial_started"
 TRIAL_REPORTED = "trial_reported"
+TRIAL_PROMOTED = "trial_promoted"  # it goes on from a rung
 TRIAL_STOPPED = "trial_stopped"  # early, by the scheduler
 TRIAL_DONE = "trial_done"  # all its epochs
 TRIAL_FAILED = "trial_failed"
@@ -33,9 +34,10 @@ class Event:
         kind: one of the names above.
         trial: the number of the trial, or None for events of the search.
         data: search_started has version and data_digest; trial_started has id, params, settings, donor, confirms,
-            is_reference and notes (see TrialRecord); trial_reported has metrics, and the worker's pid; trial_failed has
-            reason and is_tried_again; trial_done and trial_stopped have unread, where the trial said it; search_ended
-            has reason, and is_exhausted: whether there was nothing new to sample.
+            is_reference and notes (see TrialRecord); trial_reported has metrics, and the worker's pid; trial_promoted
+            says why, see Promotion in search/engine/rungs.py; trial_failed has reason and is_tried_again; trial_done
+            and trial_stopped have unread, where the trial said it; search_ended has reason, and is_exhausted: whether
+            there was nothing new to sample.
         time: seconds since 1970.
     """
 

@@ -143,6 +143,8 @@ class SearchOptions:
         stop: what ends the search early.
         start: configs to begin with.
         confirm: how the best are trained again; None: not.
+        kinds: keys whose values are not compared with one another before they have been seen at the end; None: not yet
+            decided, see search/space/kinds.py.
         reference: whether the base config is trained too, so that samples can be compared with it. Space files that do
             not say it have it.
         max_failures: how often a trial is tried again after a fault of its surroundings: a worker that died, a full
@@ -163,6 +165,7 @@ class SearchOptions:
     stop: StopRules = StopRules()
     start: tuple[StartPoint, ...] = ()
     confirm: Confirm | None = None
+    kinds: tuple[str, ...] | None = ()
     reference: bool = False
     max_failures: int = 2
     trial_timeout: float | None = None
@@ -197,9 +200,17 @@ class SearchOptions:
         """Whether a trial that the scheduler stopped after so many epochs may go on."""
         if self.scheduler.name in POPULATIONS:
             return True
-        chosen = self.scheduler_options
-        can_wait = self.scheduler.name == "hyperband" or chosen.get("type") == "promotion"
-        return can_wait and epochs < chosen.get("max_t", math.inf)
+        return self.has_rungs and epochs < self.scheduler_options.get("max_t", math.inf)
+
+    @property
+    def has_rungs(self) -> bool:
+        """Whether the scheduler lets trials wait at rungs: what kinds are for."""
+        return self.scheduler.name == "hyperband" or self.scheduler_options.get("type") == "promotion"
+
+    @property
+    def can_have_kinds(self) -> bool:
+        """Whether the scheduler can keep kinds apart."""
+        return self.has_rungs or self.scheduler.name == "median"
 
     @property
     def most_at_once(self) -> int:
@@ -214,6 +225,7 @@ class SearchOptions:
             "seed": self.seed,
             "sampler": self.sampler.to_yaml(),
             "scheduler": self.scheduler.to_yaml(),
+            "kinds": list(self.kinds or ()),
         }
 
     def to_yaml(self) -> dict[str, Any]:
@@ -231,6 +243,7 @@ class SearchOptions:
             "seed": self.seed,
             **({} if self.scheduler.name in POPULATIONS else {"sampler": self.sampler.to_yaml()}),
             "scheduler": self.scheduler.to_yaml(),
+            **({} if self.kinds is None else {"kinds": list(self.kinds)}),
             "resources": {"cpu": self.cpus_per_trial, "gpu": self.gpus_per_trial},
             "max_failures": self.max_failures,
             **({"trial_timeout": self.trial_timeout} if self.trial_timeout else {}),

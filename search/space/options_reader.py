@@ -124,6 +124,7 @@ def build_options(words: dict[str, Given], problems: list[str]) -> SearchOptions
     elif given.get("sampler", SearchOptions.sampler).name == "grid":
         given.setdefault("num_samples", LARGEST_GRID)
     given.setdefault("reference", True)
+    given.setdefault("kinds", None)
     if not given.get("others"):
         given.setdefault("confirm", AUTO)
     options = SearchOptions(**given, sources=sources)
@@ -155,6 +156,12 @@ def _contradictions(options: SearchOptions) -> list[str]:
         problems.append(
             f"{where['start']}: start says nothing with sampler grid, which tries all combinations in any case; remove "
             "it"
+        )
+    if options.kinds and (scheduler in POPULATIONS or options.scheduler_options.get("type") == "stopping"):
+        what = f"{scheduler} with type: stopping" if scheduler == "asha" else scheduler
+        problems.append(
+            f"{where['kinds']}: kinds: {what} compares all trials with one another; use asha (type: promotion), "
+            "hyperband or median, or remove kinds"
         )
     if options.stop.patience and scheduler in POPULATIONS:
         problems.append(
@@ -203,6 +210,15 @@ def _read_confirm(value: Any, where: str, problems: list[str]) -> dict[str, Any]
         return {}
     numbers = _numbers(value, where, "confirm", {"top": Int(1), "seeds": Int(2)}, problems)
     return {"confirm": Confirm(numbers.get("top", 3), numbers.get("seeds", 5))}
+
+
+def _read_kinds(value: Any, where: str, problems: list[str]) -> dict[str, Any]:
+    if value == "auto" or value is False:
+        return {"kinds": None if value else ()}
+    if not isinstance(value, list) or not all(isinstance(key, str) for key in value) or len({*value}) < len(value):
+        problems.append(f"{where}: kinds: found {value!r}, allowed is auto, false or a list of different keys")
+        return {}
+    return {"kinds": tuple(value)}
 
 
 def _numbers(value: Any, where: str, word: str, rules: dict[str, Rule], problems: list[str]) -> dict[str, Any]:
@@ -295,4 +311,5 @@ _PARTS: dict[str, Callable[[Any, str, list[str]], dict[str, Any]]] = {
     "stop": _read_stop,
     "start": _read_start,
     "confirm": _read_confirm,
+    "kinds": _read_kinds,
 }

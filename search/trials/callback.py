@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,18 @@ from ray import tune
 from configs.errors import explained
 from configs.files import shown_path
 from configs.metric_names import METRICS
+from search.engine.rungs import Promotion
 from search.faults import CAN_BE_RETRIED, NOTHING_GOES
 from search.folder import SearchFolder
-from search.record.events import TRIAL_DONE, TRIAL_FAILED, TRIAL_REPORTED, TRIAL_STARTED, TRIAL_STOPPED, EventStream
+from search.record.events import (
+    TRIAL_DONE,
+    TRIAL_FAILED,
+    TRIAL_PROMOTED,
+    TRIAL_REPORTED,
+    TRIAL_STARTED,
+    TRIAL_STOPPED,
+    EventStream,
+)
 from search.record.history import History, trial_name
 from search.reports import FAILURE, FAULT, UNREAD, has_finished
 from search.trials.watchdog import hanging
@@ -28,6 +38,7 @@ class EventCallback(tune.Callback):
         folder: of the search.
         max_failures: how often a trial is tried again.
         halt: called with the reason where no trial can go on.
+        promotion: returns, once, why a trial has gone on from a rung.
     """
 
     def __init__(
@@ -37,12 +48,14 @@ class EventCallback(tune.Callback):
         folder: SearchFolder,
         max_failures: int,
         halt: Callable[[str], None],
+        promotion: Callable[[int], Promotion | None],
     ):
         self._stream = stream
         self._history = history
         self._folder = folder
         self._max_failures = max_failures
         self._halt = halt
+        self._promotion = promotion
         self._is_over = False
         self._logged: dict[int, int] = {}  # sizes of the logs of trials when they began, or went on
 
@@ -59,6 +72,7 @@ class EventCallback(tune.Callback):
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         config = {name: value for name, value in trial.config.items() if name not in ("number", "heard")}
         number = trial.config["number"]
+        self._tell_promotion(number)
         self._emit(TRIAL_STARTED, number, **config)
         log = self._log(number, config["id"])
         self._logged[number] = log.stat().st_size if log.exists() else 0
@@ -69,6 +83,12 @@ class EventCallback(tune.Callback):
         if FAILURE not in result:
             metrics = {name: result[name] for name in METRICS}
             self._emit(TRIAL_REPORTED, trial.config["number"], metrics=metrics, pid=result["pid"])
+            self._tell_promotion(trial.config["number"])  # it was among the best at once
+
+    def _tell_promotion(self, number: int) -> None:
+        promotion = self._promotion(number)
+        if promotion is not None:
+            self._emit(TRIAL_PROMOTED, number, **asdict(promotion))
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         number, result = trial.config["number"], trial.last_result or {}

@@ -109,7 +109,11 @@ def run_trials(
                     name=folder.path.name,
                     storage_path=rays_own,
                     stop=stopper,
-                    callbacks=[EventCallback(stream, history, folder, plan.options.max_failures, stopper.halt)],
+                    callbacks=[
+                        EventCallback(
+                            stream, history, folder, plan.options.max_failures, stopper.halt, engine.scheduler.promotion
+                        )
+                    ],
                     verbose=0,
                 ),
             )
