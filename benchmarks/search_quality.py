@@ -83,6 +83,7 @@ class Table:
         best = self.curves.max(axis=1)
         self._best, self._median = best.max(), np.median(best)
         self.points = np.stack([self._unit(name, frame[name].to_numpy()) for name in self.space], axis=1)
+        self._values = {name: frame[name].tolist() for name in self.space}
         self._choices = [spec["kind"] == "choice" for spec in self.space.values()]
 
     def _unit(self, name: str, value: Any) -> Any:
@@ -101,6 +102,11 @@ class Table:
         distance[(self.points != point)[:, self._choices].any(axis=1)] = np.inf
         unused = np.where(used, np.inf, distance)
         return int((unused if np.isfinite(unused).any() else distance).argmin())
+
+    def base(self, share: float) -> Params:
+        """Returns the configuration that is better than a share of all."""
+        row = int(np.argsort(self.curves.max(axis=1))[int(share * len(self.curves))])
+        return {name: self._values[name][row] for name in self.space}
 
     def regret(self, value: float) -> float:
         """Returns the normalised regret of the best value found so far."""
@@ -258,7 +264,7 @@ class RandomSearch:
         """Learns nothing."""
 
 
-def _ours(table: Table, seed: int, sampler: str = "tpe", scheduler: str = "asha") -> Method:
+def _ours(table: Table, seed: int, sampler: str = "tpe", scheduler: str = "asha", base: float | None = None) -> Method:
     def distribution(spec: dict[str, Any]) -> Distribution:
         if spec["kind"] == "choice":
             return Choice(tuple(spec["values"]))
@@ -266,7 +272,8 @@ def _ours(table: Table, seed: int, sampler: str = "tpe", scheduler: str = "asha"
             return IntRange("lograndint" if spec["log"] else "randint", spec["low"], spec["high"] + 1)
         return FloatRange("loguniform" if spec["log"] else "uniform", spec["low"], spec["high"])
 
-    space = Space([Parameter(name, "", distribution=distribution(spec)) for name, spec in table.space.items()])
+    parameters = [Parameter(name, "", distribution=distribution(spec)) for name, spec in table.space.items()]
+    space = Space(parameters, default=table.base(base).get if base is not None else lambda key: None)
     options = SearchOptions(
         metric=METRIC,
         seed=seed,
@@ -274,6 +281,7 @@ def _ours(table: Table, seed: int, sampler: str = "tpe", scheduler: str = "asha"
         sampler=NamedOptions(sampler, {}),
         scheduler=NamedOptions(scheduler, {}),
         kinds=table.kinds,
+        reference=base is not None,
     )
     engine = build_engine(space, options, table.epochs, WORKERS, History())
     return OurMethod(engine.searcher, engine.scheduler, table.epochs)
@@ -303,6 +311,7 @@ METHODS: dict[str, Callable[[Table, int], Method]] = {
 COMPARED = list(METHODS)  # unless --methods says otherwise
 # Our other samplers, also under asha; a search with gp takes minutes.
 METHODS |= {f"ours_{name}": partial(_ours, sampler=name) for name in ("gp", "nsga2", "random")}
+METHODS |= {f"ours_base_{share}": partial(_ours, base=share / 100) for share in (50, 75, 95)}
 METHODS |= {"ours_unstopped": partial(_ours, scheduler="none")}
 SYNE_TUNE = {
     "syne_tune_asha": "ASHA",

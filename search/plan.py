@@ -166,7 +166,8 @@ def make_plan(
     problems += misfits(space_file, options, space, base_cfg)
     if problems:
         raise ConfigError(problems)
-    points, start = read_start(options.start, space, space_file.branches, fixed, notes, problems)
+    is_bounded = options.scheduler.name in POPULATIONS
+    points, start = read_start(options.start, space, space_file.branches, fixed, notes, problems, is_bounded)
     if problems:
         raise ConfigError(problems)
     options = replace(options, start=points)

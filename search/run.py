@@ -165,7 +165,11 @@ def _plan_to_resume(args: argparse.Namespace, folder: SearchFolder) -> SearchPla
     return replace(now, name=folder.path.name, notes=notes)
 
 
-_SINCE: dict[str, Any] = {"reference": False, "confirm": None, "kinds": ()}  # words that older versions did not know: what they did
+_SINCE: dict[str, Any] = {
+    "reference": False,
+    "confirm": None,
+    "kinds": (),
+}  # words that older versions did not know: what they did
 
 
 def _as_begun(before: SearchOptions) -> SearchOptions:

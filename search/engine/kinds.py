@@ -83,15 +83,15 @@ class Kinds:
             groups.setdefault(self.of(number), []).append(number)
         return groups
 
-    def shares(self, kinds: Iterable[str]) -> dict[str, float]:
-        """Returns what each kind gets beside the best; one that has not been seen at its end gets least."""
+    def shares(self) -> dict[str, float]:
+        """Returns what each kind gets beside the best; none that has not been seen at its end."""
+        if not self.are_apart:
+            return {"": 1.0}
         ends: dict[str, float] = {}
         for number in self._ended:
             kind = self.of(number)
             ends[kind] = max(self._best[number], ends.get(kind, -math.inf))
-        known = shares(ends)
-        least = NEXT_BEST ** len(known)
-        return {kind: known.get(kind, least) for kind in kinds}
+        return shares(ends)
 
     def is_whole(self, number: int) -> bool:
         """Whether a trial is trained to its end."""

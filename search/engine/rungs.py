@@ -109,12 +109,10 @@ class Rungs:
             whole = self._kinds.next_whole(ranked, is_full)
         else:
             whole = [number for number in ranked if self._kinds.is_whole(number)]
-        groups = self._kinds.grouped(ranked)
-        shares = self._kinds.shares(groups)
+        groups, shares = self._kinds.grouped(ranked), self._kinds.shares()
         places = (math.ceil if is_full else math.floor)(len(ranked) / self._factor)
-        given = divided(places, shares, {kind: len(numbers) for kind, numbers in groups.items()})
-        best_first = sorted(groups, key=lambda kind: -shares[kind])
-        return [*whole, *(number for kind in best_first for number in groups[kind][: given[kind]])]
+        given = divided(places, shares, {kind: len(groups.get(kind, ())) for kind in shares})
+        return [*whole, *(number for kind in shares for number in groups.get(kind, ())[: given[kind]])]
 
     def _ranked(self, epoch: int) -> list[int]:
         """Returns the trials that have reached a rung, the best first."""

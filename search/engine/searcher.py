@@ -22,7 +22,7 @@ from configs.defaults import KEYS
 from configs.metric_names import METRICS
 from configs.tree import plain
 from search.engine.population import Takeover
-from search.engine.study import Study
+from search.engine.study import OUTSIDE, Study
 from search.faults import CAN_BE_RETRIED, OWN
 from search.record.history import DONE, FAILED, INTERRUPTED, RUNNING, STOPPED, History, TrialRecord, best_records
 from search.reports import FAILURE, FAULT, has_finished
@@ -87,9 +87,12 @@ class TruthfulOptunaSearch(OptunaSearch):
         self._not_samples = {record.number for record in history.trials.values() if not record.is_sample}
         for record in history.trials.values():
             settings = {key: value for key, value in record.settings.items() if key != LINEAGE}
-            point = space.fits(record.params, settings) if record.is_sample else None
+            is_bounded = OUTSIDE not in record.notes
+            point = space.fits(record.params, settings, is_bounded) if record.is_sample else None
             if point is not None:
                 self._study.add(record.number, point)
+            elif record.is_reference:
+                self._study.add_reference(record)
         # By number, in the order in which they ended; copies, since the history goes on by its own events.
         self._ended = {record.number: record.copy() for record in history.by_end()}
         self._unfinished = [record.copy() for record in history.in_state(RUNNING, INTERRUPTED)]
@@ -149,7 +152,9 @@ class TruthfulOptunaSearch(OptunaSearch):
         number = self._next_number(first)
         self._numbers.add(number)
         self._not_samples.add(number)
-        return TrialRecord(number, sample_id(settings), params, settings, is_reference=True)
+        record = TrialRecord(number, sample_id(settings), params, settings, is_reference=True)
+        self._study.add_reference(record)
+        return record
 
     def _taken_over(self, record: TrialRecord, takeover: Takeover) -> TrialRecord:
         """Returns a trial as it goes on with the weights of another: with its past, and values of its own."""

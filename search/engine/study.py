@@ -15,7 +15,7 @@ trials, with what is true of them and what the sampler can learn from:
 
 import copy
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -36,9 +36,12 @@ from search.space.items import Parameter
 from search.space.kinds import deciding_values, kind_of
 from search.space.options import SearchOptions
 from search.space.space import DRAWN, Point, Space
+from search.space.start import base_parameters
 
 ATTEMPTS = 20  # with the sampler, before a point is drawn at random
 LAST_DRAWN = 100 * DRAWN  # points that are drawn then
+
+OUTSIDE = "outside"  # the note of a sample with values outside their ranges, which `start: [defaults]` may have
 
 Given = Mapping[str, Any]  # values, by name of the parameter
 
@@ -67,6 +70,7 @@ class Study:
     def __init__(self, space: Space, options: SearchOptions):
         self._space = space
         self._options = options
+        self._ranges = {parameter.name: parameter.distribution for parameter in space.parameters}
         self._seen: set[str] = set()
         self._points: dict[int, Point] = {}  # of trials, by number
         self._frozen_trials: dict[tuple[int, int, str], FrozenTrial] = {}  # by number, epochs and state
@@ -76,6 +80,22 @@ class Study:
         self._points[number] = point
         self._seen.add(_identity(point))
 
+    def add_reference(self, record: TrialRecord) -> None:
+        """Takes note of the base config's trial: the sampler learns from what of it lies within the space."""
+        known = [parameter for parameter in base_parameters(self._space) if parameter.key in record.params]
+        sampled = {parameter.name: record.params[parameter.key] for parameter in known}
+        self._points[record.number] = Point(record.params, record.settings, sampled)
+
+    def _within(self, point: Point) -> dict[str, Any] | None:
+        """Returns what was sampled, without values outside their range, which Optuna does not take; None: tell nothing.
+
+        Only a sampler that takes each parameter by itself can do without some.
+        """
+        within = {name: value for name, value in point.sampled.items() if self._ranges[name].contains(value)}
+        sampler = self._options.sampler
+        takes_each = sampler.name == "tpe" and not sampler.options.get("multivariate")
+        return within if len(within) == len(point.sampled) or (within and takes_each) else None
+
     def sample(self, number: int, trials: Iterable[TrialRecord], given: Given | None = None) -> Sample | None:
         """Returns a point that is new and can be trained, None if there is none any more.
 
@@ -84,14 +104,23 @@ class Study:
             trials: all before, in the order in which they ended.
             given: values of some parameters, which are not sampled.
         """
-        records = list(trials)
+        sample = self._sample(number, list(trials), given or {})
+        if sample is None or self._are_within(sample.point.sampled):
+            return sample
+        return replace(sample, notes={**sample.notes, OUTSIDE: True})
+
+    def _are_within(self, sampled: Given) -> bool:
+        return all(self._ranges[name].contains(value) for name, value in sampled.items())
+
+    def _sample(self, number: int, records: list[TrialRecord], given: Given) -> Sample | None:
         if self._options.sampler.name == "grid":
             return self._next_of_all(number)
-        given = given or self._of_next_kind(number, records)
+        of_kind = {} if given else self._of_next_kind(number, records)
+        given = given or of_kind
         sampling = self._quasi_random if self._options.sampler.name == "qmc" else self._with_optuna
         for attempt in range(ATTEMPTS):
-            sample = sampling(number, attempt, records, given or {})
-            if self._is_new(sample.point) and self._space.uses(sample.point, given or {}):
+            sample = sampling(number, attempt, records, given)
+            if self._is_new(sample.point) and self._space.uses(sample.point, given):
                 return sample
         completed = self._space.completed(given) if given else None
         if completed and self._is_new(completed):
@@ -99,7 +128,7 @@ class Study:
         if self._space.size is not None:  # few: whatever is left
             return self._next_of_all(number)
         rng = self._rng(number, ATTEMPTS)
-        drawn = (self._space.random_point(rng) for _ in range(LAST_DRAWN))
+        drawn = (self._space.random_point(rng, of_kind) for _ in range(LAST_DRAWN))
         return next((Sample(point, {}) for point in drawn if self._is_new(point)), None)
 
     def _of_next_kind(self, number: int, records: list[TrialRecord]) -> Given:
@@ -114,7 +143,7 @@ class Study:
         ends: dict[str, float] = {}
         metric, max_t = self._options.metric, self._options.scheduler_options.get("max_t")
         for record in records:
-            if record.number not in self._points:
+            if record.number not in self._points or record.is_reference:
                 continue
             kind = kind_of(record.params, record.settings, self._options.kinds or (), self._space)
             if kind not in count:
@@ -193,7 +222,8 @@ class Study:
 
     def told(self, records: list[TrialRecord]) -> list[FrozenTrial]:
         """Returns what Optuna is told of trials; see the head of this file."""
-        records = [record for record in records if record.number in self._points]  # the others do not fit the space
+        # the others do not fit the space
+        records = [r for r in records if r.number in self._points and self._within(self._points[r.number]) is not None]
         kind = sampler_kind(self._options.sampler)
         if kind.learns_from == "nothing":
             return []
@@ -239,12 +269,11 @@ class Study:
         return self._frozen(record, state, values=worst, constraints={"failed": 1.0})
 
     def _frozen(self, record: TrialRecord, state: TrialState, **more: Any) -> FrozenTrial:
-        point = self._points[record.number]
-        parameters = {parameter.name: parameter for parameter in self._space.parameters}
-        used = {name: parameters[name].distribution for name in point.sampled}
+        sampled = self._within(self._points[record.number]) or {}
+        used = {name: self._ranges[name] for name in sampled}
         frozen = create_trial(
             state=state,
-            params={name: distribution.encode(point.sampled[name]) for name, distribution in used.items()},
+            params={name: distribution.encode(sampled[name]) for name, distribution in used.items()},
             distributions={name: distribution.to_optuna() for name, distribution in used.items()},
             system_attrs=dict(record.notes),
             **more,

@@ -116,9 +116,15 @@ class Space:
                 problems.append(f"{constraint.source}: {error}")
         return problems
 
-    def random_point(self, rng: np.random.Generator) -> Point:
-        """Returns a point drawn from the distributions, whether it satisfies the constraints or not."""
-        return self.point(lambda parameter: parameter.distribution.at(rng.random()))
+    def random_point(self, rng: np.random.Generator, given: Mapping[str, Any] | None = None) -> Point:
+        """Returns a point drawn from the distributions, whether it satisfies the constraints or not.
+
+        Args:
+            rng: of the values.
+            given: values that are not drawn, by name of the parameter.
+        """
+        values = given or {}
+        return self.point(lambda parameter: values.get(parameter.name, parameter.distribution.at(rng.random())))
 
     def draws(self, rng: np.random.Generator, given: Mapping[str, Any] | None = None) -> Iterator[Point]:
         """Draws many random points, whether they satisfy the constraints or not.
@@ -127,9 +133,8 @@ class Space:
             rng: of the values.
             given: values that are not drawn, by name of the parameter.
         """
-        values = given or {}
         for _ in range(DRAWN):
-            yield self.point(lambda parameter: values.get(parameter.name, parameter.distribution.at(rng.random())))
+            yield self.random_point(rng, given)
 
     def feasible_point(self, rng: np.random.Generator) -> Point:
         """Returns a random point that can be trained.
@@ -220,7 +225,9 @@ class Space:
         """How many points there are; None: without end, or too many to count."""
         return None if self._points is None else len(self._points)
 
-    def fits(self, params: Mapping[str, Any], settings: Mapping[str, Any] | None = None) -> Point | None:
+    def fits(
+        self, params: Mapping[str, Any], settings: Mapping[str, Any] | None = None, is_bounded: bool = True
+    ) -> Point | None:
         """Returns the point of a sample that may have been made from another space, None if it is none of this one.
 
         A key that the sample lacks has its default; a key that is not sampled here must have it.
@@ -228,9 +235,10 @@ class Space:
         Args:
             params: of the sample, by key.
             settings: the config keys that it set, which must be those that it would set now; None: not compared.
+            is_bounded: whether its values must lie within their ranges.
         """
         try:
-            point = self.point(lambda parameter: self._value_in(params, parameter))
+            point = self.point(lambda parameter: self._value_in(params, parameter, is_bounded))
         except LookupError:
             return None
         if self.problems(point):
@@ -240,14 +248,14 @@ class Space:
         changed = (key for key in {*before, *now} if self._value(before, key) != self._value(now, key))
         return None if any(changed) else point
 
-    def _value_in(self, params: Mapping[str, Any], parameter: Parameter) -> Any:
+    def _value_in(self, params: Mapping[str, Any], parameter: Parameter, is_bounded: bool) -> Any:
         if parameter.key in params:
             value = params[parameter.key]
         elif is_branching(parameter):
             raise LookupError(parameter.key)
         else:
             value = plain(self.default(parameter.key))
-        if not parameter.distribution.contains(value):
+        if (is_bounded or is_branching(parameter)) and not parameter.distribution.contains(value):
             raise LookupError(parameter.key)
         return value
 

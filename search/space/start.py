@@ -10,7 +10,7 @@ from configs.errors import did_you_mean
 from configs.loader import read_setting
 from configs.settings import Setting, resolve_name
 from configs.tree import plain
-from search.space.items import Constant, Parameter, is_branching
+from search.space.items import Constant, Item, Parameter, is_branching
 from search.space.options import StartPoint
 from search.space.space import Space
 
@@ -22,6 +22,7 @@ def read_start(
     fixed: Container[str],
     notes: list[str],
     problems: list[str],
+    is_bounded: bool = False,
 ) -> tuple[tuple[StartPoint, ...], tuple[dict[str, Any], ...]]:
     """Returns the start points without what the command line fixes, and their values by name of the parameter.
 
@@ -32,6 +33,7 @@ def read_start(
         fixed: keys that the command line gives a value.
         notes: which points are left out, and why, is added here.
         problems: what is wrong is added here.
+        is_bounded: whether `defaults` must lie within the ranges, as in a population, whose values change.
     """
     possible = {item.key: item.distribution.values() for item in space.parameters if is_branching(item)}
     left: dict[int, tuple[StartPoint, dict[str, Any]]] = {}  # by number
@@ -43,7 +45,7 @@ def read_start(
             changed.add(number)
             why = why or ("" if point.values else "what is its own is fixed by the command line")
         before = len(problems)
-        values = {} if why else start_values(point, space, problems)
+        values = {} if why else start_values(point, space, problems, is_bounded)
         if len(problems) > before:
             continue
         twin = next((other for other, (_, known) in left.items() if known == values), None)
@@ -77,16 +79,17 @@ def _why_excluded(
     return ""
 
 
-def start_values(start: StartPoint, space: Space, problems: list[str]) -> dict[str, Any]:
+def start_values(start: StartPoint, space: Space, problems: list[str], is_bounded: bool = False) -> dict[str, Any]:
     """Returns the values of a start point by name of the parameter.
 
     Args:
         start: without what is fixed.
         space: what is sampled.
         problems: what is wrong is added here.
+        is_bounded: as of `read_start`.
     """
     if start.values is None:
-        return _default_values(start, space, problems)
+        return _default_values(start, space, problems, is_bounded)
     found: dict[str, Any] = {}
     before = len(problems)
     branching = {parameter.key for parameter in space.parameters if is_branching(parameter)}
@@ -119,35 +122,47 @@ def base_values(space: Space) -> dict[str, Any]:
 
     A branch has its name, if the base is one of them.
     """
+    return {item.key: value for item, value in _base_items(space)}
+
+
+def base_parameters(space: Space) -> list[Parameter]:
+    """Returns the parameters that are active in the base config."""
+    return [item for item, _ in _base_items(space) if isinstance(item, Parameter)]
+
+
+def _base_items(space: Space) -> list[tuple[Item, Any]]:
     values: dict[str, Any] = {}
+    found: list[tuple[Item, Any]] = []
     for item in space.items:  # each stands behind those that it looks at
         if isinstance(item, Constant):
             continue
         if all(
             condition.holds({condition.key: space.default(condition.key)} | values) for condition in item.conditions
         ):
-            if isinstance(item, Parameter) and is_branching(item):
-                name = _base_branch(space, item)
-                values |= {item.key: name} if name is not None else {}
-            else:
-                values[item.key] = plain(space.default(item.key))
-    return values
+            is_node = isinstance(item, Parameter) and is_branching(item)
+            value = _base_branch(space, item) if is_node else plain(space.default(item.key))
+            if not (is_node and value is None):
+                values[item.key] = value
+                found.append((item, value))
+    return found
 
 
-def _base_branch(space: Space, node: Parameter) -> Any:
+def _base_branch(space: Space, node: Item) -> Any:
     """Returns the branch of a node that the base config has, None if it has none of them."""
+    assert isinstance(node, Parameter)
     return next((name for name in node.distribution.values() if _is_default(space, node.key, name)), None)
 
 
-def _default_values(start: StartPoint, space: Space, problems: list[str]) -> dict[str, Any]:
+def _default_values(start: StartPoint, space: Space, problems: list[str], is_bounded: bool) -> dict[str, Any]:
     found: dict[str, Any] = {}
 
     def choose(parameter: Parameter) -> Any:
         if is_branching(parameter):
             value: Any = _base_branch(space, parameter)
         else:
-            value = space.default(parameter.key)
-        if parameter.distribution.contains(value):
+            value = plain(space.default(parameter.key))
+        is_known = not is_branching(parameter) and not is_bounded
+        if is_known or parameter.distribution.contains(value):
             found[parameter.name] = value
             return value
         what = "no branch is what the base config has" if value is None else f"the default {value!r} is not within it"
