@@ -1,4 +1,4 @@
-"""Is what a search chooses better than the base that it began with? Whole searches, live, on three tasks of real images.
+"""Is what a search chooses better than the base that it began with? Whole searches, live, on three real tasks.
 
 python benchmarks/search_vs_base.py --out /tmp/vs_base [--before CHECKOUT] [--seeds 4] [--tasks digits letters icons]
 

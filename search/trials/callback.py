@@ -88,7 +88,7 @@ class EventCallback(tune.Callback):
     def _tell_promotion(self, number: int) -> None:
         promotion = self._promotion(number)
         if promotion is not None:
-            self._emit(TRIAL_PROMOTED, number, **asdict(promotion))
+            self._emit(TRIAL_PROMOTED, number, promotion=asdict(promotion))
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         number, result = trial.config["number"], trial.last_result or {}
