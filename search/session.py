@@ -130,8 +130,8 @@ def _greet(plan: SearchPlan, folder: SearchFolder, slots: int, lines: list[str],
         print("beside them, the base config is trained to its end, to compare with (search: reference)")
     if options.kinds:
         print(
-            f"values of {' and '.join(options.kinds)} are compared by whole trainings, since some may learn faster than "
-            "others (search: kinds)"
+            f"values of {' and '.join(options.kinds)} are compared by whole trainings, since they may learn at "
+            "different speeds (search: kinds)"
         )
     for line in lines:
         print(line)

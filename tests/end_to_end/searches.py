@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from configs.loader import load_cfg
-from search.record.events import TRIAL_REPORTED, TRIAL_STARTED, Event
+from search.record.events import TRIAL_PROMOTED, TRIAL_REPORTED, TRIAL_STARTED, Event
 from search.record.history import TrialRecord
 from tests.conftest import without_times, write_tiny
 from trainable.fit import fit
@@ -72,7 +72,7 @@ def most_at_a_time(events: list[Event]) -> int:
     for event in events:
         if event.kind == TRIAL_STARTED:
             running.add(event.trial)
-        elif event.trial is not None and event.kind != TRIAL_REPORTED:
+        elif event.trial is not None and event.kind not in (TRIAL_REPORTED, TRIAL_PROMOTED):
             running.discard(event.trial)
         most = max(most, len(running))
     return most

@@ -127,10 +127,13 @@ def write_search(folder: Path, fault: dict | None = None, **words: str) -> list[
     if "pbt" in options["scheduler"]:  # it brings its own sampler, and changes what can change in a model
         del options["sampler"]
         second = "MODEL.SOLVER.OPTIMIZER.WEIGHT_DECAY"
+    space = f"MODEL.SOLVER.OPTIMIZER.BASE_LR: {{loguniform: [1e-4, 1]}}, {second}: {{uniform: [0, 0.5]}}"
+    if "kinds" in options:
+        space += ", MODEL.SOLVER.LOSS.NAME: {choice: [softmax_cross_entropy, weighted_focal_loss]}"
     (folder / "s.yaml").write_text(
         "base: base.yaml\n"
         f"search: {{{', '.join(f'{word}: {value}' for word, value in options.items())}}}\n"
-        f"space: {{MODEL.SOLVER.OPTIMIZER.BASE_LR: {{loguniform: [1e-4, 1]}}, {second}: {{uniform: [0, 0.5]}}}}\n"
+        f"space: {{{space}}}\n"
     )
     # one trial at a time, so that what is sampled does not depend on which of several ends first
     return ["--space", str(folder / "s.yaml"), "-o", str(folder / "out"), "--cpus-per-trial", "2", "NUM_THREADS", "1"]
@@ -197,6 +200,7 @@ def test_a_kill_at_a_named_point_changes_nothing(seed, ray_address, undisturbed,
 # Searches of other kinds, and how many trials they have in the end.
 KINDS = {
     "pbt": ({"scheduler": "{pbt: {perturbation_interval: 1}}"}, TRIALS + 1),
+    "kinds": ({"kinds": "[MODEL.SOLVER.LOSS.NAME]"}, TRIALS + 1),
     "confirm": ({"confirm": "{top: 1, seeds: 2}", "stop": "{patience: 3}"}, None),
 }
 

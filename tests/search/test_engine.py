@@ -20,8 +20,9 @@ from search.record.events import (
 from search.record.history import DONE, FAILED, FINISHED, History
 from search.space.distributions import Choice, FloatRange
 from search.space.items import Parameter
-from search.space.options import Confirm, NamedOptions, SearchOptions, StopRules
+from search.space.options import Confirm, NamedOptions, SearchOptions, StartPoint, StopRules
 from search.space.space import Space
+from search.space.start import start_values
 
 RATE = "MODEL.SOLVER.OPTIMIZER.BASE_LR"
 SPACE = Space([Parameter(RATE, "", distribution=FloatRange("loguniform", 1e-4, 1))], default=lambda key: 0)
@@ -35,7 +36,9 @@ class Trial:
         self.trial_id, self.config = trial_id, config
 
 
-def play(options: SearchOptions, faults: dict | None = None, dies_after: int = 10**9, space: Space = SPACE) -> History:
+def play(
+    options: SearchOptions, faults: dict | None = None, dies_after: int = 10**9, space: Space = SPACE, start=()
+) -> History:
     """Runs a search; its driver dies after so many events, and another one goes on with it.
 
     Args:
@@ -43,13 +46,14 @@ def play(options: SearchOptions, faults: dict | None = None, dies_after: int = 1
         faults: by (trial, epoch), the kind of failure there; each happens once.
         dies_after: events.
         space: what is sampled.
+        start: values of the first trials.
     """
     left = dict(faults or {})
     events: list = []
     history = History()
     while True:
         stream = EventStream([events.append, history])
-        engine = build_engine(space, options, EPOCHS, 1, History(events), list(events))
+        engine = build_engine(space, options, EPOCHS, 1, History(events), list(events), start)
         stopper = SearchStopper(options, history, engine.searcher.close)
         stream.emit(SEARCH_STARTED)
         for number in range(10**4):
@@ -145,6 +149,45 @@ def test_a_search_ends_the_same_whenever_its_driver_dies(scheduler, faults):
         assert not failed
     for dies_after in range(3, 60, 7):
         assert outcome(play(options, FAULTS[faults], dies_after)) == outcome(whole), dies_after
+
+
+KINDS = Space(
+    [*SPACE.items, Parameter("kind", "", distribution=Choice(("slow", "fast")))],
+    default={RATE: 0.5, "kind": "fast"}.get,
+)
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "nsga2"])
+@pytest.mark.parametrize("scheduler", ["asha", "hyperband", "median"])
+def test_a_search_of_kinds_ends_the_same_whenever_its_driver_dies(scheduler, sampler):
+    options = options_of(scheduler, reference=True, kinds=("kind",))
+    options = replace(options, num_samples=14, sampler=NamedOptions(sampler, {}))
+    whole = play(options, FAULTS["tried again"], space=KINDS)
+    assert {record.params["kind"] for record in whole.samples() if record.state == DONE} == {"slow", "fast"}
+    assert outcome(whole) != outcome(play(replace(options, kinds=()), FAULTS["tried again"], space=KINDS))
+    for dies_after in range(3, 100, 9):
+        again = play(options, FAULTS["tried again"], dies_after, KINDS)
+        assert outcome(again) == outcome(whole), dies_after
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "gp", "nsga2"])
+def test_defaults_outside_a_range_are_trained_and_told_as_far_as_they_lie_within(sampler):
+    space = Space(
+        [*SPACE.items, Parameter("decay", "", distribution=FloatRange("loguniform", 1e-6, 1e-2))],
+        default={RATE: 0.01, "decay": 0.0}.get,
+    )
+    options = options_of("none", reference=True)
+    options = replace(options, sampler=NamedOptions(sampler, {}), start=(StartPoint(None, "start"),))
+    (start,) = [start_values(options.start[0], space, [])]
+    assert start == {RATE: 0.01, "decay": 0.0}
+    whole = play(options, space=space, start=[start])
+    assert whole.trials[0].params == whole.reference().params == {RATE: 0.01, "decay": 0.0}
+    for dies_after in (4, 20, 40):
+        assert outcome(play(options, dies_after=dies_after, space=space, start=[start])) == outcome(whole)
+    told = build_engine(space, options, EPOCHS, 1, whole).searcher.told()
+    outside = [trial.params for trial in told if "decay" not in trial.params]
+    assert outside == ([{RATE: 0.01}] * 2 if sampler == "tpe" else []), "the first sample, and the reference"
+    assert len(told) - len(outside) == 6
 
 
 def test_a_reference_that_fails_is_missed_by_nobody():

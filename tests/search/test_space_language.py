@@ -323,7 +323,6 @@ def test_cmaes_says_what_it_draws_at_random():
         ("[{SEED: 17}]", "SEED is not sampled"),
         ("[{DATASET.BATCH_SIZE: 64, DATASET.RESIZE_SHAPE: [64, 64]}]", "that can be trained: s.yaml, line 14: constr"),
         (f"[{{{LOSS}.NAME: softmax_cross_entropy, {LOSS}.EPS: 0.1}}]", f"{LOSS}.EPS is not active"),
-        ("[defaults]", "the default 0.001 is not within it"),
     ],
 )
 def test_bad_start_points(start, message):
