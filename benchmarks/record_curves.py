@@ -80,7 +80,7 @@ def main() -> int:
     worst = np.nanmin(np.array(curves))
     known = np.nan_to_num(np.array(curves), nan=worst).tolist()
     params = [point.params for point in points]
-    write_table(args.space.with_suffix(".parquet"), space, params, known, costs)
+    write_table(args.space.with_suffix(".parquet"), space, params, known, costs, plan.options.kinds or ())
     return 0
 
 

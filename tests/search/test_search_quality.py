@@ -63,6 +63,54 @@ def test_the_nearest_configuration_is_one_that_is_not_used(table):
     assert task.nearest(params, used) != 7
 
 
+@pytest.fixture
+def table_with_kinds(table: Path) -> Path:
+    """The same with two kinds: the slow one, which ends better, is behind in all epochs but the last three."""
+    frame = pd.read_parquet(table)
+    frame["kind"] = ["slow", "fast"] * 100
+    late = np.arange(EPOCHS) >= EPOCHS - 3
+    frame["curve"] = [
+        curve + (np.where(late, 0.2, -0.5) if kind == "slow" else 0)
+        for curve, kind in zip(frame["curve"], frame["kind"], strict=True)
+    ]
+    task = json.loads(pq.read_table(table).schema.metadata[b"task"])
+    task["space"]["kind"] = {"kind": "choice", "values": ["fast", "slow"]}
+    content = pa.Table.from_pandas(frame).replace_schema_metadata({"task": json.dumps(task | {"kinds": ["kind"]})})
+    Path("kinds").mkdir()
+    pq.write_table(content, "kinds/made_up.parquet")
+    return Path("kinds/made_up.parquet")
+
+
+def test_a_configuration_is_looked_up_among_those_of_the_same_choices(table_with_kinds):
+    task, frame = Table(table_with_kinds), pd.read_parquet(table_with_kinds)
+    assert task.kinds == ("kind",) and task.cost_of_run == pytest.approx(8 * EPOCHS * task.cost.mean())
+    used = np.zeros(200, dtype=bool)
+    for _ in range(100):
+        row = task.nearest({"rate": frame["rate"][7], "width": frame["width"][7], "kind": "slow"}, used)
+        assert frame["kind"][row] == "slow" and not used[row]
+        used[row] = True
+    assert frame["kind"][task.nearest({"rate": 0.01, "width": 64, "kind": "slow"}, used)] == "slow", "all are used"
+
+
+@pytest.mark.parametrize("method", COMPARED)
+def test_every_method_searches_among_kinds(table_with_kinds, method):
+    task = Table(table_with_kinds)
+    assert regrets(task, METHODS[method](task, 0))[2] < 100
+
+
+def test_a_kind_that_is_slow_and_ends_best_is_found(table_with_kinds):
+    figures = compare([table_with_kinds], ["ours", "random_asha"], seeds=4)["methods"]
+    assert figures["ours"]["regret_full"] < 0.5 * figures["random_asha"]["regret_full"]
+
+
+def test_the_base_may_be_trained_first(table):
+    task = Table(table)
+    base = task.base(0.95)
+    assert set(base) == set(task.space)
+    first = METHODS["ours_base_95"](task, 0).suggest("first")
+    assert first is not None and first[1] == base
+
+
 @pytest.mark.parametrize("method", [*COMPARED, "ours_nsga2", "ours_random"])  # gp takes minutes
 def test_every_method_searches_and_repeats(table, method):
     task = Table(table)
@@ -96,8 +144,9 @@ def test_the_command_writes_json(table, monkeypatch):
 def test_curves_of_real_trainings_are_a_table(tmp_path, monkeypatch):
     write_tiny(tmp_path / "tiny.yaml", {"MODEL.SOLVER.TOTAL_EPOCHS": "2", "DATASET.VALIDATION_FRACTION": "0.9"})
     Path("mine.yaml").write_text(
-        "base: tiny.yaml\nspace: {MODEL.SOLVER.OPTIMIZER.BASE_LR: {loguniform: [1e-4, 1]}, "
-        "DATASET.BATCH_SIZE: {randint: [16, 65]}}\n"
+        "base: tiny.yaml\nsearch: {kinds: [MODEL.SOLVER.OPTIMIZER]}\n"
+        "space: {MODEL.SOLVER.OPTIMIZER.BASE_LR: {loguniform: [1e-4, 1]}, DATASET.BATCH_SIZE: {randint: [16, 65]}, "
+        "MODEL.SOLVER.OPTIMIZER.NAME: {choice: [sgd, adamw]}}\n"
     )
     monkeypatch.setattr(sys, "argv", ["record_curves.py", "mine.yaml", "--configs", "3"])
     # here, where torch is imported already
@@ -106,6 +155,8 @@ def test_curves_of_real_trainings_are_a_table(tmp_path, monkeypatch):
     task = Table(Path("mine.parquet"))
     assert task.space["MODEL.SOLVER.OPTIMIZER.BASE_LR"] == {"kind": "float", "low": 1e-4, "high": 1.0, "log": True}
     assert task.space["DATASET.BATCH_SIZE"] == {"kind": "int", "low": 16, "high": 64, "log": False}
+    assert task.space["MODEL.SOLVER.OPTIMIZER.NAME"] == {"kind": "choice", "values": ["sgd", "adamw"]}
+    assert task.kinds == ("MODEL.SOLVER.OPTIMIZER.NAME",)
     assert task.curves.shape == (3, 2) and (task.cost > 0).all()
     settings = pd.read_parquet("mine.parquet").iloc[1][list(task.space)].to_dict()
     pairs = [str(word) for pair in settings.items() for word in pair]

@@ -315,6 +315,18 @@ def test_cmaes_says_what_it_draws_at_random():
     assert "sampler cmaes samples what is a number and always active; at random: SEED" in plan.notes
 
 
+def test_defaults_are_a_start_wherever_they_lie_but_in_a_population():
+    rate = f"{OPTIMIZER}.BASE_LR"
+    text = f"search: {{start: [defaults], num_samples: 4}}\nspace: {{{rate}: {{loguniform: [0.01, 0.1]}}}}\n"
+    assert plan_of(text).start == ({rate: 0.001},)
+    population = text.replace("num_samples", "scheduler: pbt, num_samples")
+    assert "the default 0.001 is not within it" in errors_of(population)
+    unnamed = (
+        f"search: {{start: [defaults]}}\nspace: {{{OPTIMIZER}: {{choice: {{a: {{NAME: sgd}}, b: {{NAME: adam}}}}}}}}"
+    )
+    assert "no branch is what the base config has" in errors_of(f"{unnamed}\n")
+
+
 @pytest.mark.parametrize(
     ("start", "message"),
     [
