@@ -12,7 +12,7 @@ from data import make_dataset
 from search.plan import make_plan
 from search.preflight import check_parts, contradictions
 from search.space.space_file import read_space
-from tests.conftest import TINY
+from tests.conftest import ROOT, TINY
 
 
 def test_every_form_of_images_is_tried():
@@ -108,3 +108,11 @@ def test_a_users_module_that_cannot_be_imported_is_told_alone():
     message = r"^USER_MODULES: .*broken\.py: cannot be imported: SyntaxError: invalid syntax \(broken\.py, line 1\)$"
     with pytest.raises(ConfigError, match=message):
         check_parts(make_plan(read_space("space.yaml")))
+
+
+DIGITS = [path for path in sorted((ROOT / "spaces").glob("*.yaml")) if "bengali" not in path.stem]
+
+
+@pytest.mark.parametrize("space", DIGITS, ids=lambda path: path.stem)
+def test_every_part_of_our_own_spaces_can_be_trained(space):
+    check_parts(make_plan(read_space(str(space))))
