@@ -11,7 +11,15 @@ from configs.loader import load_cfg
 from search.engine.engine import build_engine
 from search.folder import SearchFolder
 from search.plan import SearchPlan, make_plan
-from search.record.events import TRIAL_DONE, TRIAL_REPORTED, TRIAL_STARTED, TRIAL_STOPPED, Event, EventLog
+from search.record.events import (
+    TRIAL_DONE,
+    TRIAL_PROMOTED,
+    TRIAL_REPORTED,
+    TRIAL_STARTED,
+    TRIAL_STOPPED,
+    Event,
+    EventLog,
+)
 from search.record.history import DONE, STOPPED, History
 from search.run import main
 from search.space.space_file import read_space
@@ -163,6 +171,24 @@ def test_trials_end_at_different_epochs(ray_address, tmp_path, scheduler, sample
     ended = set(table["epochs"])
     assert 9 in ended and len(ended) >= 2, ended
     assert scheduler == "median" or ended == {1, 3, 9}
+
+
+def test_each_kind_is_trained_to_its_end_and_the_events_say_why(ray_address, tmp_path, capsys):
+    name = "MODEL.SOLVER.LOSS.NAME"
+    space = f"{RATE}: {{loguniform: [1e-4, 1]}}, {name}: {{choice: [softmax_cross_entropy, weighted_focal_loss]}}"
+    table, folder, status = search(ray_address, space, f"num_samples: 12, kinds: [{name}]", epochs=4)
+    assert status == 0
+    assert f"values of {name} are compared by whole trainings" in capsys.readouterr().out
+    ended = table[table["state"] == "done"]
+    assert set(ended[name]) == {"softmax_cross_entropy", "weighted_focal_loss"} and len(ended) < 12
+    events = EventLog(folder.events).read()
+    promotions = [(event.trial, event.data["promotion"]) for event in events if event.kind == TRIAL_PROMOTED]
+    first = [why for _, why in promotions if why["rung"] == 1]
+    assert {why["kind"] for why in first if why["is_whole"]} == set(ended[name])
+    assert all(1 <= why["place"] <= why["of"] <= why["holds"] for why in first)
+    assert {number for number, _ in promotions} == set(table.loc[table["epochs"] > 1, "trial"])
+    plan = make_plan(read_space("s.yaml"), cpus_per_trial=2)
+    replay(events, plan, 4)
 
 
 def test_cmaes(ray_address, tmp_path):
