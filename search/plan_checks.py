@@ -160,6 +160,8 @@ def remarks(options: SearchOptions, space: Space, base_cfg: CfgNode) -> list[str
     by_chance = {item.key: None for item in space.parameters if item.key not in _sampled_by_cmaes(space)}
     if options.sampler.name == "cmaes" and by_chance:
         notes.append(f"sampler cmaes samples what is a number and always active; at random: {', '.join(by_chance)}")
+    if options.reference and any(point.values is None for point in options.start):
+        notes.append("start: defaults trains the base config as a sample too, beside the reference")
     if options.scheduler_options.get("type") == "stopping" and is_chosen(BACKBONE, space):
         notes.append(
             f"asha with type: stopping compares trials of different {BACKBONE} after few epochs, whatever their speed; "

@@ -11,8 +11,10 @@ from search.engine.kinds import Kinds, divided, shares
 from search.engine.rungs import Promotion, Rungs, hyperband
 from search.engine.scheduler import build_scheduler
 from search.engine.study import Study
+from search.folder import SearchFolder
 from search.plan import make_plan
 from search.record.history import DONE, STOPPED, TrialRecord
+from search.run import _plan_to_resume, build_parser
 from search.space.distributions import Choice, FloatRange
 from search.space.items import Parameter
 from search.space.kinds import BACKBONE, deciding_values
@@ -234,6 +236,26 @@ def test_which_keys_make_kinds(search, space, words, kinds):
 def test_mistakes(search, said):
     with pytest.raises(ConfigError, match=re.escape(said)):
         plan(search, f"{{{BACKBONES}, {RATE}}}")
+
+
+@pytest.mark.parametrize("space_file", [[], ["--space", "k.yaml"]])
+def test_a_search_of_a_version_without_kinds_resumes_without_them(space_file):
+    begun = plan("{}", f"{{{BACKBONES}, {RATE}}}")
+    folder = SearchFolder(Path("out"))
+    folder.path.mkdir()
+    folder.base.write_text(begun.base_yaml())
+    args = build_parser().parse_args([*space_file, "--resume", "-o", "out"])
+    folder.space.write_text(begun.space_yaml())
+    assert _plan_to_resume(args, folder).options.kinds == (BACKBONE,)
+    without = re.sub(r"^  kinds: .*\n", "", begun.space_yaml(), flags=re.MULTILINE)
+    assert without != begun.space_yaml()
+    folder.space.write_text(without)
+    assert _plan_to_resume(args, folder).options.kinds == ()
+    Path("k.yaml").write_text(Path("k.yaml").read_text().replace("search: {}", "search: {kinds: auto}"))
+    folder.space.write_text(begun.space_yaml().replace(f"kinds: [{BACKBONE}]", "kinds: []"))
+    if space_file:
+        with pytest.raises(ConfigError, match=r"kinds was \[\] and is \['MODEL.BACKBONE.NAME'\] now"):
+            _plan_to_resume(args, folder)
 
 
 def test_asha_that_stops_says_that_it_knows_no_kinds():
