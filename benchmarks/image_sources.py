@@ -2,7 +2,7 @@
 
 python benchmarks/image_sources.py icons data/raw/icons
 
-- fonts: characters in families of fonts; the class is the family. Of matplotlib, which is installed with yacstune.
+- fonts: characters in families of fonts; the class is the family. Of matplotlib (the extra `plots`).
 - letters: capitals in many fonts; the class is the letter. Of matplotlib too.
 - icons: icons of different sets; the class is the set. Of QtAwesome (pip install --no-deps qtawesome).
 
