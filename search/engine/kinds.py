@@ -6,7 +6,7 @@ trials are sampled and go on. docs/search_quality.md has the figures behind the 
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 
 WHOLE = 3  # trials of each kind that are trained to their end, whatever rungs are in between
 SAMPLES_OF_WHOLE = 3  # each of them the best of so many
@@ -97,14 +97,21 @@ class Kinds:
         """Whether a trial is trained to its end."""
         return self.are_apart and number in self._whole.get(self.of(number), ())
 
-    def passes_first_rung(self, number: int) -> None:
-        """Takes note that a trial goes on from its first rung: the first ones of a kind are trained whole."""
+    def passes_first_rung(self, number: int, reached: Container[int]) -> None:
+        """Takes note that a trial goes on from its first rung: the first ones of a kind are trained whole.
+
+        Args:
+            number: of the trial.
+            reached: all trials that have reached that rung.
+        """
         whole = self._whole.setdefault(self.of(number), [])
-        if self.are_apart and len(whole) < WHOLE and number not in whole:
+        if self.are_apart and sum(other in reached for other in whole) < WHOLE and number not in whole:
             whole.append(number)
 
     def next_whole(self, ranked: Iterable[int], is_full: bool) -> list[int]:
         """Returns which trials at a first rung may be trained whole next, the most promising kind's first.
+
+        When no trial is to come any more, kinds of which none has been trained whole come before the others.
 
         Args:
             ranked: the trials at the rung, the best first.
@@ -114,11 +121,12 @@ class Kinds:
             return []
         groups = self.grouped(ranked)
         rounded = math.ceil if is_full else math.floor
-        if sum(map(len, self._whole.values())) >= rounded(sum(map(len, groups.values())) / SAMPLES_OF_WHOLE):
+        taken = {kind: set(numbers).intersection(self._whole.get(kind, ())) for kind, numbers in groups.items()}
+        places = {kind: min(WHOLE, rounded(len(numbers) / SAMPLES_OF_WHOLE)) for kind, numbers in groups.items()}
+        # a kind may have more, by its share; they are no others' loss
+        used = sum(min(len(taken[kind]), places[kind]) for kind in groups)
+        if used >= rounded(sum(map(len, groups.values())) / SAMPLES_OF_WHOLE):
             return []
-        found = []
-        for kind, numbers in groups.items():
-            taken = self._whole.get(kind, [])
-            if len(taken) < min(WHOLE, rounded(len(numbers) / SAMPLES_OF_WHOLE)):
-                found += [number for number in numbers if number not in taken]
-        return found
+        order = sorted(groups, key=lambda kind: bool(taken[kind])) if is_full else list(groups)
+        waiting = [kind for kind in order if len(taken[kind]) < places[kind]]
+        return [number for kind in waiting for number in groups[kind] if number not in taken[kind]]

@@ -85,7 +85,7 @@ class Rungs:
         """Returns the number of the trial that may go on first, None if all have to wait.
 
         It is the best that waits at the highest rung where one waits among the best; of equals, the earliest trial.
-        Where kinds are kept apart, it is one that is trained whole before any other.
+        Where kinds are kept apart, one that is trained whole goes before the others of its rung.
 
         Args:
             is_full: whether no trial is to come any more: then the number of the best is rounded up, so that a search
@@ -125,7 +125,7 @@ class Rungs:
         if epoch is None:
             return
         if epoch == self.epochs[0]:
-            self._kinds.passes_first_rung(number)
+            self._kinds.passes_first_rung(number, self._values[epoch])
         ranked, kind = self._ranked(epoch), self._kinds.of(number)
         own = self._kinds.grouped(ranked)[kind]
         place, is_whole = own.index(number) + 1, self._kinds.is_whole(number)

@@ -17,6 +17,7 @@ import copy
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from scipy.stats import qmc
 
 from configs.metric_names import METRICS, best_row, sign
-from search.engine.kinds import shares
+from search.engine.kinds import NEXT_BEST, shares
 from search.engine.sampler import OWN_SAMPLERS, build_sampler, sampler_kind
 from search.record.history import DONE, FAILED, FINISHED, STOPPED, TrialRecord, with_result
 from search.record.pareto import objective_values
@@ -84,17 +85,26 @@ class Study:
         """Takes note of the base config's trial: the sampler learns from what of it lies within the space."""
         known = [parameter for parameter in base_parameters(self._space) if parameter.key in record.params]
         sampled = {parameter.name: record.params[parameter.key] for parameter in known}
-        self._points[record.number] = Point(record.params, record.settings, sampled)
+        if self._takes_each() or self._is_complete(sampled):
+            self._points[record.number] = Point(record.params, record.settings, sampled)
+
+    def _is_complete(self, sampled: Given) -> bool:
+        """Whether it has a value for each parameter that is active; the base may be none of the branches."""
+        try:
+            self._space.point_of(sampled)
+        except KeyError:
+            return False
+        return True
+
+    def _takes_each(self) -> bool:
+        """Whether the sampler takes each parameter by itself, so that a trial may lack some."""
+        sampler = self._options.sampler
+        return sampler.name == "tpe" and not sampler.options.get("multivariate")
 
     def _within(self, point: Point) -> dict[str, Any] | None:
-        """Returns what was sampled, without values outside their range, which Optuna does not take; None: tell nothing.
-
-        Only a sampler that takes each parameter by itself can do without some.
-        """
+        """Returns what was sampled, without values outside their range, which Optuna does not take; None: tell none."""
         within = {name: value for name, value in point.sampled.items() if self._ranges[name].contains(value)}
-        sampler = self._options.sampler
-        takes_each = sampler.name == "tpe" and not sampler.options.get("multivariate")
-        return within if len(within) == len(point.sampled) or (within and takes_each) else None
+        return within if len(within) == len(point.sampled) or (within and self._takes_each()) else None
 
     def sample(self, number: int, trials: Iterable[TrialRecord], given: Given | None = None) -> Sample | None:
         """Returns a point that is new and can be trained, None if there is none any more.
@@ -128,18 +138,19 @@ class Study:
         if self._space.size is not None:  # few: whatever is left
             return self._next_of_all(number)
         rng = self._rng(number, ATTEMPTS)
-        drawn = (self._space.random_point(rng, of_kind) for _ in range(LAST_DRAWN))
+        drawn = chain(self._space.draws(rng, of_kind), (self._space.random_point(rng) for _ in range(LAST_DRAWN)))
         return next((Sample(point, {}) for point in drawn if self._is_new(point)), None)
 
     def _of_next_kind(self, number: int, records: list[TrialRecord]) -> Given:
         """Returns values that make a sample of one kind, chosen by what the ends of kinds have shown; maybe none.
 
         Before any has been seen at its end, it is the kind with the fewest samples; then one that has not is as likely
-        as the best.
+        as the best, but for its failures. A kind of which all has been sampled is left out.
         """
         if not self._ways:
             return {}
         count = dict.fromkeys(self._ways, 0)
+        failures = dict.fromkeys(self._ways, 0)
         ends: dict[str, float] = {}
         metric, max_t = self._options.metric, self._options.scheduler_options.get("max_t")
         for record in records:
@@ -149,6 +160,7 @@ class Study:
             if kind not in count:
                 continue
             count[kind] += 1
+            failures[kind] += record.state == FAILED
             if record.state == DONE or (max_t is not None and len(record.rows) >= max_t and record.state == STOPPED):
                 value = sign(metric) * best_row(metric, record.rows)[metric]
                 ends[kind] = max(value, ends.get(kind, value))
@@ -156,11 +168,12 @@ class Study:
         kinds = list(self._ways)
         if ends:
             known = shares(ends)
-            weights = np.array([known.get(kind, 1.0) for kind in kinds])
-            kind = kinds[rng.choice(len(kinds), p=weights / weights.sum())]
+            weights = np.array([known.get(kind, NEXT_BEST ** failures[kind]) for kind in kinds])
+            order = [kinds[place] for place in rng.choice(len(kinds), len(kinds), False, weights / weights.sum())]
         else:
-            kind = min((kinds[place] for place in rng.permutation(len(kinds))), key=lambda kind: count[kind])
-        return self._ways[kind][rng.integers(len(self._ways[kind]))]
+            order = sorted((kinds[place] for place in rng.permutation(len(kinds))), key=lambda kind: count[kind])
+        ways = (self._ways[kind][place] for kind in order for place in rng.permutation(len(self._ways[kind])))
+        return next((way for way in ways if any(map(self._is_new, self._space.draws(rng, way)))), {})
 
     @cached_property
     def _ways(self) -> dict[str, list[dict[str, Any]]]:

@@ -42,11 +42,19 @@ def kinds_of_space(
 
 def is_chosen(key: str, space: Space) -> bool:
     """Whether a key has one of several values that a space lists: in a choice, or in branches."""
-    return any(
-        isinstance(item.distribution, Choice) if isinstance(item, Parameter) else isinstance(item, Constant)
-        for item in space.items
-        if item.key == key
+    own = [item for item in space.items if item.key == key]
+    nodes = {parameter.key: parameter.distribution.size for parameter in space.parameters}
+    is_in_all = any(
+        not item.branch or sum(i.branch[:-1] == item.branch[:-1] for i in own) == nodes[item.branch[-1][0]]
+        for item in own
     )
+    values = [] if is_in_all else [space.default(key)]
+    for item in own:
+        if isinstance(item, Parameter) and isinstance(item.distribution, Choice):
+            values += item.distribution.values()
+        elif isinstance(item, Constant):
+            values.append(item.value)
+    return len({repr(value) for value in values}) > 1
 
 
 def kind_of(params: Mapping[str, Any], settings: Mapping[str, Any], kinds: Sequence[str], space: Space) -> str:

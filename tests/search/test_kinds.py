@@ -13,10 +13,10 @@ from search.engine.scheduler import build_scheduler
 from search.engine.study import Study
 from search.folder import SearchFolder
 from search.plan import make_plan
-from search.record.history import DONE, STOPPED, TrialRecord
+from search.record.history import DONE, FAILED, STOPPED, TrialRecord
 from search.run import _plan_to_resume, build_parser
 from search.space.distributions import Choice, FloatRange
-from search.space.items import Parameter
+from search.space.items import Condition, Parameter
 from search.space.kinds import BACKBONE, deciding_values
 from search.space.options import NamedOptions, SearchOptions
 from search.space.space import Space
@@ -278,3 +278,34 @@ def test_a_kind_that_cannot_be_trained_is_not_sampled():
     kind, x = SPACE.parameters
     space = Space([kind, x], problems=lambda point: ["no"] if point.params["kind"] == "fast" else [])
     assert deciding_values(space, ("kind",)) == {"slow": [{"kind": "slow"}]}
+
+
+def test_a_kind_of_which_all_is_sampled_is_left_out():
+    x = Parameter("x", "", when=(Condition("kind", ("endless",)),), distribution=FloatRange("uniform", 0, 1))
+    space = Space([Parameter("kind", "", distribution=Choice(("single", "endless"))), x])
+    study = Study(space, SearchOptions(kinds=("kind",)))
+    assert Counter(sampled(study, number, []) for number in range(12)) == {"endless": 11, "single": 1}
+
+
+def test_a_kind_that_only_fails_gets_less_and_less():
+    study, records = Study(SPACE, SearchOptions(kinds=("kind",))), []
+    for number in range(40):
+        kind = sampled(study, number, records)
+        rows = [] if kind == "slow" else [{"epoch": 1, "val_score": number / 100}]
+        state = FAILED if kind == "slow" else DONE
+        records.append(TrialRecord(number, "id", {"kind": kind, "x": number / 40}, {}, state, rows))
+    assert sum(record.state == FAILED for record in records) < 12
+
+
+def test_each_kind_comes_to_its_end_before_another_does_again_when_all_are_made():
+    rungs, kinds = rungs_of([1, 3])
+    for number in range(8):
+        kinds.join(number, "slow" if number < 2 else "fast")
+        reach(rungs, number, 1, number / 10)
+    assert go_on(rungs) == [7, 6], "two for six fast ones"
+    assert go_on(rungs, is_full=True)[0] == 1, "the slow kind is not the most promising, but has had none"
+
+
+def test_branches_of_one_backbone_are_no_kinds():
+    branches = "{a: {NAME: test_vit, POOLING: avg}, b: {NAME: test_vit, POOLING: gem}}"
+    assert plan("{}", f"{{MODEL.BACKBONE: {{choice: {branches}}}, {RATE}}}").options.kinds == ()
