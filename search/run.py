@@ -165,11 +165,8 @@ def _plan_to_resume(args: argparse.Namespace, folder: SearchFolder) -> SearchPla
     return replace(now, name=folder.path.name, notes=notes)
 
 
-_SINCE: dict[str, Any] = {
-    "reference": False,
-    "confirm": None,
-    "kinds": (),
-}  # words that older versions did not know: what they did
+# Words that older versions did not know, and what these versions did.
+_SINCE: dict[str, Any] = {"reference": False, "confirm": None, "kinds": ()}
 
 
 def _as_begun(before: SearchOptions) -> SearchOptions:

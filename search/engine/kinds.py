@@ -13,12 +13,15 @@ SAMPLES_OF_WHOLE = 3  # each of them the best of so many
 NEXT_BEST = 0.5  # what a kind gets, beside the next better one
 
 
-def shares(ends: Mapping[str, float]) -> dict[str, float]:
-    """Returns what each kind gets beside the best one, which gets 1.
+def shares(values: Iterable[tuple[str, float]]) -> dict[str, float]:
+    """Returns what each kind that has been seen at its end gets beside the best one, which gets 1.
 
     Args:
-        ends: the best value of each kind that has been seen at its end, higher is better.
+        values: kind and value of each trial that has come to its end, higher is better.
     """
+    ends: dict[str, float] = {}
+    for kind, value in values:
+        ends[kind] = max(value, ends.get(kind, value))
     ranked = sorted(ends, key=lambda kind: (-ends[kind], kind))
     return {kind: NEXT_BEST**place for place, kind in enumerate(ranked)}
 
@@ -87,11 +90,7 @@ class Kinds:
         """Returns what each kind gets beside the best; none that has not been seen at its end."""
         if not self.are_apart:
             return {"": 1.0}
-        ends: dict[str, float] = {}
-        for number in self._ended:
-            kind = self.of(number)
-            ends[kind] = max(self._best[number], ends.get(kind, -math.inf))
-        return shares(ends)
+        return shares((self.of(number), self._best[number]) for number in self._ended)
 
     def is_whole(self, number: int) -> bool:
         """Whether a trial is trained to its end."""

@@ -73,12 +73,14 @@ class Study:
         self._options = options
         self._ranges = {parameter.name: parameter.distribution for parameter in space.parameters}
         self._seen: set[str] = set()
-        self._points: dict[int, Point] = {}  # of trials, by number
+        self._samples: set[int] = set()  # numbers of trials that were sampled from the space
+        self._told: dict[int, dict[str, Any]] = {}  # values of trials, by number, that Optuna is told
         self._frozen_trials: dict[tuple[int, int, str], FrozenTrial] = {}  # by number, epochs and state
 
     def add(self, number: int, point: Point) -> None:
         """Takes note of a trial's point, which is not sampled again."""
-        self._points[number] = point
+        self._note(number, point)
+        self._samples.add(number)
         self._seen.add(_identity(point))
 
     def add_reference(self, record: TrialRecord) -> None:
@@ -86,7 +88,7 @@ class Study:
         known = [parameter for parameter in base_parameters(self._space) if parameter.key in record.params]
         sampled = {parameter.name: record.params[parameter.key] for parameter in known}
         if self._takes_each() or self._is_complete(sampled):
-            self._points[record.number] = Point(record.params, record.settings, sampled)
+            self._note(record.number, Point(record.params, record.settings, sampled))
 
     def _is_complete(self, sampled: Given) -> bool:
         """Whether it has a value for each parameter that is active; the base may be none of the branches."""
@@ -101,10 +103,15 @@ class Study:
         sampler = self._options.sampler
         return sampler.name == "tpe" and not sampler.options.get("multivariate")
 
-    def _within(self, point: Point) -> dict[str, Any] | None:
-        """Returns what was sampled, without values outside their range, which Optuna does not take; None: tell none."""
-        within = {name: value for name, value in point.sampled.items() if self._ranges[name].contains(value)}
-        return within if len(within) == len(point.sampled) or (within and self._takes_each()) else None
+    def _within(self, point: Point) -> dict[str, Any]:
+        """Returns what was sampled, without values outside their range, which Optuna does not take."""
+        return {name: value for name, value in point.sampled.items() if self._ranges[name].contains(value)}
+
+    def _note(self, number: int, point: Point) -> None:
+        """Takes note of what of a trial can be told: all of it, or what a sampler can do with that lacks the rest."""
+        within = self._within(point)
+        if len(within) == len(point.sampled) or (within and self._takes_each()):
+            self._told[number] = within
 
     def sample(self, number: int, trials: Iterable[TrialRecord], given: Given | None = None) -> Sample | None:
         """Returns a point that is new and can be trained, None if there is none any more.
@@ -115,12 +122,9 @@ class Study:
             given: values of some parameters, which are not sampled.
         """
         sample = self._sample(number, list(trials), given or {})
-        if sample is None or self._are_within(sample.point.sampled):
+        if sample is None or len(self._within(sample.point)) == len(sample.point.sampled):
             return sample
         return replace(sample, notes={**sample.notes, OUTSIDE: True})
-
-    def _are_within(self, sampled: Given) -> bool:
-        return all(self._ranges[name].contains(value) for name, value in sampled.items())
 
     def _sample(self, number: int, records: list[TrialRecord], given: Given) -> Sample | None:
         if self._options.sampler.name == "grid":
@@ -151,10 +155,10 @@ class Study:
             return {}
         count = dict.fromkeys(self._ways, 0)
         failures = dict.fromkeys(self._ways, 0)
-        ends: dict[str, float] = {}
+        ends: list[tuple[str, float]] = []
         metric, max_t = self._options.metric, self._options.scheduler_options.get("max_t")
         for record in records:
-            if record.number not in self._points or record.is_reference:
+            if record.number not in self._samples:
                 continue
             kind = kind_of(record.params, record.settings, self._options.kinds or (), self._space)
             if kind not in count:
@@ -162,8 +166,7 @@ class Study:
             count[kind] += 1
             failures[kind] += record.state == FAILED
             if record.state == DONE or (max_t is not None and len(record.rows) >= max_t and record.state == STOPPED):
-                value = sign(metric) * best_row(metric, record.rows)[metric]
-                ends[kind] = max(value, ends.get(kind, value))
+                ends.append((kind, sign(metric) * best_row(metric, record.rows)[metric]))
         rng = self._rng(number, ATTEMPTS + 1)
         kinds = list(self._ways)
         if ends:
@@ -235,8 +238,7 @@ class Study:
 
     def told(self, records: list[TrialRecord]) -> list[FrozenTrial]:
         """Returns what Optuna is told of trials; see the head of this file."""
-        # the others do not fit the space
-        records = [r for r in records if r.number in self._points and self._within(self._points[r.number]) is not None]
+        records = [record for record in records if record.number in self._told]  # the others do not fit the space
         kind = sampler_kind(self._options.sampler)
         if kind.learns_from == "nothing":
             return []
@@ -282,7 +284,7 @@ class Study:
         return self._frozen(record, state, values=worst, constraints={"failed": 1.0})
 
     def _frozen(self, record: TrialRecord, state: TrialState, **more: Any) -> FrozenTrial:
-        sampled = self._within(self._points[record.number]) or {}
+        sampled = self._told[record.number]
         used = {name: self._ranges[name] for name in sampled}
         frozen = create_trial(
             state=state,

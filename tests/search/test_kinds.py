@@ -50,7 +50,7 @@ def go_on(rungs: Rungs, is_full: bool = False) -> list[int]:
 
 
 def test_places_are_divided_by_shares():
-    assert shares({"a": 0.2, "b": 0.9, "c": 0.5}) == {"b": 1, "c": 0.5, "a": 0.25}
+    assert shares([("a", 0.2), ("b", 0.9), ("c", 0.5), ("b", 0.1)]) == {"b": 1, "c": 0.5, "a": 0.25}
     by = {"a": 1.0, "b": 0.5, "c": 0.25}
     many = dict.fromkeys(by, 100)
     assert [divided(places, by, many) for places in (1, 2, 3, 7)] == [
