@@ -72,7 +72,8 @@ def metered() -> Iterator[list[tuple[float, float, float]]]:
 def bare_rate(cfg: CfgNode, data: ImageData, seconds: float) -> float:
     """Returns images per second of the shortest loop that trains the same model, after a pass to warm up."""
     device = configure_process(cfg)
-    model = build_model(cfg, data.class_counts)[0].to(device, memory_format=torch.channels_last)
+    model, resolved = build_model(cfg, data.classes)
+    model = model.to(device, memory_format=torch.channels_last)
     optimizer = Adam(model.parameters(), lr=cfg.MODEL.SOLVER.OPTIMIZER.BASE_LR)
     images = torch.from_numpy(np.asarray(data.images)[data.train_indices]).permute(0, 3, 1, 2).contiguous()
     labels = torch.from_numpy(data.labels[data.train_indices, 0])
@@ -80,7 +81,7 @@ def bare_rate(cfg: CfgNode, data: ImageData, seconds: float) -> float:
 
     def train_once() -> None:
         for first in range(0, len(images) - size + 1, size):
-            inputs = to_model_input(images[first : first + size], cfg.DATASET, device)
+            inputs = to_model_input(images[first : first + size], resolved.DATASET, device)
             with autocast(cfg.MODEL.SOLVER.AMP, device):
                 logits = model(inputs.contiguous(memory_format=torch.channels_last))[0]
             optimizer.zero_grad()

@@ -18,7 +18,6 @@ from torch import nn
 
 from configs.loader import load_cfg
 from data.image_data import ImageData
-from data.loader import to_model_input
 from trainable.meta_arch.build import build_model
 from trainable.process_state import configure_process
 from trainable.training import Training
@@ -75,10 +74,10 @@ def main() -> int:
         )
         device = configure_process(cfg)
         training = Training(cfg, data, device)
-        model = build_model(cfg, data.class_counts)[0].to(device)
+        model = build_model(cfg, data.classes)[0].to(device)
         optimizer = torch.optim.Adam(model.parameters(), lr=cfg.MODEL.SOLVER.OPTIMIZER.BASE_LR)
         images = torch.from_numpy(np.asarray(data.images[:IMAGES])).permute(0, 3, 1, 2)
-        inputs = to_model_input(images, cfg.DATASET, device)
+        inputs = training.to_input(images)
         labels = torch.from_numpy(data.labels[:IMAGES]).to(device)
         bare, ours = [], []
         for repeat in range(repeats + 1):

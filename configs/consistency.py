@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from yacs.config import CfgNode
 
-from configs.defaults import KEYS, Key
+from configs.defaults import AUTO, KEYS, Key
 from configs.errors import did_you_mean
 from configs.legal import Part
 from configs.tree import get_value
@@ -23,7 +23,13 @@ def inconsistencies(cfg: CfgNode, sources: dict[str, str]) -> list[str]:
     def where(*keys: str) -> str:
         return next((f"{sources[key]}: " for key in keys if key in sources), "")
 
-    return [*_unknown_parts(cfg, where), *_of_dataset(cfg, where), *_of_solver(cfg, where), *_of_lineage(cfg, where)]
+    return [
+        *_unknown_parts(cfg, where),
+        *_of_dataset(cfg, where),
+        *_of_backbone(cfg, where),
+        *_of_solver(cfg, where),
+        *_of_lineage(cfg, where),
+    ]
 
 
 def _unknown_parts(cfg: CfgNode, where: Where) -> list[str]:
@@ -44,7 +50,7 @@ def _of_dataset(cfg: CfgNode, where: Where) -> list[str]:
             "set both alike"
         )
     for name in ("NORMALIZE_MEAN", "NORMALIZE_STD"):
-        if not dataset.TO_RGB and len(dataset[name]) == 3:
+        if not dataset.TO_RGB and dataset[name] != AUTO and len(dataset[name]) == 3:
             problems.append(
                 f"{where(f'DATASET.{name}')}DATASET.{name} has 3 values, but with DATASET.TO_RGB false images have one "
                 "channel; give one value"
@@ -54,12 +60,26 @@ def _of_dataset(cfg: CfgNode, where: Where) -> list[str]:
             f"{where('DATASET.VALIDATION_FOLD')}DATASET.VALIDATION_FOLD is {dataset.VALIDATION_FOLD}, but there are no "
             "folds: DATASET.FOLDS is null; give both or none"
         )
+    for given in ("PATH_VALIDATION", "TABLE.SPLIT_COLUMN"):
+        if get_value(dataset, given) and dataset.FOLDS is not None:
+            problems.append(
+                f"{where('DATASET.FOLDS', f'DATASET.{given}')}DATASET.FOLDS is {dataset.FOLDS}, but DATASET.{given} "
+                "says already what is validated on; leave one of them out"
+            )
     if dataset.FOLDS is not None and dataset.VALIDATION_FOLD >= dataset.FOLDS:
         problems.append(
             f"{where('DATASET.VALIDATION_FOLD', 'DATASET.FOLDS')}DATASET.VALIDATION_FOLD is {dataset.VALIDATION_FOLD}, "
             f"but of DATASET.FOLDS {dataset.FOLDS} the last is number {dataset.FOLDS - 1}"
         )
     return problems
+
+
+def _of_backbone(cfg: CfgNode, where: Where) -> list[str]:
+    backbone = cfg.MODEL.BACKBONE
+    keys = ("MODEL.BACKBONE.PRETRAINED", "MODEL.BACKBONE.PRETRAINED_PATH")
+    if backbone.PRETRAINED and backbone.PRETRAINED_PATH:
+        return [f"{where(*keys)}{keys[0]} is true and {keys[1]} names a file: give one of them"]
+    return []
 
 
 def _of_solver(cfg: CfgNode, where: Where) -> list[str]:

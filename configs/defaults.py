@@ -9,8 +9,25 @@ from typing import Any
 
 from yacs.config import CfgNode
 
-import yacstune
-from configs.legal import Bool, File, Float, Int, Maybe, Module, Name, OneOf, Part, Path, Rule, Text, TupleOf
+from configs.formats import FORMAT, KEY
+from configs.legal import (
+    Bool,
+    Color,
+    File,
+    Float,
+    Format,
+    Int,
+    Maybe,
+    Module,
+    Name,
+    OneOf,
+    OrWord,
+    Part,
+    Path,
+    Rule,
+    Text,
+    TupleOf,
+)
 from configs.lineage import Lineage
 from configs.metric_names import OBJECTIVES
 
@@ -46,7 +63,17 @@ def _key(name: str, default: Any, rule: Rule, meaning: str, **flags: bool) -> No
 
 
 _PROBABILITY = Float(0, 1)
-_CHANNEL_VALUES = TupleOf(Float(), lengths=(1, 3))
+AUTO = "auto"
+_AUTO_MEANING = "what the weights that the model starts from were trained with, 0.5 without weights"
+
+# --- The file ------------------------------------------------------------------------------------------------------
+_key(
+    KEY,
+    FORMAT,
+    Format(FORMAT),
+    "format of the config that a training or a search has written; yours need none",
+    searchable=False,
+)
 
 # --- The run -------------------------------------------------------------------------------------------------------
 _key("OUTPUT_PATH", "", Path(), "folder of the run; -o on the command line wins over it", searchable=False)
@@ -136,17 +163,58 @@ _key(
 )
 _key(
     "DATASET.PATH_DATA_RAW",
-    str(yacstune.PROJECT_ROOT / "data/raw"),
+    "data/raw",
     Path(),
     "folder of the images as they came",
     searchable=False,
 )
 _key(
     "DATASET.PATH_DATA_PROCESSED",
-    str(yacstune.PROJECT_ROOT / "data/processed"),
+    "data/processed",
     Path(),
-    "folder of what `python -m data.make_dataset` makes from them",
+    "folder of what is made of them once, so that training need not",
     searchable=False,
+)
+_key(
+    "DATASET.PATH_VALIDATION",
+    "",
+    Path(),
+    "of image_folder: folder of the validation images, one folder a class as in PATH_DATA_RAW; empty: a share of those",
+    searchable=False,
+)
+_key(
+    "DATASET.CACHE",
+    True,
+    Bool(),
+    "of image_folder: keep the prepared images in PATH_DATA_PROCESSED; false, or no room: decode them in every epoch",
+    searchable=False,
+)
+_key(
+    "DATASET.FOLDER_FILES",
+    "visible",
+    OneOf(("visible", "as_in_0.1")),
+    "of image_folder: which files are read; as_in_0.1 reads hidden folders, and no linked folder inside a class",
+    searchable=False,
+)
+_key(
+    "DATASET.ON_UNREADABLE",
+    "stop",
+    OneOf(("stop", "skip")),
+    "whether images that cannot be read end the making of the data set or are left out",
+    searchable=False,
+)
+_key(
+    "DATASET.MAX_PIXELS",
+    200_000_000,
+    Int(1),
+    "larger images count as unreadable; decoding one takes three bytes a pixel",
+    searchable=False,
+)
+_key(
+    "DATASET.BACKGROUND",
+    (255, 255, 255),
+    Maybe(Color(), "transparency is dropped, and the colours that it hides are shown"),
+    "what transparent images are shown on",
 )
 _key(
     "DATASET.TABLE.PATH",
@@ -170,10 +238,17 @@ _key(
     searchable=False,
 )
 _key(
-    "DATASET.TABLE.ON_UNREADABLE",
-    "stop",
-    OneOf(("stop", "skip")),
-    "of image_table: whether an image that cannot be read ends the making of the data set or is left out",
+    "DATASET.TABLE.GROUP_COLUMN",
+    "",
+    Text(),
+    "of image_table: its column of groups, as of patients or series: none is on both sides of the split; empty: none",
+    searchable=False,
+)
+_key(
+    "DATASET.TABLE.SPLIT_COLUMN",
+    "",
+    Text(),
+    "of image_table: its column that says train or validation for each image; empty: the split is made",
     searchable=False,
 )
 _key(
@@ -211,18 +286,41 @@ _key(
     "seed of the split into training and validation images",
     searchable=False,
 )
+_key(
+    "DATASET.KEEP_DUPLICATES_TOGETHER",
+    True,
+    Bool(),
+    "keep images with the same content on one side of the split",
+    searchable=False,
+)
 _key("DATASET.RESIZE_SHAPE", (32, 32), TupleOf(Int(1, 4096), (2,)), "height and width of the model's input, in pixels")
 _key("DATASET.BATCH_SIZE", 32, Int(1, 65536), "images in one training step")
 _key("DATASET.NUM_WORKERS", 0, Int(0, 256), "processes that prepare images; 0: the training process does it itself")
 _key("DATASET.TO_RGB", True, Bool(), "whether the model gets three channels (true) or one (false)")
-_key("DATASET.NORMALIZE_MEAN", (0.5,), _CHANNEL_VALUES, "subtracted from pixels in 0..1: one value, or one a channel")
+_key(
+    "DATASET.NORMALIZE_MEAN",
+    AUTO,
+    OrWord((AUTO,), TupleOf(Float(), lengths=(1, 3)), _AUTO_MEANING),
+    "subtracted from pixels in 0..1: one value, or one a channel",
+)
 _key(
     "DATASET.NORMALIZE_STD",
-    (0.5,),
-    TupleOf(Float(0, above_low=True), lengths=(1, 3)),
+    AUTO,
+    OrWord((AUTO,), TupleOf(Float(0, above_low=True), lengths=(1, 3)), _AUTO_MEANING),
     "pixels are divided by it after the mean is subtracted: one value, or one a channel",
 )
 _AUGMENTATION = "DATASET.AUGMENTATION."
+_key(
+    _AUGMENTATION + "FILL",
+    "border",
+    OrWord(
+        ("border", "reflect"),
+        Color(),
+        "border: the median of the image's outermost pixels; reflect: the image mirrored",
+    ),
+    "what comes in from outside where an image is rotated, bent, sheared or moved",
+    can_change=True,
+)
 _key(
     _AUGMENTATION + "BLURRING_PROB",
     0.0,
@@ -337,12 +435,25 @@ _key(
     searchable=False,
 )
 _key(
+    "MODEL.WARM_START_HEAD",
+    "same_classes",
+    OneOf(("same_classes", "if_it_fits")),
+    "when the head's weights are taken from it: if its classes have the same names, or if the sizes fit",
+    searchable=False,
+)
+_key(
     "MODEL.BACKBONE.NAME",
     "mobilenet_v2",
     Part("backbone", ("mobilenet_v2", "densenet121", "se_resnext50"), is_open=True),
     "the network that turns images into features",
 )
 _key("MODEL.BACKBONE.RGB", True, Bool(), "whether it takes three channels (true) or one (false), as DATASET.TO_RGB")
+_key(
+    "MODEL.BACKBONE.PRETRAINED",
+    False,
+    Bool(),
+    "start from timm's weights for NAME (a tag chooses, as in resnet18.a1_in1k), which timm keeps below HF_HOME",
+)
 _key(
     "MODEL.BACKBONE.PRETRAINED_PATH",
     "",
@@ -587,7 +698,10 @@ _key(
 )
 
 # Keys that are filled in from other choices when a model is built, unless given by hand; dumped as comments.
-DERIVED = ("MODEL.HEAD.INPUT_DIM", "MODEL.HEAD.OUTPUT_DIMS")
+DERIVED = (
+    *("MODEL.HEAD.INPUT_DIM", "MODEL.HEAD.OUTPUT_DIMS"),
+    *("DATASET.NORMALIZE_MEAN", "DATASET.NORMALIZE_STD"),
+)
 
 # Every inner node of the tree, as in MODEL or MODEL.HEAD.
 NODES = tuple(dict.fromkeys(name.rsplit(".", depth)[0] for name in KEYS for depth in range(name.count("."), 0, -1)))
@@ -596,12 +710,12 @@ TOP_LEVEL = tuple(dict.fromkeys(name.split(".")[0] for name in KEYS))
 
 
 def get_cfg_defaults() -> CfgNode:
-    """Returns a new config with the default value of every key."""
+    """Returns a new config with the default value of every key; default paths start at the working folder."""
     cfg = CfgNode()
     for key in KEYS.values():
         *parents, leaf = key.name.split(".")
         node = cfg
         for parent in parents:
             node = node.setdefault(parent, CfgNode())
-        node[leaf] = key.default
+        node[leaf] = key.rule.read(key.default) if isinstance(key.rule, Path) else key.default
     return cfg

@@ -35,7 +35,7 @@ def _node_lines(node: CfgNode, derived: CfgNode | None, path: str) -> list[str]:
         filled_in = resolved.get(name)
         if isinstance(value, CfgNode):
             lines += [f"{indent}{name}:", *_node_lines(value, filled_in, key)]
-        elif key in DERIVED and value is None and filled_in is not None:
+        elif key in DERIVED and value == KEYS[key].default and filled_in not in (None, value):
             lines.append(f"{indent}# {name}: {_value_text(KEYS[key].rule.to_yaml(filled_in))}  (derived)")
         elif not KEYS[key].is_secret:
             lines.append(f"{indent}{name}: {_value_text(KEYS[key].rule.to_yaml(value))}")

@@ -100,7 +100,7 @@ def _flush_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def shown_path(path: Path) -> str:
+def shown_path(path: str | Path) -> str:
     """Returns a path as people would write it here: relative where it lies below the working folder."""
     relative = os.path.relpath(path)
-    return str(path) if relative.startswith("..") else relative
+    return str(path) if relative.split(os.sep)[0] == ".." else relative

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from configs.errors import did_you_mean
+from configs.files import shown_path
 
 LARGEST = 2**31 - 1  # whole number, where a rule has no end of its own: libraries count in 32 bits
 
@@ -32,7 +33,7 @@ class Rule:
 
     def to_yaml(self, value: Any) -> Any:
         """Returns a value of the config as YAML is to hold it."""
-        return list(value) if isinstance(value, tuple) else value
+        return value
 
 
 def _plain(value: Any) -> Any:
@@ -153,7 +154,11 @@ class Name(Rule):
 
 @dataclass(frozen=True)
 class Path(Rule):
-    """A path; it is made absolute from the working folder, so that a dumped config works from any folder."""
+    """A path, made absolute from the working folder.
+
+    YAML gets it relative where it lies below the working folder, and absolute elsewhere: a best.yaml can be committed,
+    and used on another machine from the folder where the search was started here.
+    """
 
     allowed = "a path"
 
@@ -163,23 +168,27 @@ class Path(Rule):
         text = os.fspath(value)
         return os.path.abspath(os.path.expanduser(text)) if text else ""
 
+    def to_yaml(self, value: str) -> str:
+        return shown_path(value) if value else ""
+
 
 @dataclass(frozen=True)
-class File(Rule):
-    """The path of a file that exists, made absolute; empty for none."""
+class File(Path):
+    """The path of a file that exists; empty for none."""
 
     allowed = "the path of an existing file, or empty"
 
     def read(self, value: Any) -> str:
-        path = Path().read(value)
+        path = super().read(value)
         if path and not os.path.isfile(path):
-            raise HintError(f"There is no file {path}.")
+            start = "" if os.path.isabs(os.path.expanduser(os.fspath(value))) else "; it starts at the working folder"
+            raise HintError(f"There is no file {path}{start}.")
         return path
 
 
 @dataclass(frozen=True)
-class Module(Rule):
-    """A Python module: the path of a .py file (made absolute) or an importable name."""
+class Module(Path):
+    """A Python module: the path of a .py file or an importable name."""
 
     allowed = "the path of an existing .py file or an importable module name"
 
@@ -187,6 +196,44 @@ class Module(Rule):
         if not isinstance(value, str) or not value.strip() or "\n" in value:
             raise ValueError("not a module")
         return File().read(value) if value.endswith(".py") else value
+
+    def to_yaml(self, value: str) -> str:
+        return super().to_yaml(value) if value.endswith(".py") else value
+
+
+@dataclass(frozen=True)
+class Color(Rule):
+    """A colour, kept as red, green and blue from 0 to 255."""
+
+    allowed = "white, black, a grey level from 0 to 255, or [red, green, blue]"
+
+    def read(self, value: Any) -> tuple[int, int, int]:
+        value = {"white": 255, "black": 0}.get(value, value) if isinstance(value, str) else value
+        try:
+            return (Int(0, 255).read(value),) * 3
+        except ValueError:
+            red, green, blue = TupleOf(Int(0, 255), lengths=(3,)).read(value)
+            return red, green, blue
+
+    def to_yaml(self, value: tuple[int, int, int]) -> list[int]:
+        return list(value)
+
+
+@dataclass(frozen=True)
+class Format(Rule):
+    """The format of a dumped config, up to the one that this version writes."""
+
+    newest: int
+
+    @property
+    def allowed(self) -> str:  # type: ignore[override]
+        return Int(1, self.newest).allowed
+
+    def read(self, value: Any) -> int:
+        try:
+            return Int(1, self.newest).read(value)
+        except ValueError:
+            raise HintError("A newer yacstune wrote this config; use that version.") from None
 
 
 @dataclass(frozen=True)
@@ -260,6 +307,9 @@ class TupleOf(Rule):
             raise ValueError("wrong order")
         return items
 
+    def to_yaml(self, value: tuple[Any, ...]) -> list[Any]:
+        return [self.item.to_yaml(item) for item in value]
+
 
 @dataclass(frozen=True)
 class Maybe(Rule):
@@ -276,6 +326,29 @@ class Maybe(Rule):
         if value is None or (isinstance(value, str) and value.strip().lower() in ("null", "none", "~")):
             return None
         return self.rule.read(value)
+
+    def to_yaml(self, value: Any) -> Any:
+        return None if value is None else self.rule.to_yaml(value)
+
+
+@dataclass(frozen=True)
+class OrWord(Rule):
+    """A value, or one of some words with a meaning of their own."""
+
+    words: tuple[str, ...]
+    rule: Rule
+    meaning: str = ""  # of the words
+
+    @property
+    def allowed(self) -> str:  # type: ignore[override]
+        meaning = f" ({self.meaning})" if self.meaning else ""
+        return f"{' or '.join(self.words)}{meaning}, or {self.rule.allowed}"
+
+    def read(self, value: Any) -> Any:
+        return value if isinstance(value, str) and value in self.words else self.rule.read(value)
+
+    def to_yaml(self, value: Any) -> Any:
+        return value if isinstance(value, str) else self.rule.to_yaml(value)
 
 
 def _read_sequence(text: str) -> Any:

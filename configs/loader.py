@@ -1,7 +1,7 @@
 """The one way to a config: defaults < YAML < command line (or search samples) < .env and environment."""
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from yacs.config import CfgNode
 from configs.consistency import inconsistencies
 from configs.defaults import KEYS, Key, get_cfg_defaults
 from configs.errors import ConfigError
+from configs.formats import KEY, changed_defaults
 from configs.legal import HintError
 from configs.settings import (
     Setting,
@@ -25,7 +26,8 @@ from configs.yaml_file import YamlMap, parse_yaml, read_yaml
 # What may differ between a training and its continuation: it changes neither a number nor which epoch is the best.
 FREE_ON_RESUME = (
     *("OUTPUT_PATH", "RESUME_PATH", "MODEL_BACKUPS", "TENSORBOARD", "TENSORBOARD_GRAPH"),
-    *("DATASET.NUM_WORKERS", "DATASET.PATH_DATA_RAW", "DATASET.PATH_DATA_PROCESSED"),
+    *("DATASET.NUM_WORKERS", "DATASET.CACHE"),
+    *("DATASET.PATH_DATA_RAW", "DATASET.PATH_DATA_PROCESSED", "DATASET.PATH_VALIDATION"),
 )
 
 
@@ -210,6 +212,19 @@ def differences(before: CfgNode, now: CfgNode, free: Sequence[str] = ()) -> list
         f"{name} was {get_value(before, name)!r} and is {get_value(now, name)!r} now"
         for name in changed_keys(before, now, free)
     ]
+
+
+def as_begun(path: Path, before: CfgNode, now: CfgNode, sources: Mapping[str, str]) -> CfgNode:
+    """Returns the config of now, with the values of before where other defaults than today's gave them.
+
+    Args:
+        path: of the YAML that a training or a search was begun with.
+        before: its config.
+        now: the config that it is to go on with.
+        sources: where keys of `now` were given; these stay.
+    """
+    changed = changed_defaults(int(read_yaml(path).get(KEY, 1))) - sources.keys()
+    return with_values(now, {key: get_value(before, key) for key in changed})
 
 
 def export_secrets(cfg: CfgNode) -> None:

@@ -12,6 +12,7 @@ from dotenv.parser import parse_stream
 
 from configs.defaults import KEYS, NODES, TOP_LEVEL
 from configs.errors import did_you_mean
+from configs.formats import KEY, RENAMED, before, format_of
 from configs.yaml_file import YamlMap
 
 
@@ -47,7 +48,21 @@ def settings_from_yaml(tree: YamlMap, problems: list[str]) -> list[Setting]:
         return []
     settings = list(_walk(tree, problems, ""))
     refuse_repeated(settings, problems)
-    return settings
+    return _in_this_format(settings, tree.file)
+
+
+def _in_this_format(settings: list[Setting], file: str) -> list[Setting]:
+    """Returns the settings of a YAML, with what an older format leaves unsaid."""
+    given = {setting.key: setting.value for setting in settings}
+    try:
+        format_ = KEYS[KEY].rule.read(format_of(given, len(KEYS)))
+    except ValueError:  # told where the values are read
+        return settings
+    unsaid = [Setting(key, value, f"{file}, format {format_}") for key, value in before(format_).items()]
+    return [
+        *(setting for setting in settings if setting.key != KEY),
+        *(setting for setting in unsaid if setting.key not in given),
+    ]
 
 
 def _walk(tree: YamlMap, problems: list[str], prefix: str) -> Iterable[Setting]:
@@ -63,6 +78,7 @@ def _walk(tree: YamlMap, problems: list[str], prefix: str) -> Iterable[Setting]:
 
 def resolve_name(key: str, value: Any, source: str, problems: list[str]) -> str | None:
     """Returns the leaf that `key` names: itself, or its NAME where a plain name is given for a node that has one."""
+    key = RENAMED.get(key, key)
     if key in KEYS:
         return key
     if key in NODES:

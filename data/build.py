@@ -35,21 +35,26 @@ def processed_data(dataset_cfg: CfgNode) -> ProcessedData:
     return ProcessedData(dataset_cfg, RAW_DATA_REGISTRY[name](dataset_cfg))
 
 
-def check_data(cfg: CfgNode) -> None:
+def check_data(cfg: CfgNode) -> list[str]:
     """Builds the data set if its name is one of ours, to notice what is missing or misfits before torch is imported.
 
     A data set of the user's is left to later: importing the user's modules may import torch.
 
+    Returns:
+        What people should know about the data, a line each.
+
     Raises:
         ConfigError: data that is missing or cannot be used, or weights that do not fit its tasks.
     """
-    if cfg.USER_MODULES:
-        return
+    if cfg.DATASET.NAME not in DATASET_REGISTRY:
+        return []
     try:
-        check_task_fit(cfg, build_dataset(cfg.DATASET))
+        data = build_dataset(cfg.DATASET)
+        check_task_fit(cfg, data)
     except ConfigError as error:
         key = "DATASET.PATH_DATA_RAW"
         given = [setting.source for setting in settings_from_environment([]) if setting.key == key]
         is_named = any(problem.startswith(key) for problem in error.problems)  # whoever calls adds where it was given
         hints = [] if is_named else [f"{key} is set by {source}" for source in given]
         raise type(error)([*error.problems, *hints]) from None
+    return data.remarks

@@ -10,6 +10,7 @@ import numpy as np
 
 from configs.errors import ConfigError
 from configs.registry import Registry
+from data.splits import rare_classes
 
 # Builders take the DATASET node and return ImageData. They need not import torch.
 DATASET_REGISTRY = Registry("data set", "DATASET.NAME")
@@ -31,6 +32,8 @@ class ImageData:
         val_indices: which images are validated on.
         task_weights: weight of each task in the score; equal if empty.
         is_prepared: whether images are a uint8 array (N, height, width, channels) of the form that DATASET asks for.
+        notes: what people should know about the images, a line each.
+        images_digest: a checksum of the images, where they have no `digest()` of their own.
     """
 
     images: Sequence[np.ndarray]
@@ -40,6 +43,8 @@ class ImageData:
     val_indices: np.ndarray
     task_weights: tuple[float, ...] = field(default=())
     is_prepared: bool = False
+    notes: tuple[str, ...] = ()
+    images_digest: str = ""
 
     @cached_property
     def digest(self) -> str:
@@ -49,11 +54,21 @@ class ImageData:
         when it is first asked for: files that vanish later do not change it.
         """
         digest = hashlib.sha256(json.dumps(self.classes).encode())
-        if hasattr(self.images, "digest"):
-            digest.update(self.images.digest().encode())
+        images_digest = self.images.digest() if hasattr(self.images, "digest") else self.images_digest
+        digest.update(images_digest.encode())
         for array in (self.labels, self.train_indices, self.val_indices):
             digest.update(np.ascontiguousarray(array, np.int64).tobytes())
         return digest.hexdigest()
+
+    @property
+    def remarks(self) -> list[str]:
+        """What people should know: its notes, and which classes cannot be validated on."""
+        return [*self.notes, *rare_classes(self.labels[self.val_indices], self.labels[self.used], self.classes)]
+
+    @property
+    def used(self) -> np.ndarray:
+        """The indices of all images that are trained or validated on."""
+        return np.union1d(self.train_indices, self.val_indices)
 
     @property
     def class_counts(self) -> tuple[int, ...]:

@@ -1,45 +1,165 @@
 """Anybody's images: one folder a class, as in DATASET.PATH_DATA_RAW/cat/001.jpg."""
 
+import os
+from collections import Counter
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from yacs.config import CfgNode
 
-from configs.errors import ConfigError
+from configs.errors import ConfigError, did_you_mean, few
 from data.image_data import DATASET_REGISTRY, ImageData
-from data.image_files import SUFFIXES, ImageFiles, images_in
-from data.splits import split
+from data.image_files import (
+    SUFFIXES,
+    Decoder,
+    FoundImages,
+    ImageFiles,
+    described,
+    images_as_in_0_1,
+    images_in,
+    printable,
+)
+from data.processed import ProcessedData
+from data.raw_data import RAW_DATA_REGISTRY, RawImages, reading_options
+from data.splits import Bonds
 
 
 @DATASET_REGISTRY.register("image_folder")
 def build_image_folder(dataset_cfg: CfgNode) -> ImageData:
-    """Lists the images of a folder with one subfolder a class.
+    """Opens the processed images of a folder with one subfolder a class; makes them first where that is not done.
 
     Raises:
         ConfigError: the folder is missing, has fewer than two classes, or a class has no images.
     """
-    root = Path(dataset_cfg.PATH_DATA_RAW)
-    if not root.is_dir():
-        raise ConfigError(
-            f"DATASET.PATH_DATA_RAW: there is no folder {root}; give the folder that holds one folder of images a class"
-        )
-    folders = sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
-    files = {f.name: images_in(f) for f in folders}
-    empty = [name for name, paths in files.items() if not paths]
-    if empty:
-        places = ", ".join(str(root / name) for name in empty)
-        raise ConfigError(f"DATASET.PATH_DATA_RAW: no images ({', '.join(SUFFIXES)}) in {places}")
-    if len(files) < 2:
-        found = f"only the folder {folders[0].name}" if folders else "no folders"
-        raise ConfigError(f"DATASET.PATH_DATA_RAW: {root} holds {found}; expected one folder a class, two or more")
+    processed = ProcessedData(dataset_cfg, FolderRaw(dataset_cfg))
+    processed.ensure()
+    return processed.load()
 
-    classes = {"class": tuple(files)}
-    labels = np.repeat(np.arange(len(files), dtype=np.int64), [len(paths) for paths in files.values()])[:, None]
-    train, val = split(labels, classes, dataset_cfg)
-    return ImageData(
-        images=ImageFiles([path for paths in files.values() for path in paths]),
-        labels=labels,
-        classes=classes,
-        train_indices=train,
-        val_indices=val,
-    )
+
+@RAW_DATA_REGISTRY.register("image_folder")
+class FolderRaw:
+    """The images below DATASET.PATH_DATA_RAW, and below PATH_VALIDATION where that is given."""
+
+    is_grey = False
+    task_weights: tuple[float, ...] = ()
+
+    def __init__(self, dataset_cfg: CfgNode):
+        self._root = Path(dataset_cfg.PATH_DATA_RAW)
+        self._validation = Path(dataset_cfg.PATH_VALIDATION) if dataset_cfg.PATH_VALIDATION else None
+        self._list = images_in if dataset_cfg.FOLDER_FILES == "visible" else images_as_in_0_1
+        self._decoder = Decoder.of(dataset_cfg)
+        self.name = f"image_folder-{printable(self._root.name)}"
+        self.options: dict[str, Any] = {
+            "DATASET.PATH_VALIDATION": dataset_cfg.PATH_VALIDATION,
+            "DATASET.FOLDER_FILES": dataset_cfg.FOLDER_FILES,
+            **reading_options(dataset_cfg),
+        }
+
+    @property
+    def files(self) -> list[Path]:
+        """All images; none if the folder is gone."""
+        if not self._root.is_dir():
+            return []
+        return [file for found in (self._trained, self._validated) for one in found.values() for file in one.files]
+
+    def check(self) -> None:
+        """Raises ConfigError if images are missing."""
+        self.read()
+
+    @cached_property
+    def _trained(self) -> dict[str, FoundImages]:
+        return self._images_of_classes(self._root)
+
+    @cached_property
+    def _validated(self) -> dict[str, FoundImages]:
+        return self._images_of_classes(self._validation) if self._validation and self._validation.is_dir() else {}
+
+    def _images_of_classes(self, root: Path) -> dict[str, FoundImages]:
+        folders = sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
+        return {folder.name: self._list(folder) for folder in folders}
+
+    def read(self) -> RawImages:
+        """Lists the images.
+
+        Raises:
+            ConfigError: a folder is missing, there are fewer than two classes, or a class has no images.
+        """
+        _check_folder(self._root, "DATASET.PATH_DATA_RAW")
+        classes = list(self._trained)
+        if len(classes) < 2:
+            raise ConfigError(_too_few_classes(self._root, classes))
+        _check_filled(self._root, "DATASET.PATH_DATA_RAW", self._trained)
+        labels = [number for number, found in enumerate(self._trained.values()) for _ in found.files]
+        is_validation = None
+        if self._validation:
+            trained = len(labels)
+            labels += [number for number, found in self._numbered_validation(classes) for _ in found.files]
+            is_validation = np.arange(len(labels)) >= trained
+        images = ImageFiles(self.files, self._decoder)
+        names = tuple(printable(name) for name in classes)
+        return RawImages(
+            ids=[printable(os.path.relpath(file, self._root)) for file in self.files],
+            labels=np.array(labels, np.int64)[:, None],
+            classes={"class": names},
+            images=images,
+            bonds=Bonds(is_validation=is_validation),
+            notes=(self._note(len(labels), len(names)),),
+            digest=images.digest(),
+        )
+
+    def _numbered_validation(self, classes: list[str]) -> list[tuple[int, FoundImages]]:
+        """Returns the validation images of each class, with its number among those that are trained on."""
+        assert self._validation is not None
+        key = "DATASET.PATH_VALIDATION"
+        _check_folder(self._validation, key)
+        unknown = [name for name in self._validated if name not in classes]
+        if unknown:
+            raise ConfigError(
+                f"{key}: {self._validation} has folders that {self._root} has not: "
+                f"{few([printable(name) for name in unknown])}.{did_you_mean(unknown[0], classes)} What is validated "
+                "on must be trained on"
+            )
+        _check_filled(self._validation, key, self._validated)
+        if not self._validated:
+            raise ConfigError(
+                f"{key}: {self._validation} holds no folders; expected one folder a class, as in {self._root}"
+            )
+        return [(classes.index(name), found) for name, found in self._validated.items()]
+
+    def _note(self, images: int, classes: int) -> str:
+        left_out: Counter[str] = Counter()
+        for root in filter(None, (self._root, self._validation)):
+            left_out.update(_beside_classes(root))
+        for found in (*self._trained.values(), *self._validated.values()):
+            left_out.update(found.left_out)
+        return "; ".join(filter(None, (f"{images:,} images of {classes} classes", described(left_out))))
+
+
+def _beside_classes(root: Path) -> Counter[str]:
+    """Returns what lies beside the folders of classes."""
+    left_out: Counter[str] = Counter()
+    for path in root.iterdir():
+        if path.name.startswith("."):
+            left_out["hidden folder" if path.is_dir() else "hidden file"] += 1
+        elif not path.is_dir():
+            left_out["loose file"] += 1
+    return left_out
+
+
+def _check_folder(root: Path, key: str) -> None:
+    if not root.is_dir():
+        raise ConfigError(f"{key}: there is no folder {root}; give the folder that holds one folder of images a class")
+
+
+def _check_filled(root: Path, key: str, found: dict[str, FoundImages]) -> None:
+    empty = [name for name, one in found.items() if not one.files]
+    if empty:
+        places = ", ".join(printable(str(root / name)) for name in empty)
+        raise ConfigError(f"{key}: no images ({', '.join(SUFFIXES)}) in {places}")
+
+
+def _too_few_classes(root: Path, classes: list[str]) -> str:
+    found = f"only the folder {printable(classes[0])}" if classes else "no folders"
+    return f"DATASET.PATH_DATA_RAW: {root} holds {found}; expected one folder a class, two or more"

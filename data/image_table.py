@@ -1,8 +1,6 @@
 """Anybody's images and labels: a CSV or parquet table with a row an image."""
 
-import hashlib
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +9,13 @@ from yacs.config import CfgNode
 
 from configs.errors import ConfigError, did_you_mean
 from data.image_data import DATASET_REGISTRY, ImageData
-from data.image_files import ImageFiles, UnreadableImageError
+from data.image_files import Decoder, ImageFiles, printable
 from data.processed import ProcessedData
-from data.raw_data import RAW_DATA_REGISTRY, RawImages
+from data.raw_data import RAW_DATA_REGISTRY, RawImages, reading_options
+from data.splits import Bonds
+
+# What SPLIT_COLUMN may say; images of the test are left out, to be evaluated when all is done.
+TRAINING, VALIDATION, TEST = ("train", "training"), ("validation", "valid", "val"), ("test",)
 
 
 @DATASET_REGISTRY.register("image_table")
@@ -36,16 +38,17 @@ class TableRaw:
     def __init__(self, dataset_cfg: CfgNode):
         self._table = dataset_cfg.TABLE
         self._root = Path(dataset_cfg.PATH_DATA_RAW)
+        self._decoder = Decoder.of(dataset_cfg)
         if not self._table.LABEL_COLUMNS:
             raise ConfigError("DATASET.TABLE.LABEL_COLUMNS: is empty; name the columns of labels, one a task")
-        self.name = f"image_table-{Path(self._table.PATH).stem}"
+        self.name = f"image_table-{printable(Path(self._table.PATH).stem)}"
         self.files = [Path(self._table.PATH)] if self._table.PATH else []
         repeated = [name for name in self._table.LABEL_COLUMNS if list(self._table.LABEL_COLUMNS).count(name) > 1]
         if repeated:
             raise ConfigError(f"DATASET.TABLE.LABEL_COLUMNS: {repeated[0]} is there more than once; name it once")
         self.options: dict[str, Any] = {
-            "DATASET.PATH_DATA_RAW": dataset_cfg.PATH_DATA_RAW,
             **{f"DATASET.TABLE.{name}": self._table[name] for name in self._table},
+            **reading_options(dataset_cfg),
         }
 
     def check(self) -> None:
@@ -60,7 +63,10 @@ class TableRaw:
         path = Path(self._table.PATH)
         table = read_table(path)
         for column in self._table.LABEL_COLUMNS:
-            _check_column(table, path, column, "DATASET.TABLE.LABEL_COLUMNS")
+            check_column(table, path, column, "DATASET.TABLE.LABEL_COLUMNS")
+        for key in ("GROUP_COLUMN", "SPLIT_COLUMN"):
+            if self._table[key]:
+                check_column(table, path, self._table[key], f"DATASET.TABLE.{key}")
         return table
 
     def read(self) -> RawImages:
@@ -70,25 +76,53 @@ class TableRaw:
             ConfigError: columns or labels are missing, or an image is named twice.
         """
         path, table = Path(self._table.PATH), self._read_table()
-        files, names = table_images(table, path, self._table.IMAGE_COLUMN, self._root)
+        sides = None
+        notes = []
+        if self._table.SPLIT_COLUMN:
+            sides = _read_sides(table[self._table.SPLIT_COLUMN], path)
+            tests = int((sides == TEST[0]).sum())
+            if tests:
+                notes.append(f"left out {tests} images of the {self._table.SPLIT_COLUMN} {TEST[0]}")
+            table = table[sides != TEST[0]]
+            sides = sides[sides != TEST[0]]
+        files, names = table_images(table, path, self._table.IMAGE_COLUMN, self._root, self._decoder)
         classes, labels = {}, []
         for column in self._table.LABEL_COLUMNS:
             classes[column], numbers = _read_classes(table[column], path)
             labels.append(numbers)
+        groups = None
+        if self._table.GROUP_COLUMN:
+            groups = np.unique(table[self._table.GROUP_COLUMN].astype(str), return_inverse=True)[1].astype(np.int64)
+        bonds = Bonds(groups, None if sides is None else sides == VALIDATION[0])
+        self._check_groups(table, path, bonds)
+        return RawImages(
+            [printable(name) for name in names], np.stack(labels, axis=1), classes, files, bonds, tuple(notes)
+        )
 
-        def images() -> Iterator[tuple[int, np.ndarray | None]]:
-            for position in range(len(files)):
-                try:
-                    yield position, files[position]
-                except UnreadableImageError as error:
-                    if self._table.ON_UNREADABLE == "stop":
-                        raise ConfigError(
-                            f"{error} (paths start at DATASET.PATH_DATA_RAW {self._root}), or leave out all that "
-                            "cannot be read: DATASET.TABLE.ON_UNREADABLE skip"
-                        ) from None
-                    yield position, None
+    def _check_groups(self, table: Any, path: Path, bonds: Bonds) -> None:
+        """Raises ConfigError if the split that is given tears a group apart."""
+        if bonds.groups is None or bonds.is_validation is None:
+            return
+        torn = np.intersect1d(bonds.groups[bonds.is_validation], bonds.groups[~bonds.is_validation])
+        if len(torn):
+            name = table[self._table.GROUP_COLUMN].iloc[int(np.flatnonzero(bonds.groups == torn[0])[0])]
+            raise ConfigError(
+                f"{path}: {self._table.GROUP_COLUMN} {name} is on both sides of {self._table.SPLIT_COLUMN}, as are "
+                f"{len(torn)} in all; correct it, or leave DATASET.TABLE.GROUP_COLUMN out"
+            )
 
-        return RawImages(names, np.stack(labels, axis=1), classes, images)
+
+def _read_sides(column: Any, path: Path) -> np.ndarray:
+    """Returns for each row `train`, `validation` or `test`."""
+    meant = {word: words[0] for words in (TRAINING, VALIDATION, TEST) for word in words}
+    given = [str(value).strip().lower() for value in column]
+    unknown = [number for number, word in enumerate(given) if word not in meant]
+    if unknown:
+        raise ConfigError(
+            f"{path}, row {unknown[0] + 1}: {column.name} is {column.iloc[unknown[0]]!r}; allowed are "
+            f"{', '.join(meant)} ({len(unknown)} rows say something else)"
+        )
+    return np.array([meant[word] for word in given])
 
 
 def read_table(path: Path) -> Any:
@@ -112,50 +146,51 @@ def read_table(path: Path) -> Any:
         raise ConfigError(f"{path}: cannot be read as a table: {error}") from None
     if table.empty:
         raise ConfigError(f"{path}: holds no rows")
-    return table
+    return table.reset_index(drop=True)
 
 
 def table_images(
-    table: Any, path: Path, column: str, root: Path, may_repeat: bool = False
+    table: Any, path: Path, column: str, root: Path, decoder: Decoder, may_repeat: bool = False
 ) -> tuple[ImageFiles, list[str]]:
     """Returns the images of a table, and a different name for each.
 
     Args:
-        table: from `read_table`.
+        table: from `read_table`, or some of its rows.
         path: of the table, for messages.
         column: of image files, or of encoded images as bytes.
         root: where relative paths start.
-        may_repeat: whether an image may be there twice, which in training could be trained and validated on.
+        decoder: of the images.
+        may_repeat: whether a file may be there twice, which in training could be trained and validated on.
 
     Raises:
-        ConfigError: the column is missing, has empty rows, or holds an image twice.
+        ConfigError: the column is missing, has empty rows, or holds a file twice.
     """
-    _check_column(table, path, column, "DATASET.TABLE.IMAGE_COLUMN")
+    check_column(table, path, column, "DATASET.TABLE.IMAGE_COLUMN")
     values = table[column].tolist()
-    rows = [f"{path}, row {number + 1}" for number in range(len(values))]
+    numbers = [int(number) + 1 for number in table.index]
+    rows = [f"{path}, row {number}" for number in numbers]
     if all(isinstance(value, bytes) for value in values):
-        names = [str(number) for number in range(len(values))]
-        images, identities = ImageFiles(values, rows), [hashlib.sha256(value).hexdigest() for value in values]
-    else:
-        names = [str(value) for value in values]
-        files = [root / name for name in names]
-        identities = [os.path.normpath(file) for file in files]
-        images = ImageFiles(files, [f"{row}: {file}" for row, file in zip(rows, files, strict=True)])
-    if not may_repeat and len(set(identities)) < len(identities):
+        return ImageFiles(values, decoder, rows), [str(number - 1) for number in numbers]
+    names = [str(value) for value in values]
+    files = [root / name for name in names]
+    if not may_repeat:
         first: dict[str, int] = {}
-        number, same = next((n, i) for n, i in enumerate(identities) if first.setdefault(i, n) != n)
-        raise ConfigError(
-            f"{path}: rows {first[same] + 1} and {number + 1} hold the same image, {names[number]}; it could be "
-            "trained and validated on: keep one of them"
-        )
-    return images, names
+        for file, name, number in zip(files, names, numbers, strict=True):
+            same = first.setdefault(os.path.normpath(file), number)
+            if same != number:
+                raise ConfigError(
+                    f"{path}: rows {same} and {number} hold the same image, {name}; it could be trained and validated "
+                    "on: keep one of them"
+                )
+    return ImageFiles(files, decoder, [f"{row}: {file}" for row, file in zip(rows, files, strict=True)]), names
 
 
-def _check_column(table: Any, path: Path, column: str, key: str) -> None:
+def check_column(table: Any, path: Path, column: str, key: str) -> None:
+    """Raises ConfigError if a table lacks a column, or has rows where it is empty; `key` of the config names it."""
     if column not in table:
         nearest = did_you_mean(column, table.columns)
         raise ConfigError(f"{key}: {path} has no column {column!r}.{nearest} Columns: {', '.join(table.columns)}")
-    empty = np.flatnonzero(table[column].isna())
+    empty = table.index[table[column].isna()]
     if len(empty):
         raise ConfigError(f"{path}, row {empty[0] + 1}: {column} is empty, as in {len(empty)} rows in all; fill it in")
 

@@ -8,15 +8,14 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
 from configs.command_line import add_config_arguments, command_parser
-from configs.errors import exit_status, few, told_with_places
+from configs.errors import exit_status, told_with_places
 from configs.files import shown_path
 from configs.loader import export_secrets, read_cfg
 from configs.user_modules import import_user_modules
 from data.build import processed_data
 from data.processed import ProcessedData
+from data.progress import image_progress
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -46,21 +45,16 @@ def _make(processed: ProcessedData, force: bool) -> int:
     where = shown_path(processed.path)
     if processed.exists() and not force:
         stale, damage = processed.staleness(), processed.damage()
-        if not stale and not damage:
+        if not stale and not damage and processed.has_images():
             print(f"{where} is up to date; --force makes it again")
             return 0
-        print(f"{where} is {f'stale: {stale}' if stale else f'damaged: {damage}'}; making it again")
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, transient=True) as progress:
-        bar = progress.add_task("reading ...", total=None)
-
-        def on_image(done: int, of: int) -> None:
-            progress.update(bar, description="images", completed=done, total=of)
-
+        if stale or damage:
+            print(f"{where} is {f'stale: {stale}' if stale else f'damaged: {damage}'}; making it again")
+    with image_progress() as on_image:
         left_out = processed.make(on_image)
     data = processed.load()
-    if left_out:
-        print(f"left out {len(left_out)} images that cannot be read: {few(left_out)}")
+    for line in data.remarks:
+        print(line)
     height, width, channels = data.images.shape[1:]  # type: ignore[attr-defined]
     print(
         f"{where}: {len(data.labels) - len(left_out)} images of {height}x{width}x{channels}, "

@@ -88,6 +88,15 @@ def pad_to_square(image: np.ndarray) -> np.ndarray:
     return np.stack(channels, axis=2)
 
 
+def border_median(image: np.ndarray) -> tuple[int, ...]:
+    """Returns the background of an image, by channel: the median of its outermost pixels.
+
+    Args:
+        image: uint8 of shape (height, width, channels).
+    """
+    return tuple(int(_background(image[:, :, channel])) for channel in range(image.shape[2]))
+
+
 def _background(channel: np.ndarray) -> np.uint8:
     """The median of the outermost pixels."""
     border = np.concatenate([channel[0], channel[-1], channel[:, 0], channel[:, -1]])

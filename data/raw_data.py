@@ -1,14 +1,16 @@
 """What a data set with raw images to process is, and the registry of those."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+from yacs.config import CfgNode
 
 from configs.registry import Registry
-from data.splits import Classes
+from data.image_files import ImageFiles, UnreadableImageError
+from data.splits import Bonds, Classes
 
 
 class RawData(Protocol):
@@ -16,17 +18,20 @@ class RawData(Protocol):
 
     Attributes:
         name: what the processed data is named by.
-        files: what the processed data is made from; it is stale when their sizes or dates change.
-        options: settings, by key, that decide about images or labels beside the preparation; a change makes stale.
+        options: settings, by key, that decide about images or labels beside the preparation; other ones make other
+            processed data.
         is_grey: whether all images have one channel.
         task_weights: of the tasks in the score; equal if empty.
     """
 
     name: str
-    files: list[Path]
     options: dict[str, Any]
     is_grey: bool
     task_weights: tuple[float, ...]
+
+    @property
+    def files(self) -> list[Path]:
+        """What the processed data is made from, as far as it is there: it is stale when sizes or dates change."""
 
     def check(self) -> None:
         """Raises ConfigError if the raw data is missing."""
@@ -43,14 +48,36 @@ class RawImages:
         ids: a name for each of N images, each different.
         labels: int64 of shape (N, tasks).
         classes: for each task, by name, the names of its classes.
-        images: gives each image with its position once, in any order, as uint8 of shape (height, width) or (height,
-            width, 3); None for an image that is to be left out.
+        images: files of images; or what gives each image with its position once, in any order, as uint8 of shape
+            (height, width) or (height, width, 3), None for an image that is to be left out.
+        bonds: what the data says about the split.
+        notes: what people should know about the images, a line each.
+        digest: a checksum of the images, without which a training goes on with other images of these names.
     """
 
     ids: list[str]
     labels: np.ndarray
     classes: Classes
-    images: Callable[[], Iterator[tuple[int, np.ndarray | None]]]
+    images: ImageFiles | Callable[[], Iterator[tuple[int, np.ndarray | None]]]
+    bonds: Bonds = field(default_factory=Bonds)
+    notes: tuple[str, ...] = ()
+    digest: str = ""
+
+    def each(self) -> Iterator[tuple[int, np.ndarray | None]]:
+        """Gives each image with its position, None for one that is to be left out or cannot be read."""
+        if not isinstance(self.images, ImageFiles):
+            yield from self.images()
+            return
+        for position in range(len(self.images)):
+            try:
+                yield position, self.images[position]
+            except UnreadableImageError:
+                yield position, None
+
+
+def reading_options(dataset_cfg: CfgNode) -> dict[str, Any]:
+    """Returns the options of data sets that read files of images, by key."""
+    return {f"DATASET.{name}": dataset_cfg[name] for name in ("ON_UNREADABLE", "BACKGROUND", "MAX_PIXELS")}
 
 
 # Builders take the DATASET node and return RawData; they do not read it yet.

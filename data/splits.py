@@ -1,25 +1,48 @@
 """Splits images into training and validation, so that every class of every task has its share of both."""
 
-import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from yacs.config import CfgNode
 
 from configs.errors import ConfigError, did_you_mean, few
 
-logger = logging.getLogger(__name__)
-
 Classes = dict[str, tuple[str, ...]]
 
 
-def split(labels: np.ndarray, classes: Classes, dataset_cfg: CfgNode) -> tuple[np.ndarray, np.ndarray]:
+@dataclass(frozen=True)
+class Bonds:
+    """What the data itself says about the split.
+
+    Attributes:
+        groups: int64 of shape (N,): images of one number stay on one side; None: each image is free.
+        is_validation: bool of shape (N,), where the split is given; None: it is to be made.
+    """
+
+    groups: np.ndarray | None = None
+    is_validation: np.ndarray | None = None
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Those that are given, by name."""
+        given = {"groups": self.groups, "is_validation": self.is_validation}
+        return {name: array for name, array in given.items() if array is not None}
+
+    def of(self, kept: np.ndarray) -> "Bonds":
+        """The bonds of some of the images, by their indices."""
+        return Bonds(*(None if one is None else one[kept] for one in (self.groups, self.is_validation)))
+
+
+def split(
+    labels: np.ndarray, classes: Classes, dataset_cfg: CfgNode, bonds: Bonds | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Splits images as DATASET says: by VALIDATION_FRACTION or FOLDS, SPLIT_SEED and FOCUS_CLASS.
 
     Args:
         labels: int64 of shape (N, tasks).
         classes: for each task, by name, the names of its classes.
         dataset_cfg: the DATASET node.
+        bonds: what the data says about it.
 
     Returns:
         Sorted indices of the training and of the validation images.
@@ -31,9 +54,26 @@ def split(labels: np.ndarray, classes: Classes, dataset_cfg: CfgNode) -> tuple[n
         if len(np.unique(label)) < 2:
             found = f"only the class {classes[task][label[0]]}" if len(label) else "no images"
             raise ConfigError(f"DATASET: {task}: there is {found}; learning to tell classes apart takes two or more")
+    bonds = bonds or Bonds()
+    is_validated = _made(labels, classes, dataset_cfg, bonds) if bonds.is_validation is None else bonds.is_validation
+    train, val = np.flatnonzero(~is_validated), np.flatnonzero(is_validated)
+    focused = train[_in_focus(labels[train], classes, dataset_cfg.FOCUS_CLASS)]
+    if len(train) and not len(focused):
+        raise ConfigError(f"DATASET.FOCUS_CLASS: no training image is of {', '.join(dataset_cfg.FOCUS_CLASS)}")
+    train = focused
+    for use, indices in (("train", train), ("validate", val)):
+        if not len(indices):
+            raise ConfigError(_nothing_left(use, len(labels), dataset_cfg, bonds))
+    return train, val
+
+
+def _made(labels: np.ndarray, classes: Classes, dataset_cfg: CfgNode, bonds: Bonds) -> np.ndarray:
+    """Returns which images are validated on, as a mask."""
     folds = dataset_cfg.FOLDS or 1
-    if folds > len(labels):
-        raise ConfigError(f"DATASET.FOLDS: found {folds}, but there are only {len(labels)} images; choose fewer")
+    free = len(labels) if bonds.groups is None else len(np.unique(bonds.groups))
+    if folds > free:
+        kind = "images" if bonds.groups is None else "groups of images (images with the same content are one)"
+        raise ConfigError(f"DATASET.FOLDS: found {folds}, but there are only {free} {kind}; choose fewer")
     alone = _is_alone(labels)
     if alone.all():
         sizes = ", ".join(f"{task} has {len(np.unique(label))}" for task, label in zip(classes, labels.T, strict=True))
@@ -41,23 +81,22 @@ def split(labels: np.ndarray, classes: Classes, dataset_cfg: CfgNode) -> tuple[n
             f"DATASET: each of the {len(labels)} images is the only one of a class ({sizes}), so that none can be "
             "validated on; is a column of names or ids taken for labels?"
         )
-    parts = fold_numbers(labels, dataset_cfg)
+    if bonds.groups is not None:
+        alone = np.isin(bonds.groups, bonds.groups[alone])  # a group goes as a whole
     validation = 1 if dataset_cfg.FOLDS is None else dataset_cfg.VALIDATION_FOLD
-    is_validated = (parts == validation) & ~alone
-    train, val = np.flatnonzero(~is_validated), np.flatnonzero(is_validated)
-    focused = train[_in_focus(labels[train], classes, dataset_cfg.FOCUS_CLASS)]
-    if len(train) and not len(focused):
-        raise ConfigError(f"DATASET.FOCUS_CLASS: no training image is of {', '.join(dataset_cfg.FOCUS_CLASS)}")
-    train = focused
+    return (fold_numbers(labels, dataset_cfg, bonds) == validation) & ~alone
+
+
+def _nothing_left(use: str, images: int, dataset_cfg: CfgNode, bonds: Bonds) -> str:
+    if bonds.is_validation is not None:
+        key = "PATH_VALIDATION" if dataset_cfg.PATH_VALIDATION else "TABLE.SPLIT_COLUMN"
+        return f"DATASET.{key}: leaves none of {images} images to {use} on; correct it, or leave it out"
     name = "FOLDS" if dataset_cfg.FOLDS else "VALIDATION_FRACTION"
-    for use, indices in (("train", train), ("validate", val)):
-        if not len(indices):
-            raise ConfigError(
-                f"DATASET.{name}: {dataset_cfg[name]} of {len(labels)} images leaves none to {use} on; choose another "
-                "or add images"
-            )
-    _note_missing(labels[val], labels, classes)
-    return train, val
+    grouped = "" if bonds.groups is None else f" in {len(np.unique(bonds.groups))} groups that stay together"
+    return (
+        f"DATASET.{name}: {dataset_cfg[name]} of {images} images{grouped} leaves none to {use} on; choose another or "
+        "add images"
+    )
 
 
 def _is_alone(labels: np.ndarray) -> np.ndarray:
@@ -66,20 +105,26 @@ def _is_alone(labels: np.ndarray) -> np.ndarray:
     return np.any(alone, axis=0)
 
 
-def fold_numbers(labels: np.ndarray, dataset_cfg: CfgNode) -> np.ndarray:
+def fold_numbers(labels: np.ndarray, dataset_cfg: CfgNode, bonds: Bonds) -> np.ndarray:
     """Returns for each image the number of its fold; without FOLDS, 0 for training and 1 for validation.
 
     Args:
         labels: int64 of shape (N, tasks).
         dataset_cfg: the DATASET node.
+        bonds: what the data says about it.
     """
+    if bonds.is_validation is not None:
+        return bonds.is_validation.astype(np.int64)
     fraction = dataset_cfg.VALIDATION_FRACTION
     shares = [1 / dataset_cfg.FOLDS] * dataset_cfg.FOLDS if dataset_cfg.FOLDS else [1 - fraction, fraction]
-    return stratify(labels, shares, dataset_cfg.SPLIT_SEED)
+    return stratify(labels, shares, dataset_cfg.SPLIT_SEED, bonds.groups)
 
 
-def stratify(labels: np.ndarray, shares: Sequence[float], seed: int) -> np.ndarray:
+def stratify(labels: np.ndarray, shares: Sequence[float], seed: int, groups: np.ndarray | None = None) -> np.ndarray:
     """Deals images into parts so that each class of each task is spread over them by their shares.
+
+    Groups of several images go first, the largest first, each as a whole to where it brings classes nearest to their
+    shares.
 
     Classes are dealt with one after the other, the rarest first, as in the iterative stratification of Sechidis et
     al. (2011), but how many images of a class each part gets is decided for all of them at once; which ones, by what
@@ -89,6 +134,7 @@ def stratify(labels: np.ndarray, shares: Sequence[float], seed: int) -> np.ndarr
         labels: int64 of shape (N, tasks).
         shares: of each part; their sum is 1.
         seed: of the random choices.
+        groups: int64 of shape (N,): images of one number go to one part; None: each image is free.
 
     Returns:
         int64 of shape (N,), the number of each image's part.
@@ -102,6 +148,16 @@ def stratify(labels: np.ndarray, shares: Sequence[float], seed: int) -> np.ndarr
     lacking_overall = len(labels) * share
     parts = np.full(len(labels), -1)
     order = rng.permutation(len(labels))
+    for members in _together(groups, order):
+        own = np.bincount(label_ids[members].ravel(), minlength=len(counts))
+        part = _best_part(
+            np.append(own, len(members)),
+            np.vstack([lacking, lacking_overall]),
+            np.outer(np.append(counts, len(labels)), share),
+        )
+        parts[members] = part
+        lacking[:, part] -= own
+        lacking_overall[part] -= len(members)
     for label_id in np.lexsort((np.arange(len(counts)), counts)):
         open_ones = order[(label_ids[order] == label_id).any(axis=1) & (parts[order] < 0)]
         if not len(open_ones):
@@ -115,12 +171,37 @@ def stratify(labels: np.ndarray, shares: Sequence[float], seed: int) -> np.ndarr
     return parts
 
 
+def _together(groups: np.ndarray | None, order: np.ndarray) -> list[np.ndarray]:
+    """Returns the images of each group of several, the largest groups first, of equals in the order given."""
+    if groups is None:
+        return []
+    _, numbers, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    first = dict.fromkeys(numbers[order][sizes[numbers[order]] > 1].tolist())
+    members = np.split(np.argsort(numbers, kind="stable"), np.cumsum(sizes)[:-1])
+    return [members[number] for number in sorted(first, key=lambda number: -int(sizes[number]))]
+
+
+def _best_part(own: np.ndarray, lacking: np.ndarray, wanted: np.ndarray) -> int:
+    """Returns the part where a group brings the numbers of images nearest to those wanted, by chi-squared.
+
+    Args:
+        own: images of each label in the group, and of all.
+        lacking: of shape (labels and all, parts), how many each part lacks.
+        wanted: of that shape, how many it is to have in the end.
+    """
+    has = np.flatnonzero(own)
+    change = (own[has, None] - 2 * lacking[has]) * own[has, None] / wanted[has]
+    return int(np.argmin(np.round(change.sum(axis=0), 9)))
+
+
 def _whole(wanted: np.ndarray, count: int, lacking: np.ndarray) -> np.ndarray:
     """Returns how many of `count` images each part gets: in proportion to `wanted`, as near as whole numbers allow.
 
     What is left over by rounding goes to the parts nearest to one more, of equals to those that lack most in all.
     """
     wanted = np.maximum(wanted, 0)
+    if not wanted.any():  # groups gave each part more than its share
+        wanted = np.maximum(lacking, 0) if (lacking > 0).any() else np.ones_like(wanted)
     wanted = wanted * count / wanted.sum()
     sizes = np.floor(wanted + 1e-9).astype(int)
     nearest = np.lexsort((-lacking, -np.round(wanted - sizes, 9)))
@@ -177,9 +258,19 @@ def _in_focus(labels: np.ndarray, classes: Classes, focus: Sequence[str]) -> np.
     return mask
 
 
-def _note_missing(val_labels: np.ndarray, labels: np.ndarray, classes: Classes) -> None:
+def rare_classes(val_labels: np.ndarray, labels: np.ndarray, classes: Classes) -> list[str]:
+    """Returns, a line a task, which classes have no image to be validated on.
+
+    Args:
+        val_labels: of the validation images, int64 of shape (images, tasks).
+        labels: of all images.
+        classes: for each task, by name, the names of its classes.
+    """
+    lines = []
     for task, (name, names) in enumerate(classes.items()):
         missing = sorted(set(labels[:, task].tolist()) - set(val_labels[:, task].tolist()))
         if missing:
             some = few([names[label] for label in missing])
-            logger.info("%s: %d classes are too rare to be validated on: %s", name, len(missing), some)
+            what = "class is" if len(missing) == 1 else "classes are"
+            lines.append(f"{name}: {len(missing)} {what} too rare to be validated on: {some}")
+    return lines

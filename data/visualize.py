@@ -22,7 +22,6 @@ from data.build import build_dataset
 from data.preparation import Preparation
 from data.raw_data import RAW_DATA_REGISTRY
 from data.splits import Classes, split
-from yacstune import PROJECT_ROOT
 
 AUGMENTED = 4  # versions of each sample
 
@@ -38,7 +37,7 @@ def build_parser() -> argparse.ArgumentParser:
         "-o",
         "--output",
         metavar="DIR",
-        default=str(PROJECT_ROOT / "data/interim"),
+        default="data/interim",
         help="for the pictures, which are replaced",
     )
     parser.add_argument("--samples", metavar="N", type=int, default=8, help="images to show (default: 8)")
@@ -82,7 +81,7 @@ def _raw_samples(dataset_cfg: CfgNode, count: int) -> tuple[list[np.ndarray], np
     """Returns some images as they came, and the labels and classes of all."""
     if dataset_cfg.NAME in RAW_DATA_REGISTRY:
         raw = RAW_DATA_REGISTRY[dataset_cfg.NAME](dataset_cfg).read()
-        readable = (image for _, image in raw.images() if image is not None)
+        readable = (image for _, image in raw.each() if image is not None)
         return list(islice(readable, count)), raw.labels, raw.classes
     data = build_dataset(dataset_cfg)
     chosen = np.linspace(0, len(data.labels) - 1, min(count, len(data.labels))).astype(int)

@@ -25,7 +25,8 @@ def dry_run(plan: SearchPlan, folder: SearchFolder) -> int:
     for line in notes_on(plan):
         print(f"# note: {line}")
     print(f"# search {plan.name}, in {shown_path(folder.path)}; in all trials, other than the default:")
-    for key in changed_keys(get_cfg_defaults(), plan.base_cfg, free=[item.key for item in plan.space.items]):
+    free = ["DATASET.CACHE", *(item.key for item in plan.space.items)]  # a dry run switches it off
+    for key in changed_keys(get_cfg_defaults(), plan.base_cfg, free):
         print(f"#   {key}: {get_value(plan.base_cfg, key)!r}")
     print(plan.space_yaml(), end="")
     print(f"# {_combinations(plan)}")

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from search.space.distributions import Choice
 from search.space.items import Constant, Parameter, is_branching
 from search.space.space import Space
 from trainable.rehearsal import rehearse, unknown_parts
+from trainable.start_weights import hints
 
 # They decide which processed data is needed, and what the model has to take.
 FORM_OF_IMAGES = ("DATASET.RESIZE_SHAPE", "DATASET.CROP_TO_CONTENT", "DATASET.PAD_TO_SQUARE", "DATASET.TO_RGB")
@@ -91,7 +93,16 @@ def _located(plan: SearchPlan, problem: str, sample: dict[str, Any], is_always: 
 def notes_on(plan: SearchPlan) -> list[str]:
     """Returns what people should know of a plan whose parts can be built, and what could not be told without them."""
     on_peak = note_on_peak(plan)
-    return [*contradictions(plan), *base_problems(plan), *([on_peak] if on_peak else [])]
+    return [*contradictions(plan), *base_problems(plan), *([on_peak] if on_peak else []), *_hints(plan)]
+
+
+def _hints(plan: SearchPlan) -> list[str]:
+    """Returns what people should know about the weights that samples start from."""
+    found: dict[str, None] = {}
+    for sample in _samples_naming_each_part(plan):
+        with suppress(ConfigError):  # samples that cannot be are told elsewhere
+            found |= dict.fromkeys(hints(plan.sample_cfg(sample)))
+    return list(found)
 
 
 def contradictions(plan: SearchPlan) -> list[str]:

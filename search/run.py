@@ -18,7 +18,7 @@ from typing import Any
 from configs.command_line import add_config_arguments, command_parser
 from configs.errors import ConfigError, exit_status, together, told_with_places
 from configs.legal import Int
-from configs.loader import FREE_ON_RESUME, differences
+from configs.loader import FREE_ON_RESUME, as_begun, differences, with_values
 from configs.user_modules import check_user_modules
 from data.build import check_data
 from search.folder import SearchFolder, folder_to_resume, new_folder
@@ -98,9 +98,11 @@ def search(args: argparse.Namespace, command: str) -> int:
             raise ConfigError("what should be searched? Give a space file, as in: --space spaces/head.yaml")
         plan, folder = together(lambda: _plan(args, args.space), lambda: new_folder(args.output, Path(args.space).stem))
     os.environ |= plan.secrets  # where parts of the user's find them, in workers too
+    if args.dry_run:  # which writes no images
+        plan = replace(plan, base_cfg=with_values(plan.base_cfg, {"DATASET.CACHE": False}))
     with told_with_places(plan.sources):
         check_user_modules(plan.base_cfg.USER_MODULES)
-        check_data(plan.base_cfg)
+        about_data = check_data(plan.base_cfg)
     notes = [*plan.notes]
     if not args.resume and not args.output and folder.path.name != plan.name:
         notes.append(
@@ -109,6 +111,8 @@ def search(args: argparse.Namespace, command: str) -> int:
     mark = "# " if args.dry_run else ""  # a dry run prints YAML
     for note in notes:
         print(f"{mark}note: {note}")
+    for line in about_data:
+        print(f"{mark}data: {line}")
 
     prepare_ray_environment(args.address)
     print(f"{mark}checking every part (importing torch takes some seconds) ...", flush=True)
@@ -143,6 +147,7 @@ def _plan_to_resume(args: argparse.Namespace, folder: SearchFolder) -> SearchPla
     before = make_plan(read_space(folder.space), with_environment=False)
     before = replace(before, options=_as_begun(before.options))
     now = _plan(args, args.space or str(folder.space))
+    now = replace(now, base_cfg=as_begun(folder.base, before.base_cfg, now.base_cfg, now.sources))
     own = [item.key for plan in (before, now) for item in plan.space.items]  # of the trials, each with its value
     changed = differences(before.base_cfg, now.base_cfg, (*FREE_ON_RESUME, *own))
     now = replace(now, options=decide_confirm(_kept(before.options, now.options), now.space))

@@ -54,6 +54,17 @@ def write_pictures(folder: Path, classes: Sequence[str], each: int) -> None:
             cv2.imwrite(str(folder / name / f"{number}.png"), rng.integers(0, 256, (12, 10, 3), dtype=np.uint8))
 
 
+def processed(form: str, folder: str = "done") -> Path:
+    """Returns the one folder of processed data of a form, as in bengali-32x32."""
+    (found,) = Path(folder).glob(f"{form}-[0-9a-f]*")
+    return found
+
+
+def classes_of(*counts: int) -> dict[str, tuple[str, ...]]:
+    """Returns tasks with so many classes each."""
+    return {f"task_{task}": tuple(str(label) for label in range(count)) for task, count in enumerate(counts)}
+
+
 def without_times(rows: list[dict]) -> list[dict]:
     """Returns rows of metrics without what differs between two runs of one config."""
     return [{name: value for name, value in row.items() if name not in TIMES} for row in rows]

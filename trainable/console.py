@@ -16,12 +16,13 @@ from yacs.config import CfgNode
 from configs.errors import ConfigError
 from configs.files import shown_path
 from configs.metric_names import best_row
-from trainable.environment import describe_environment, environment_differences
+from trainable.environment import WEIGHTS, describe_environment, environment_differences
 from trainable.fit import fit
 from trainable.log_file import log_to
 from trainable.process_state import pick_device
 from trainable.rehearsal import rehearse
 from trainable.run_folder import RunFolder
+from trainable.start_weights import hints, other_weights
 from trainable.training import Metrics
 from trainable.update import TrainingDivergedError
 
@@ -44,9 +45,12 @@ def train_on_console(cfg: CfgNode, folder: RunFolder, resume: bool, recorded: di
         log_to(folder.log, also_to_terminal=True),
         _progress(console, cfg.MODEL.SOLVER.TOTAL_EPOCHS) as on_step,
     ):
-        different = environment_differences(recorded, describe_environment(pick_device()))
+        here = describe_environment(pick_device(), cfg)
+        different = environment_differences(recorded, here)
         if different:
             logging.getLogger(__name__).warning("numbers may differ in their last digits: %s", different)
+        for line in (*other_weights(recorded.get(WEIGHTS, {}), here.get(WEIGHTS, {})), *hints(cfg)):
+            logging.getLogger(__name__).warning("%s", line)
 
         if torch.cuda.device_count() > 1:
             logging.getLogger(__name__).warning(

@@ -6,15 +6,20 @@ from typing import Any
 
 import cv2
 import torch
+from yacs.config import CfgNode
 
 import yacstune
+from trainable.start_weights import checksums
+
+WEIGHTS = "weights"
 
 # Where these differ, the same config may give other numbers.
-_DECISIVE = ("device", "cpu_capability", "torch", "timm", "albumentations", "opencv")
+_DECISIVE = ("yacstune", "device", "cpu_capability", "torch", "timm", "albumentations", "opencv")
 
 
-def describe_environment(device: torch.device) -> dict[str, Any]:
-    """Returns versions and hardware, to be kept beside results."""
+def describe_environment(device: torch.device, cfg: CfgNode) -> dict[str, Any]:
+    """Returns versions, hardware and checksums of the weights that a config starts from, to be kept beside results."""
+    weights = checksums(cfg)
     return {
         "yacstune": yacstune.__version__,
         "python": platform.python_version(),
@@ -25,6 +30,7 @@ def describe_environment(device: torch.device) -> dict[str, Any]:
         "numpy": version("numpy"),
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+        **({WEIGHTS: weights} if weights else {}),
     }
 
 

@@ -59,7 +59,8 @@ def find_lr(args: argparse.Namespace) -> int:
     export_secrets(loaded.cfg)
     with told_with_places(loaded.sources):
         check_user_modules(loaded.cfg.USER_MODULES)
-        check_data(loaded.cfg)
+        for line in check_data(loaded.cfg):
+            print(f"data: {line}")
         print("importing torch ...", flush=True)
         return _find_lr(loaded.cfg, args.steps, Path(args.output))
 

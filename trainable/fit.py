@@ -74,7 +74,7 @@ def fit(
     if cfg.RESUME_PATH and not has_resumed:
         _continue_from(training, cfg.RESUME_PATH, folder)
     folder.config.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(folder.config, dump_cfg(cfg, training.resolved_cfg, describe_environment(device)))
+    write_atomically(folder.config, dump_cfg(cfg, training.resolved_cfg, describe_environment(device, cfg)))
     folder.write_metrics(training.metrics)
     folder.write_task_metrics(training.task_metrics)
 

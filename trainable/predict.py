@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from configs.command_line import command_parser, output_file_problems
-from configs.errors import ConfigError, exit_status, few
+from configs.errors import ConfigError, exit_status
 from configs.files import shown_path, write_atomically
 
 if TYPE_CHECKING:
@@ -72,8 +72,8 @@ def predict(args: argparse.Namespace) -> int:
     )
     is_csv = output.suffix == ".csv"
     write_atomically(output, table.to_csv(index=False) if is_csv else table.to_parquet(index=False))
-    if images.left_out:
-        print(f"left out {len(images.left_out)} images that cannot be read: {few(images.left_out)}")
+    for line in images.remarks():
+        print(line)
     print(f"{len(names)} images, {len(models)} model(s), {1 + args.tta} version(s) of each: {shown_path(output)}")
     return 0
 
@@ -117,7 +117,7 @@ def _predict_all(
         pictures = [image for _, image in batch]
         batches.append(average([model.probabilities(pictures, seed=number, augmented=tta) for model in models]))
     if not batches:
-        raise ConfigError(f"--data: none of the {len(images.left_out)} images can be read, {images.left_out[0]} first")
+        raise ConfigError(f"--data: none of the {len(images)} images can be read, {images.unreadable[0]} first")
     return names, [np.concatenate(of_task) for of_task in zip(*batches, strict=True)]
 
 

@@ -1,16 +1,20 @@
 """Predicts with the models of checkpoints, which carry all that it takes."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 from yacs.config import CfgNode
 
+from configs.defaults import AUTO
 from configs.errors import ConfigError
-from configs.loader import build_cfg
-from configs.settings import settings_from_yaml
+from configs.loader import build_cfg, with_values
+from configs.settings import Setting, settings_from_yaml
+from configs.tree import get_value
 from configs.user_modules import import_user_modules
 from configs.yaml_file import parse_yaml
 from data.augmentation import Augmentation
@@ -20,9 +24,13 @@ from trainable.checkpoint import CheckpointError, load_checkpoint
 from trainable.meta_arch.build import build_model
 from trainable.precision import autocast
 from trainable.process_state import pick_device
+from trainable.start_weights import MEAN, STD
 
 # Where a training started from; its checkpoint has the weights, and the files may be on another machine.
-_STARTS = ("RESUME_PATH", "MODEL.WARM_START_PATH", "MODEL.BACKBONE.PRETRAINED_PATH")
+_STARTS = (
+    *("RESUME_PATH", "MODEL.WARM_START_PATH"),
+    *("MODEL.BACKBONE.PRETRAINED", "MODEL.BACKBONE.PRETRAINED_PATH"),
+)
 
 
 class TrainedModel:
@@ -32,7 +40,8 @@ class TrainedModel:
         path: of the checkpoint.
 
     Attributes:
-        cfg: that it was trained with.
+        cfg: that it was trained with, with the mean and std that were used.
+        task_weights: of the tasks in its score; equal if empty.
         classes: for each task, by name, the names of its classes.
 
     Raises:
@@ -45,11 +54,14 @@ class TrainedModel:
             state = load_checkpoint(path)
         except CheckpointError as error:
             raise ConfigError(f"--checkpoint: {error}") from None
-        self.cfg = _cfg_of(state["config"], str(path))
+        cfg = _cfg_of(state, Path(path).absolute())
+        derived = state.get("derived", {})  # checkpoints of 0.1 have none, and need none
+        self.cfg = with_values(cfg, {key: derived[key] for key in (MEAN, STD) if get_value(cfg, key) == AUTO})
+        self.task_weights: tuple[float, ...] = tuple(state.get("task_weights", ()))
         self.classes: dict[str, tuple[str, ...]] = {task: tuple(names) for task, names in state["classes"].items()}
         self.device = pick_device()
         import_user_modules(self.cfg.USER_MODULES)
-        model, _ = build_model(self.cfg, [len(names) for names in self.classes.values()])
+        model, _ = build_model(self.cfg, self.classes)
         model.load_state_dict(state["ema"] or state["model"])
         self.model: nn.Module = model.to(self.device).eval()
         self.preparation = Preparation.of(self.cfg.DATASET)
@@ -104,7 +116,18 @@ def average(of_models: Sequence[list[np.ndarray]]) -> list[np.ndarray]:
     return [np.mean(of_task, axis=0) for of_task in zip(*of_models, strict=True)]
 
 
-def _cfg_of(text: str, source: str) -> CfgNode:
+def _cfg_of(state: dict[str, Any], path: Path) -> CfgNode:
     problems: list[str] = []
-    settings = settings_from_yaml(parse_yaml(text, source), problems)
-    return build_cfg([setting for setting in settings if setting.key not in _STARTS], problems)
+    settings = settings_from_yaml(parse_yaml(state["config"], str(path)), problems)
+    started = [Path(), *path.parents, Path(state.get("working_folder", ""))]
+    found = [_found(one, started) if one.key == "USER_MODULES" else one for one in settings if one.key not in _STARTS]
+    return build_cfg(found, problems)
+
+
+def _found(modules: Setting, folders: Sequence[Path]) -> Setting:
+    """Looks for the files of modules, whose paths start where the training was started, which may be one of these."""
+    found = []
+    for module in modules.value:
+        places = [folder / module for folder in folders] if module.endswith(".py") else []
+        found.append(next((str(place) for place in places if place.is_file()), module))
+    return replace(modules, value=found)

@@ -18,7 +18,7 @@ from yacs.config import CfgNode
 from configs.command_line import add_config_arguments, command_parser
 from configs.dump import recorded_environment
 from configs.errors import ConfigError, exit_status, together, told_with_places
-from configs.loader import FREE_ON_RESUME, differences, export_secrets, load_cfg, read_cfg, with_values
+from configs.loader import FREE_ON_RESUME, as_begun, differences, export_secrets, load_cfg, read_cfg, with_values
 from configs.user_modules import check_user_modules
 from data.build import check_data
 from trainable.run_folder import RunFolder
@@ -58,7 +58,7 @@ def train(args: argparse.Namespace) -> int:
     _refuse_several_processes()
     folder = RunFolder(cfg.OUTPUT_PATH)
     if args.resume:
-        _check_can_go_on(folder, cfg, args.output or cfg.OUTPUT_PATH)
+        cfg = _as_before(folder, cfg, loaded.sources, args.output or cfg.OUTPUT_PATH)
     elif not args.output:
         _check_is_free(folder, cfg.OUTPUT_PATH)
 
@@ -67,7 +67,8 @@ def train(args: argparse.Namespace) -> int:
     export_secrets(cfg)  # before a data set of the user's is asked
     with told_with_places(loaded.sources):
         check_user_modules(cfg.USER_MODULES)
-        check_data(cfg)
+        for line in check_data(cfg):
+            print(f"data: {line}")
 
         print("importing torch ...", flush=True)
         from trainable.console import train_on_console  # here: it imports torch, which takes seconds
@@ -94,18 +95,22 @@ def _check_is_free(folder: RunFolder, shown: str) -> None:
         raise ConfigError(f"{shown}: the folder is not empty; give another one with -o{go_on}")
 
 
-def _check_can_go_on(folder: RunFolder, cfg: CfgNode, shown: str) -> None:
+def _as_before(folder: RunFolder, cfg: CfgNode, sources: dict[str, str], shown: str) -> CfgNode:
+    """Returns the config of a run that goes on, which must be the one that it had."""
     if not folder.config.exists():
         way = "run without --resume"
         if (folder.path / "events.jsonl").exists():
             way = f"go on with that search: python -m search.run --resume -o {shlex.quote(shown)}"
         raise ConfigError(f"{shown}: nothing to resume: there is no {folder.config}; {way}")
-    changed = differences(load_cfg(folder.config, with_environment=False), cfg, FREE_ON_RESUME)
+    before = load_cfg(folder.config, with_environment=False)
+    cfg = as_begun(folder.config, before, cfg, sources)
+    changed = differences(before, cfg, FREE_ON_RESUME)
     if changed:
         raise ConfigError(
             f"{shown}: a run goes on with the config it had, but {'; '.join(changed)}; use another folder"
         )
     folder.refuse_if_locked()  # before torch takes its seconds
+    return cfg
 
 
 if __name__ == "__main__":

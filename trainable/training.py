@@ -1,5 +1,6 @@
 """A model in training, epoch by epoch."""
 
+import os
 import time
 from collections.abc import Callable
 from typing import Any
@@ -7,9 +8,11 @@ from typing import Any
 import torch
 from yacs.config import CfgNode
 
+from configs.defaults import DERIVED
 from configs.dump import dump_cfg
 from configs.errors import ConfigError
 from configs.loader import settings_at, with_values
+from configs.tree import get_value
 from data.image_data import DataError, ImageData
 from data.loader import Loader, to_model_input
 from data.mixing import Mixing
@@ -54,7 +57,7 @@ class Training:
         self._task_weights = tuple(cfg.EVALUATION.TASK_WEIGHTS or data.task_weights)
         check_task_fit(cfg, data)
         solver = cfg.MODEL.SOLVER
-        model, self.resolved_cfg = build_model(cfg, data.class_counts)
+        model, self.resolved_cfg = build_model(cfg, data.classes)
         self._memory_format = torch.channels_last if solver.CHANNELS_LAST else torch.contiguous_format
         self.model = model.to(device).to(memory_format=self._memory_format)
         channels = 3 if cfg.DATASET.TO_RGB else 1
@@ -189,7 +192,7 @@ class Training:
 
     def to_input(self, images: torch.Tensor) -> torch.Tensor:
         """Returns what the model takes for a batch of the loader."""
-        inputs = to_model_input(images, self.cfg.DATASET, self.device)
+        inputs = to_model_input(images, self.resolved_cfg.DATASET, self.device)
         return inputs.contiguous(memory_format=self._memory_format)
 
     def _collected(self, results: Results, only_finite: bool = False) -> ClassificationMetrics:
@@ -211,6 +214,9 @@ class Training:
             "rng": rng_state(),
             "data": self.data.digest,
             "config": dump_cfg(self.cfg, self.resolved_cfg),
+            "derived": {key: get_value(self.resolved_cfg, key) for key in DERIVED},
+            "task_weights": self._task_weights,
+            "working_folder": os.getcwd(),
             "classes": {task: list(names) for task, names in self.data.classes.items()},
         }
 

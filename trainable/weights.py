@@ -8,17 +8,60 @@ from typing import Any
 import torch
 from timm.models import adapt_input_conv
 from torch import nn
+from yacs.config import CfgNode
 
 from configs.errors import ConfigError, few
 
 logger = logging.getLogger(__name__)
 
+IF_IT_FITS = "if_it_fits"
 _CONTAINERS = ("ema", "model", "state_dict")  # keys under which checkpoints keep the weights, the best first
 BACKBONE_PREFIXES = ("", "module.", "backbone.", "backbone.model.")
 MODEL_PREFIXES = ("", "module.")
 
 
-def load_weights(module: nn.Module, path: str, key: str, prefixes: Sequence[str]) -> None:
+def warm_start(model: nn.Module, model_cfg: CfgNode, classes: Mapping[str, Sequence[str]]) -> None:
+    """Copies the weights of MODEL.WARM_START_PATH that fit.
+
+    Those of heads are copied only if they tell the same classes apart, unless WARM_START_HEAD says otherwise.
+
+    Args:
+        model: changed in place; its heads are modules named head or heads.
+        model_cfg: the MODEL node.
+        classes: of the data set: for each task, by name, the names of its classes.
+
+    Raises:
+        ConfigError: the file is missing or unreadable, or nothing in it fits.
+    """
+    key, path = "MODEL.WARM_START_PATH", model_cfg.WARM_START_PATH
+    if model_cfg.WARM_START_HEAD == IF_IT_FITS:
+        return load_weights(model, path, key, MODEL_PREFIXES)
+    there = _classes_of(Path(path))
+    if there == {task: list(names) for task, names in classes.items()}:
+        logger.warning("%s: the same classes there and here: weights of the head are taken, too", key)
+        return load_weights(model, path, key, MODEL_PREFIXES)
+    what = f"its classes are others ({_shown(there)} there, {_shown(classes)} here)" if there else "it names no classes"
+    logger.warning("%s: %s: the head starts anew", key, what)
+    load_weights(model, path, key, MODEL_PREFIXES, without=("head.", "heads."))
+    return None
+
+
+def _classes_of(path: Path) -> dict[str, list[str]]:
+    """Returns the classes that a checkpoint of ours names; nothing for another file."""
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        return {str(task): [str(name) for name in names] for task, names in content["classes"].items()}
+    except Exception:  # torch's reader raises whatever a foreign file happens to trip over
+        return {}
+
+
+def _shown(classes: Mapping[str, Sequence[str]]) -> str:
+    return "; ".join(f"{task}: {few(names, 3)}" for task, names in classes.items())
+
+
+def load_weights(
+    module: nn.Module, path: str, key: str, prefixes: Sequence[str], without: tuple[str, ...] = ()
+) -> None:
     """Copies the weights that fit by name and shape, and logs how many did.
 
     The weights of a first layer for colour images are adapted to grey ones and the reverse.
@@ -28,6 +71,7 @@ def load_weights(module: nn.Module, path: str, key: str, prefixes: Sequence[str]
         path: a state dict (.pt, .pth, .safetensors), or a checkpoint that holds one, ours included.
         key: of the config that names the path, for messages.
         prefixes: which a file may have before the module's own names.
+        without: beginnings of names whose weights are left as they are.
 
     Raises:
         ConfigError: the file is missing or unreadable, or nothing in it fits.
@@ -36,6 +80,7 @@ def load_weights(module: nn.Module, path: str, key: str, prefixes: Sequence[str]
     own = module.state_dict()
     candidates = [_renamed(weights, prefix, own) for prefix in prefixes]
     found = max(candidates, key=lambda named: sum(name in own for name in named))
+    found = {name: value for name, value in found.items() if not name.startswith(without)}
     fitting = {}
     for name, value in found.items():
         if name in own:

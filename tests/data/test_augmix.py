@@ -20,7 +20,7 @@ def image() -> np.ndarray:
 @pytest.mark.parametrize("channels", [1, 3])
 def test_each_operation_changes_the_image_and_keeps_its_form(operation, channels, image):
     part = np.ascontiguousarray(image[:, :, :channels])
-    changed = operation(part, 0.8).reshape(part.shape)
+    changed = operation(part, 0.8, (0,) * channels).reshape(part.shape)
     assert changed.dtype == np.uint8 and not np.array_equal(changed, part)
 
 
@@ -28,26 +28,29 @@ def test_each_operation_changes_the_image_and_keeps_its_form(operation, channels
 def test_geometry_turns_around_the_middle(operation):
     dot = np.zeros((33, 33, 1), np.uint8)
     dot[16, 16] = 255
-    moved = operation(dot, 0.3).reshape(33, 33)
+    moved = operation(dot, 0.3, (0,)).reshape(33, 33)
     expected = {"_translate_x": (16, 19), "_translate_y": (19, 16)}.get(operation.__name__, (16, 16))
     assert np.unravel_index(moved.argmax(), moved.shape) == expected
 
 
 def test_the_mix_still_shows_the_image(image):
-    mixes = [augmix(image, np.random.default_rng(seed), width=3, depth=3, severity=3, alpha=1.0) for seed in range(30)]
+    mixes = [
+        augmix(image, np.random.default_rng(seed), width=3, depth=3, severity=3, alpha=1.0, fill=(0, 0, 0))
+        for seed in range(30)
+    ]
     assert all(mixed.shape == image.shape and mixed.dtype == np.uint8 for mixed in mixes)
     likeness = [np.corrcoef(mixed.ravel(), image.ravel())[0, 1] for mixed in mixes]
     assert 0.5 < np.mean(likeness) < 0.999
 
 
 def test_without_operations_to_speak_of_the_mix_is_the_image(image, monkeypatch):
-    monkeypatch.setattr("data.augmix.OPERATIONS", (lambda image, strength: image,))
-    assert np.array_equal(augmix(image, np.random.default_rng(0), 3, 3, 3, 1.0), image)
+    monkeypatch.setattr("data.augmix.OPERATIONS", (lambda image, strength, fill: image,))
+    assert np.array_equal(augmix(image, np.random.default_rng(0), 3, 3, 3, 1.0, (0, 0, 0)), image)
 
 
 def test_severity_makes_it_stronger(image):
     def change(severity: int) -> float:
-        mixes = [augmix(image, np.random.default_rng(seed), 3, 3, severity, 1.0) for seed in range(30)]
+        mixes = [augmix(image, np.random.default_rng(seed), 3, 3, severity, 1.0, (0, 0, 0)) for seed in range(30)]
         return float(np.mean([np.abs(mixed.astype(int) - image) for mixed in mixes]))
 
     assert change(1) < change(10)

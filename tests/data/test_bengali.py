@@ -18,6 +18,7 @@ from data.bengali import CLASS_COUNTS, BengaliRaw, read_ids, read_images
 from data.build import build_dataset, processed_data
 from data.preparation import Preparation
 from data.synthetic import draw, unbalanced_labels
+from tests.conftest import processed
 
 
 @pytest.fixture
@@ -66,7 +67,7 @@ def test_images_are_joined_with_their_labels_by_id_and_not_by_order(raw):
     assert (data.images.shape, data.images.dtype) == ((400, 16, 24, 1), np.uint8)
     assert isinstance(data.images, np.memmap)
     assert data.class_counts == (168, 11, 7) and data.task_weights == (2, 1, 1)
-    index = pd.read_parquet("done/bengali-16x24-crop/index.parquet")
+    index = pd.read_parquet(processed("bengali-16x24-crop") / "index.parquet")
     assert index["image_id"].tolist() == table["image_id"].tolist()
     assert index["grapheme_root"].astype(int).tolist() == data.labels[:, 0].tolist()
     assert np.array_equal(index.index[index["fold"] == 1], data.val_indices)
@@ -127,7 +128,7 @@ def test_ink_is_bright_on_black(kaggle_folder):
 
 
 def test_data_that_is_not_made_yet(raw):
-    with pytest.raises(ConfigError, match=r"there is no done/bengali-16x24-crop; make it with: python -m data"):
+    with pytest.raises(ConfigError, match=r"there is no done/bengali-16x24-crop-\w+; make it with: python -m"):
         build_dataset(bengali_cfg(raw))
     with pytest.raises(ConfigError, match=r"there is no train.csv in .*/none; unpack Kaggle's bengaliai-cv19 there"):
         build_dataset(bengali_cfg("none"))
@@ -138,10 +139,10 @@ def test_processed_data_knows_when_it_is_stale(raw, capsys):
     assert make_dataset.main(pairs) == 0
     assert "400 images of 32x32x1, " in capsys.readouterr().out
     assert make_dataset.main(pairs) == 0
-    assert "done/bengali-32x32 is up to date" in capsys.readouterr().out
+    assert f"{processed('bengali-32x32')} is up to date" in capsys.readouterr().out
     change_labels(raw, lambda table: table.assign(vowel_diacritic=table["vowel_diacritic"].clip(upper=9)))
     cfg = load_cfg(None, pairs).DATASET
-    with pytest.raises(ConfigError, match=r"done/bengali-32x32 is stale: the raw file train.csv has changed since"):
+    with pytest.raises(ConfigError, match=r"done/bengali-32x32-\w+ is stale: the raw file train.csv has changed"):
         build_dataset(cfg)
     assert make_dataset.main(pairs) == 0
     assert "is stale: the raw file train.csv has changed since; making it again" in capsys.readouterr().out
@@ -151,10 +152,7 @@ def test_processed_data_knows_when_it_is_stale(raw, capsys):
 def test_sizes_live_side_by_side(raw):
     for size in ("[16, 16]", "[20, 20]"):
         processed_data(bengali_cfg(raw, "DATASET.RESIZE_SHAPE", size)).make()
-    assert {p.name for p in Path("done").iterdir() if not p.name.startswith(".")} == {
-        "bengali-16x16-crop",
-        "bengali-20x20-crop",
-    }
+    assert processed("bengali-16x16-crop") != processed("bengali-20x20-crop")
 
 
 def test_the_raw_files_may_go_when_the_data_is_made(raw):
@@ -173,7 +171,7 @@ def test_an_interrupted_make_leaves_nothing_and_the_next_one_is_whole(raw):
 
     with pytest.raises(KeyboardInterrupt):
         processed_data(cfg).make(interrupt)
-    assert [p.name for p in Path("done").iterdir()] == [".bengali-16x24-crop.lock"]
+    assert [p.suffix for p in Path("done").iterdir()] == [".lock"]
     Path("done/.bengali-16x24-crop.making").mkdir()  # as left by a kill
     processed_data(cfg).make()
     assert build_dataset(cfg).images.any(axis=(1, 2, 3)).all()
@@ -185,7 +183,7 @@ def test_a_replaced_set_is_there_until_the_new_one_is_whole(raw):
     change_labels(raw, lambda table: table.drop(index=[5]))
     with pytest.raises(ConfigError, match=r"is not in train\.csv"):
         processed_data(cfg).make()
-    assert np.load("done/bengali-16x24-crop/images.npy").shape[0] == 400
+    assert np.load(processed("bengali-16x24-crop") / "images.npy").shape[0] == 400
 
 
 BAD_LABELS = {
@@ -234,7 +232,7 @@ def test_a_truncated_part(raw, kept):
         ConfigError, match=r"train_image_data_1.parquet: cannot be read as parquet, it may be truncated"
     ):
         processed_data(bengali_cfg(raw)).make()
-    assert not Path("done/bengali-16x24-crop").exists()
+    assert not list(Path("done").glob("bengali-16x24-crop*"))
 
 
 def test_damage_inside_a_part(raw):

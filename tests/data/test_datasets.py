@@ -35,7 +35,8 @@ def test_a_folder_of_images():
     data = build_dataset(make_folder().DATASET)
     assert data.classes == {"class": ("cat", "dog")}
     assert data.labels[:, 0].tolist() == [0] * 4 + [1] * 4
-    assert np.array_equal(data.images[0], cv2.imread("birds/cat/0.png")[:, :, ::-1])  # RGB
+    picture = cv2.imread("birds/cat/0.png")[:, :, ::-1]  # RGB
+    assert np.array_equal(data.images[0], cv2.resize(picture, (32, 32), interpolation=cv2.INTER_LINEAR))
 
 
 def test_an_unreadable_image_is_named():

@@ -6,6 +6,7 @@ import pytest
 from configs.errors import ConfigError
 from configs.loader import load_cfg
 from data.build import build_dataset
+from data.image_data import ImageData
 from data.splits import split, stratify
 from data.synthetic import unbalanced_labels
 
@@ -115,11 +116,12 @@ def test_an_empty_part():
         split(labels, {"animal": ("cat", "dog")}, dataset_cfg("DATASET.VALIDATION_FRACTION", "0.1"))
 
 
-def test_classes_too_rare_to_be_validated_on_are_told(caplog):
+def test_classes_too_rare_to_be_validated_on_are_told():
     labels = np.array([0] * 50 + [1] * 50 + [2])[:, None]
-    with caplog.at_level("INFO"):
-        split(labels, {"animal": CLASSES["animal"]}, dataset_cfg())
-    assert "animal: 1 classes are too rare to be validated on: eel" in caplog.text
+    classes = {"animal": CLASSES["animal"]}
+    train, val = split(labels, classes, dataset_cfg())
+    data = ImageData(np.zeros((101, 2, 2)), labels, classes, train, val)
+    assert data.remarks == ["animal: 1 class is too rare to be validated on: eel"]
 
 
 @pytest.mark.parametrize("pairs", [("DATASET.VALIDATION_FRACTION", "0.6"), ("DATASET.FOLDS", "5")])

@@ -5,6 +5,7 @@ import torch
 
 from configs.errors import ConfigError
 from configs.loader import load_cfg
+from tests.conftest import classes_of
 from trainable.backbone.build import build_backbone
 from trainable.backbone.freezing import set_training
 from trainable.layers.pooling import GeM
@@ -43,7 +44,7 @@ def test_gem_needs_feature_maps():
 
 def test_frozen_stages_keep_weights_and_statistics():
     model, _ = build_model(
-        load_cfg(None, ["MODEL.BACKBONE.NAME", "test_resnet", "MODEL.BACKBONE.FROZEN_STAGES", "2"]), (3,)
+        load_cfg(None, ["MODEL.BACKBONE.NAME", "test_resnet", "MODEL.BACKBONE.FROZEN_STAGES", "2"]), classes_of(3)
     )
     before = {name: value.clone() for name, value in model.state_dict().items()}
     set_training(model)
@@ -76,7 +77,7 @@ def test_the_backbone_has_a_learning_rate_of_its_own():
             *("MODEL.SOLVER.OPTIMIZER.BACKBONE_LR_FACTOR", "0.1", "MODEL.BACKBONE.FROZEN_STAGES", "1"),
         ],
     )
-    model, _ = build_model(cfg, (3, 2))
+    model, _ = build_model(cfg, classes_of(3, 2))
     optimizer = build_optimizer(cfg.MODEL.SOLVER.OPTIMIZER, parameter_groups(model, cfg.MODEL.SOLVER.OPTIMIZER))
     rest, of_backbone = optimizer.param_groups
     assert (rest["lr"], of_backbone["lr"]) == (0.01, pytest.approx(0.001))

@@ -10,6 +10,7 @@ from configs.defaults import KEYS
 from configs.errors import ConfigError
 from configs.loader import load_cfg
 from data.image_data import DATASET_REGISTRY
+from tests.conftest import classes_of
 from trainable.backbone.build import build_backbone
 from trainable.backbone.registry import BACKBONE_REGISTRY
 from trainable.head.build import build_head
@@ -49,7 +50,7 @@ def test_the_names_checked_without_torch_are_those_registered(registry):
 def step(cfg) -> float:
     """Builds everything for two tasks and trains a step on two images; returns the loss."""
     torch.manual_seed(0)
-    model, resolved = build_model(cfg, (5, 3))
+    model, resolved = build_model(cfg, classes_of(5, 3))
     assert resolved.MODEL.HEAD.OUTPUT_DIMS == (5, 3)
     loss_function = build_loss(cfg.MODEL.SOLVER.LOSS)
     optimizer = build_optimizer(cfg.MODEL.SOLVER.OPTIMIZER, model.parameters())
@@ -100,7 +101,7 @@ def test_an_unknown_backbone_is_answered_with_the_nearest():
 def test_a_contradicting_input_dim_is_an_error():
     cfg = load_cfg(None, [*SMALL, "MODEL.HEAD.INPUT_DIM", "7"])
     with pytest.raises(ConfigError, match=r"INPUT_DIM: found 7, but backbone test_resnet gives 96"):
-        build_model(cfg, (5, 3))
+        build_model(cfg, classes_of(5, 3))
 
 
 def test_a_head_has_linear_norm_activation_dropout_for_each_hidden_dim():

@@ -10,6 +10,7 @@ from safetensors.torch import save_file
 
 from configs.errors import ConfigError
 from configs.loader import load_cfg, with_values
+from tests.conftest import classes_of
 from trainable.backbone.build import build_backbone
 from trainable.checkpoint import save_checkpoint
 from trainable.meta_arch.build import build_model
@@ -69,10 +70,11 @@ def test_a_colour_stem_is_adapted_to_grey_images_and_back():
 
 def test_a_warm_start_takes_what_fits_and_says_what_does_not(caplog):
     pairs = ["MODEL.BACKBONE", "test_resnet", "MODEL.HEAD.HIDDEN_DIMS", "[16]"]
-    first, _ = build_model(load_cfg(None, pairs), (5, 3))
+    first, _ = build_model(load_cfg(None, pairs), classes_of(5, 3))
     save_checkpoint("first.pt", {"model": first.state_dict(), "ema": {}})
+    pairs += ["MODEL.WARM_START_HEAD", "if_it_fits"]
     with caplog.at_level(logging.INFO):
-        second, _ = build_model(load_cfg(None, [*pairs, "MODEL.WARM_START_PATH", "first.pt"]), (5, 7))
+        second, _ = build_model(load_cfg(None, [*pairs, "MODEL.WARM_START_PATH", "first.pt"]), classes_of(5, 7))
     assert torch.equal(second.backbone.model.conv1[0].weight, first.backbone.model.conv1[0].weight)
     assert torch.equal(second.head.outputs[0].weight, first.head.outputs[0].weight)
     assert second.head.outputs[1].weight.shape == (7, 16)
@@ -82,8 +84,33 @@ def test_a_warm_start_takes_what_fits_and_says_what_does_not(caplog):
 
 
 def test_the_average_of_a_checkpoint_is_preferred():
-    model, _ = build_model(load_cfg(None, ["MODEL.BACKBONE", "test_resnet"]), (5,))
+    model, _ = build_model(load_cfg(None, ["MODEL.BACKBONE", "test_resnet"]), classes_of(5))
     average = {name: value + 1 for name, value in model.state_dict().items()}
-    save_checkpoint("first.pt", {"model": model.state_dict(), "ema": average})
-    warm, _ = build_model(load_cfg(None, ["MODEL.BACKBONE", "test_resnet", "MODEL.WARM_START_PATH", "first.pt"]), (5,))
+    save_checkpoint("first.pt", {"model": model.state_dict(), "ema": average, "classes": as_lists(classes_of(5))})
+    warm, _ = build_model(
+        load_cfg(None, ["MODEL.BACKBONE", "test_resnet", "MODEL.WARM_START_PATH", "first.pt"]), classes_of(5)
+    )
     assert torch.equal(warm.head.outputs[0].bias, model.head.outputs[0].bias + 1)
+
+
+def as_lists(classes: dict[str, tuple[str, ...]]) -> dict[str, list[str]]:
+    """Returns classes as checkpoints hold them."""
+    return {task: list(names) for task, names in classes.items()}
+
+
+@pytest.mark.parametrize("names", [("cat", "dog"), ("dog", "cat"), None])
+def test_a_warm_start_takes_the_head_only_for_the_same_classes(names, caplog):
+    first, _ = build_model(load_cfg(None, ["MODEL.BACKBONE", "test_resnet"]), {"animal": ("cat", "dog")})
+    classes = {} if names is None else {"classes": {"animal": list(names)}}
+    save_checkpoint("first.pt", {"model": first.state_dict(), "ema": {}, **classes})
+    pairs = ["MODEL.BACKBONE", "test_resnet", "MODEL.WARM_START_PATH", "first.pt"]
+    warm, _ = build_model(load_cfg(None, pairs), {"animal": ("cat", "dog")})
+    assert torch.equal(warm.backbone.model.conv1[0].weight, first.backbone.model.conv1[0].weight)
+    is_same = torch.equal(warm.head.outputs[0].weight, first.head.outputs[0].weight)
+    assert is_same == (names == ("cat", "dog"))
+    told = {
+        ("cat", "dog"): "the same classes there and here: weights of the head are taken, too",
+        ("dog", "cat"): "its classes are others (animal: dog, cat there, animal: cat, dog here): the head starts anew",
+        None: "it names no classes: the head starts anew",
+    }
+    assert told[names] in caplog.text

@@ -1,23 +1,20 @@
 """Backbones from timm (https://github.com/huggingface/pytorch-image-models)."""
 
+import pickle
 from functools import partial
+from pathlib import Path
 
 import timm
 import torch
+from safetensors import SafetensorError
 from timm.models import group_parameters
 from torch import nn
 from yacs.config import CfgNode
 
 from configs.errors import ConfigError
+from trainable.backbone.pretrained import KEY, TIMM_NAMES, weights_file
 from trainable.backbone.registry import BACKBONE_REGISTRY
 from trainable.layers.pooling import GeM
-
-# Names that this project gave to models which timm calls otherwise.
-TIMM_NAMES = {
-    "mobilenet_v2": "mobilenetv2_100",
-    "densenet121": "densenet121",
-    "se_resnext50": "seresnext50_32x4d",
-}
 
 
 class TimmBackbone(nn.Module):
@@ -27,19 +24,25 @@ class TimmBackbone(nn.Module):
         name: timm's name of the model.
         channels: of the input images.
         pooling: "avg" for the model's own, "gem" for the generalised mean.
+        weights: file of timm's weights for it; None: random ones.
 
     Attributes:
         num_features: size of the feature vector.
 
     Raises:
-        ConfigError: the model gives no feature maps to pool.
+        ConfigError: the model gives no feature maps to pool, or the weights cannot be read.
     """
 
-    def __init__(self, name: str, channels: int, pooling: str = "avg"):
+    def __init__(self, name: str, channels: int, pooling: str = "avg", weights: Path | None = None):
         super().__init__()
         own_pooling = {} if pooling == "avg" else {"global_pool": ""}
+        given = {} if weights is None else {"pretrained": True, "pretrained_cfg_overlay": {"file": str(weights)}}
         try:
-            self.model = timm.create_model(name, pretrained=False, num_classes=0, in_chans=channels, **own_pooling)
+            self.model = timm.create_model(name, num_classes=0, in_chans=channels, **own_pooling, **given)
+        except (SafetensorError, pickle.UnpicklingError, RuntimeError, OSError) as error:
+            if weights is None:
+                raise
+            raise ConfigError(f"{KEY}: {weights}: cannot be read as the weights of {name}: {error}") from None
         except (TypeError, AssertionError):
             if not own_pooling:
                 raise
@@ -70,8 +73,9 @@ _NO_MAPS = (
 
 
 def build_timm_backbone(backbone_cfg: CfgNode, timm_name: str) -> TimmBackbone:
-    """Builds a timm model with one or three input channels and random weights."""
-    return TimmBackbone(timm_name, 3 if backbone_cfg.RGB else 1, backbone_cfg.POOLING)
+    """Builds a timm model with one or three input channels, and random weights or timm's."""
+    weights = weights_file(timm_name) if backbone_cfg.PRETRAINED else None
+    return TimmBackbone(timm_name, 3 if backbone_cfg.RGB else 1, backbone_cfg.POOLING, weights)
 
 
 for _name, _timm_name in TIMM_NAMES.items():

@@ -1,6 +1,6 @@
 """From a config to a model."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from torch import nn
 from yacs.config import CfgNode
@@ -10,18 +10,19 @@ from configs.loader import with_values
 from trainable.backbone.build import build_backbone
 from trainable.meta_arch import baseline, one_head_per_task  # noqa: F401  registers them
 from trainable.meta_arch.registry import META_ARCH_REGISTRY
-from trainable.weights import MODEL_PREFIXES, load_weights
+from trainable.start_weights import normalization
+from trainable.weights import warm_start
 
 
-def build_model(cfg: CfgNode, output_dims: Sequence[int]) -> tuple[nn.Module, CfgNode]:
+def build_model(cfg: CfgNode, classes: Mapping[str, Sequence[str]]) -> tuple[nn.Module, CfgNode]:
     """Builds the model that MODEL describes.
 
     Args:
         cfg: the config as loaded.
-        output_dims: the number of classes of each task of the data set.
+        classes: of the data set: for each task, by name, the names of its classes.
 
     Returns:
-        The model, and the config with MODEL.HEAD.INPUT_DIM and MODEL.HEAD.OUTPUT_DIMS filled in.
+        The model, and the config with derived values filled in (configs/defaults.py: DERIVED).
 
     Raises:
         ConfigError: an unknown part, INPUT_DIM contradicts the backbone, or weights do not fit.
@@ -32,9 +33,13 @@ def build_model(cfg: CfgNode, output_dims: Sequence[int]) -> tuple[nn.Module, Cf
             f"MODEL.HEAD.INPUT_DIM: found {cfg.MODEL.HEAD.INPUT_DIM}, but backbone {cfg.MODEL.BACKBONE.NAME} gives "
             f"{backbone.num_features}; leave the key out, it is derived"
         )
-    derived = {"MODEL.HEAD.INPUT_DIM": backbone.num_features, "MODEL.HEAD.OUTPUT_DIMS": tuple(output_dims)}
+    derived = {
+        "MODEL.HEAD.INPUT_DIM": backbone.num_features,
+        "MODEL.HEAD.OUTPUT_DIMS": tuple(len(names) for names in classes.values()),
+        **normalization(cfg),
+    }
     resolved = with_values(cfg, derived)
     model = META_ARCH_REGISTRY[cfg.MODEL.META_ARCHITECTURE](resolved.MODEL, backbone)
     if cfg.MODEL.WARM_START_PATH:
-        load_weights(model, cfg.MODEL.WARM_START_PATH, "MODEL.WARM_START_PATH", MODEL_PREFIXES)
+        warm_start(model, cfg.MODEL, classes)
     return model, resolved
