@@ -1,6 +1,7 @@
 """The one exception for mistakes of the user, and how a mistake is answered."""
 
 import difflib
+import io
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -40,6 +41,11 @@ def few(names: Sequence[str], shown: int = 5) -> str:
     return ", ".join(names[:shown]) + (" ..." if len(names) > shown else "")
 
 
+def counted(number: int, noun: str) -> str:
+    """Returns a number of things in words, as in `1 image` and `1,684 images`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def together(*steps: Callable[[], Any]) -> list[Any]:
     """Runs several steps and returns their results.
 
@@ -74,6 +80,8 @@ def told_with_places(sources: Mapping[str, str]) -> Iterator[None]:
 
 def exit_status(command: Callable[[], int]) -> int:
     """Runs a command and returns its exit status: a user's mistake is printed without a traceback and gives 2."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # as stderr: names of files may be no UTF-8
     try:
         return command()
     except ConfigError as error:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from yacs.config import CfgNode
 
-from configs.errors import ConfigError, did_you_mean, few
+from configs.errors import ConfigError, counted, did_you_mean, few
 from data.image_data import DATASET_REGISTRY, ImageData
 from data.image_files import (
     SUFFIXES,
@@ -134,7 +134,7 @@ class FolderRaw:
             left_out.update(_beside_classes(root))
         for found in (*self._trained.values(), *self._validated.values()):
             left_out.update(found.left_out)
-        return "; ".join(filter(None, (f"{images:,} images of {classes} classes", described(left_out))))
+        return "; ".join(filter(None, (f"{counted(images, 'image')} of {classes} classes", described(left_out))))
 
 
 def _beside_classes(root: Path) -> Counter[str]:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from yacs.config import CfgNode
 
-from configs.errors import ConfigError, did_you_mean
+from configs.errors import ConfigError, counted, did_you_mean
 from data.image_data import DATASET_REGISTRY, ImageData
 from data.image_files import Decoder, ImageFiles, printable
 from data.processed import ProcessedData
@@ -82,7 +82,7 @@ class TableRaw:
             sides = _read_sides(table[self._table.SPLIT_COLUMN], path)
             tests = int((sides == TEST[0]).sum())
             if tests:
-                notes.append(f"left out {tests} images of the {self._table.SPLIT_COLUMN} {TEST[0]}")
+                notes.append(f"{counted(tests, 'image')} left out, whose {self._table.SPLIT_COLUMN} is {TEST[0]}")
             table = table[sides != TEST[0]]
             sides = sides[sides != TEST[0]]
         files, names = table_images(table, path, self._table.IMAGE_COLUMN, self._root, self._decoder)

@@ -22,7 +22,7 @@ from yacs.config import CfgNode
 
 from configs import legal
 from configs.defaults import KEYS
-from configs.errors import ConfigError, few
+from configs.errors import ConfigError, counted, few
 from configs.files import flush_files, shown_path
 from data.image_data import ImageData
 from data.image_files import ImageFiles, printable
@@ -178,7 +178,7 @@ class ProcessedData:
         contrary = same[(labels[same] != labels[contents[same]]).any(axis=1)]
         if len(contrary):
             one, other = named[int(contents[contrary[0]])], named[int(contrary[0])]
-            notes.append(f"{len(contrary)} of them have other labels than their twin: {one} and {other}")
+            notes.append(f"{counted(len(contrary), 'image')} with other labels than its twin ({one} and {other})")
         return notes
 
     def ensure(self) -> None:
@@ -310,12 +310,12 @@ class ProcessedData:
         notes = []
         if scan.transparent:
             notes.append(
-                f"{scan.transparent} images are transparent in places; they are shown on DATASET.BACKGROUND "
+                f"{counted(scan.transparent, 'image')} with transparency, shown on DATASET.BACKGROUND "
                 f"{list(self._cfg.BACKGROUND)}"
             )
         if scan.unreadable:
             ids = [raw_images.ids[position] for position in scan.unreadable]
-            notes.append(f"left out {len(ids)} images that cannot be read: {few(ids)}")
+            notes.append(f"{counted(len(ids), 'image')} left out, which cannot be read: {few(ids)}")
         return notes
 
     @contextmanager
@@ -396,7 +396,10 @@ def _shown(value: Any) -> str:
 
 
 def _shown_size(size: int) -> str:
-    return f"{size / 2**30:,.1f} GB" if size >= 2**30 else f"{size / 2**20:,.0f} MB"
+    for unit, bytes_ in (("GB", 2**30), ("MB", 2**20)):
+        if size >= bytes_:
+            return f"{size / bytes_:,.1f} {unit}"
+    return f"{size / 2**10:,.0f} kB"
 
 
 def _prepared(

@@ -92,7 +92,8 @@ def _nothing_left(use: str, images: int, dataset_cfg: CfgNode, bonds: Bonds) -> 
         key = "PATH_VALIDATION" if dataset_cfg.PATH_VALIDATION else "TABLE.SPLIT_COLUMN"
         return f"DATASET.{key}: leaves none of {images} images to {use} on; correct it, or leave it out"
     name = "FOLDS" if dataset_cfg.FOLDS else "VALIDATION_FRACTION"
-    grouped = "" if bonds.groups is None else f" in {len(np.unique(bonds.groups))} groups that stay together"
+    groups = 0 if bonds.groups is None else len(np.unique(bonds.groups))
+    grouped = f" in {groups} groups that stay together (images with the same pixels are one)" if groups else ""
     return (
         f"DATASET.{name}: {dataset_cfg[name]} of {images} images{grouped} leaves none to {use} on; choose another or "
         "add images"

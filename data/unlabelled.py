@@ -1,16 +1,15 @@
 """Images to predict: Kaggle's test files, a table, or a folder."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 from yacs.config import CfgNode
 
-from configs.errors import ConfigError, few
-from data.bengali import part_files, read_ids, read_images
-from data.image_files import SUFFIXES, Decoder, ImageFiles, UnreadableImageError, described, images_in, printable
-from data.image_table import read_table, table_images
+from configs.errors import ConfigError, counted
+from data.bengali import part_files
+from data.given_images import GivenImages, KaggleImages, images_of_table
+from data.image_files import SUFFIXES, Decoder, ImageFiles, described, images_in, printable
+from data.image_table import read_table
 
 
 @dataclass(frozen=True)
@@ -46,99 +45,25 @@ def check_source(path: Path) -> None:
         )
 
 
-class UnlabelledImages:
-    """Images with names and without labels.
+def unlabelled_images(path: Path, dataset_cfg: CfgNode) -> tuple[GivenImages, Submission | None]:
+    """Returns the images to predict, and what Kaggle wants, None for images of other origin.
 
     Args:
         path: a folder with Kaggle's test files, a .csv or .parquet table, or a folder of images; see `check_source`.
         dataset_cfg: of the model: how images are read.
 
-    Attributes:
-        names: of the images.
-        submission: what Kaggle wants, None for images of other origin.
-        unreadable: names of images that could not be read, filled while they are read.
-        transparent: how many were transparent in places, counted while they are read.
-        note: what was found in a folder, empty for images of other origin.
-
     Raises:
         ConfigError: files are missing or do not fit together.
     """
-
-    def __init__(self, path: Path, dataset_cfg: CfgNode):
-        self._parts: list[Path] = []
-        decoder = Decoder.of(dataset_cfg)
-        self._files = ImageFiles([], decoder)
-        self._background = f"DATASET.BACKGROUND {list(dataset_cfg.BACKGROUND or ())}"
-        self._skips = dataset_cfg.ON_UNREADABLE == "skip"
-        self._inverts = dataset_cfg.NAME == "bengali"  # as its own reader does: the model knows bright ink on black
-        self._where_paths_start = ""
-        self.submission: Submission | None = None
-        self.unreadable: list[str] = []
-        self.transparent = 0
-        self.note = ""
-        if path.is_file():
-            # images lie where the table lies, wherever those of the training were
-            self._where_paths_start = f" (paths in the table start at its own folder, {path.absolute().parent})"
-            column = dataset_cfg.TABLE.IMAGE_COLUMN
-            self._files, names = table_images(
-                read_table(path), path, column, path.absolute().parent, decoder, may_repeat=True
-            )
-            self.names = [printable(name) for name in names]
-        elif (path / "test.csv").is_file() or part_files(path, "test"):
-            if dataset_cfg.NAME != "bengali":
-                raise ConfigError(
-                    f"--data: {path} holds Kaggle's graphemes, but the model was trained on {dataset_cfg.NAME}; give a "
-                    "folder of images or a table"
-                )
-            self._parts = part_files(path, "test")
-            self.names = [name for part in self._parts for name in read_ids(part)]
-            self.submission = _read_submission(path, set(self.names))
-        else:
-            found = images_in(path)
-            self._files = ImageFiles(found.files, decoder)
-            self.names = [printable(str(file.relative_to(path))) for file in found.files]
-            self.note = "; ".join(filter(None, (f"{len(found.files):,} images", described(found.left_out))))
-
-    def remarks(self) -> list[str]:
-        """What people should know of the images, when all have been read."""
-        lines = [self.note] if self.note else []
-        if self.transparent:
-            lines.append(f"{self.transparent} images are transparent in places; they were shown on {self._background}")
-        if self.unreadable:
-            lines.append(f"left out {len(self.unreadable)} images that cannot be read: {few(self.unreadable)}")
-        return lines
-
-    def __len__(self) -> int:
-        return len(self.names)
-
-    def __iter__(self) -> Iterator[tuple[str, np.ndarray]]:
-        """Gives name and image, as a data set's raw images.
-
-        Raises:
-            ConfigError: images cannot be read, and ON_UNREADABLE is stop; with all of them.
-        """
-        for part in self._parts:
-            yield from read_images(part)
-        for position, name in enumerate(self.names if not self._parts else ()):
-            try:
-                image, is_transparent = self._files.decode(position)
-            except UnreadableImageError as error:
-                if not self._skips:
-                    raise ConfigError(self._all_unreadable(position)) from error
-                self.unreadable.append(name)
-                continue
-            self.transparent += is_transparent
-            yield name, 255 - image if self._inverts else image
-
-    def _all_unreadable(self, first: int) -> list[str]:
-        """Returns what is wrong with the image at a position and with all that come after it."""
-        problems = []
-        for position in range(first, len(self._files)):
-            try:
-                self._files.decode(position)
-            except UnreadableImageError as error:
-                problems.append(f"--data: {error}{self._where_paths_start}")
-        return problems
+    if path.is_file():
+        return images_of_table(read_table(path), path, dataset_cfg), None
+    if (path / "test.csv").is_file() or part_files(path, "test"):
+        images = KaggleImages(dataset_cfg, part_files(path, "test"))
+        return images, _read_submission(path, set(images.names))
+    found = images_in(path)
+    names = [printable(str(file.relative_to(path))) for file in found.files]
+    note = "; ".join(filter(None, (counted(len(names), "image"), described(found.left_out))))
+    return GivenImages(dataset_cfg, ImageFiles(found.files, Decoder.of(dataset_cfg)), names, note), None
 
 
 def _read_wanted(folder: Path) -> tuple[dict[str, tuple[str, str]], list[str]]:

@@ -6,7 +6,7 @@ python -m data.visualize --cfg configs/experiments/digits.yaml -o pictures DATAS
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -16,14 +16,17 @@ from yacs.config import CfgNode
 from configs.command_line import add_config_arguments, command_parser
 from configs.errors import ConfigError, exit_status, told_with_places
 from configs.files import NO_MATPLOTLIB, save_figure, shown_path
+from configs.fonts import drawable
 from configs.loader import export_secrets, read_cfg
 from configs.user_modules import import_user_modules
 from data.build import build_dataset
+from data.image_files import ImageFiles, UnreadableImageError
 from data.preparation import Preparation
-from data.raw_data import RAW_DATA_REGISTRY
-from data.splits import Classes, split
+from data.raw_data import RAW_DATA_REGISTRY, RawImages
+from data.splits import Bonds, Classes, split
 
 AUGMENTED = 4  # versions of each sample
+LINE = 20  # characters of a row's name
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -69,31 +72,62 @@ def visualize(args: argparse.Namespace) -> int:
 
 
 def _draw(cfg: CfgNode, count: int, folder: Path) -> int:
-    images, labels, classes = _raw_samples(cfg.DATASET, count)
+    samples, labels, classes, bonds, notes = _raw_samples(cfg.DATASET, count)
     folder.mkdir(parents=True, exist_ok=True)
-    draw_samples(folder / "samples.png", images, cfg)
-    draw_classes(folder / "classes.png", labels, classes, cfg.DATASET)
+    draw_samples(folder / "samples.png", samples, cfg)
+    draw_classes(folder / "classes.png", labels, classes, cfg.DATASET, bonds)
+    for line in notes:
+        print(f"data: {line}")
     print(f"{shown_path(folder / 'samples.png')}\n{shown_path(folder / 'classes.png')}")
     return 0
 
 
-def _raw_samples(dataset_cfg: CfgNode, count: int) -> tuple[list[np.ndarray], np.ndarray, Classes]:
-    """Returns some images as they came, and the labels and classes of all."""
+def _raw_samples(
+    dataset_cfg: CfgNode, count: int
+) -> tuple[dict[str, np.ndarray], np.ndarray, Classes, Bonds, Sequence[str]]:
+    """Returns some images as they came, by what their row is named; labels, classes and bonds of all, and notes."""
     if dataset_cfg.NAME in RAW_DATA_REGISTRY:
         raw = RAW_DATA_REGISTRY[dataset_cfg.NAME](dataset_cfg).read()
-        readable = (image for _, image in raw.each() if image is not None)
-        return list(islice(readable, count)), raw.labels, raw.classes
+        readable = ((position, image) for position, image in _spread(raw, count) if image is not None)
+        samples = {
+            f"{raw.ids[position]}\n{_named(raw.labels[position], raw.classes)}": image
+            for position, image in islice(readable, count)
+        }
+        return samples, raw.labels, raw.classes, raw.bonds, raw.notes
     data = build_dataset(dataset_cfg)
-    chosen = np.linspace(0, len(data.labels) - 1, min(count, len(data.labels))).astype(int)
-    return [data.images[int(index)] for index in chosen], data.labels, data.classes
+    chosen = np.linspace(0, len(data.labels) - 1, min(count, len(data.labels))).astype(int).tolist()
+    samples = {f"{index}\n{_named(data.labels[index], data.classes)}": data.images[index] for index in chosen}
+    return samples, data.labels, data.classes, Bonds(), data.notes
 
 
-def draw_samples(path: Path, images: Sequence[np.ndarray], cfg: CfgNode) -> None:
+def _spread(raw: RawImages, count: int) -> Iterator[tuple[int, np.ndarray | None]]:
+    """Gives images from all over the data where single ones can be asked for, the first ones otherwise."""
+    if not isinstance(raw.images, ImageFiles):
+        yield from raw.images()
+        return
+    step = max(1, len(raw.images) // count)
+    for position in (*range(0, len(raw.images), step), *range(len(raw.images))):
+        try:
+            yield position, raw.images[position]
+        except UnreadableImageError:
+            yield position, None
+
+
+def _named(labels: np.ndarray, classes: Classes) -> str:
+    """Returns the class of an image, with its task where there are several."""
+    named = [
+        (f"{task}: " if len(classes) > 1 else "") + names[label]
+        for label, (task, names) in zip(labels, classes.items(), strict=True)
+    ]
+    return "\n".join(named)
+
+
+def draw_samples(path: Path, samples: Mapping[str, np.ndarray], cfg: CfgNode) -> None:
     """Draws a row an image: raw, prepared, and augmented in several ways.
 
     Args:
         path: of the picture.
-        images: uint8 of shape (height, width) or (height, width, 3).
+        samples: by the names of their rows, uint8 of shape (height, width) or (height, width, 3).
         cfg: the config.
     """
     from matplotlib.figure import Figure
@@ -101,21 +135,29 @@ def draw_samples(path: Path, images: Sequence[np.ndarray], cfg: CfgNode) -> None
     from data.augmentation import Augmentation  # here: albumentations takes seconds
 
     preparation, augmentation = Preparation.of(cfg.DATASET), Augmentation(cfg.DATASET.AUGMENTATION)
-    figure = Figure(figsize=(1.5 * (2 + AUGMENTED), 1.5 * len(images) + 0.3), layout="constrained")
-    titles = ["raw", "prepared", *["augmented"] * AUGMENTED]
-    rows = figure.subplots(len(images), 2 + AUGMENTED, squeeze=False)
-    for number, (row, image) in enumerate(zip(rows, images, strict=True)):
-        prepared = preparation(image)
-        shown = [image, prepared, *(augmentation(prepared, AUGMENTED * number + n) for n in range(AUGMENTED))]
-        for axes, picture, title in zip(row, shown, titles, strict=True):
-            axes.imshow(picture, cmap="gray", vmin=0, vmax=255)
-            axes.axis("off")
-            if number == 0:
-                axes.set_title(title, fontsize=9)
-    save_figure(figure, path)
+    titles = ["", "raw", "prepared", *["augmented"] * AUGMENTED]
+    with drawable(samples) as shown:
+        figure = Figure(figsize=(1.5 * (3 + AUGMENTED), 1.5 * len(samples) + 0.3), layout="constrained")
+        rows = figure.subplots(len(samples), 3 + AUGMENTED, squeeze=False)
+        for number, (row, (name, image)) in enumerate(zip(rows, samples.items(), strict=True)):
+            prepared = preparation(image)
+            pictures = [image, prepared, *(augmentation(prepared, AUGMENTED * number + n) for n in range(AUGMENTED))]
+            row[0].text(1, 0.5, shown(_short(name)), ha="right", va="center", fontsize=8, transform=row[0].transAxes)
+            for axes, picture in zip(row[1:], pictures, strict=True):
+                axes.imshow(picture, cmap="gray", vmin=0, vmax=255)
+            for axes, title in zip(row, titles, strict=True):
+                axes.axis("off")
+                axes.set_title(title if number == 0 else "", fontsize=9)
+        save_figure(figure, path)
 
 
-def draw_classes(path: Path, labels: np.ndarray, classes: Classes, dataset_cfg: CfgNode) -> None:
+def _short(name: str) -> str:
+    """Returns lines of a row's name, cut at their beginnings, as of paths."""
+    lines = name.split("\n")
+    return "\n".join(line if len(line) <= LINE else f"...{line[-LINE + 3 :]}" for line in lines)
+
+
+def draw_classes(path: Path, labels: np.ndarray, classes: Classes, dataset_cfg: CfgNode, bonds: Bonds) -> None:
     """Draws a histogram a task: the images of each class, for training and for validation.
 
     Args:
@@ -123,24 +165,27 @@ def draw_classes(path: Path, labels: np.ndarray, classes: Classes, dataset_cfg: 
         labels: int64 of shape (N, tasks).
         classes: for each task, by name, the names of its classes.
         dataset_cfg: says how they are split.
+        bonds: what the data says about the split.
     """
     from matplotlib.figure import Figure
 
-    parts = dict(zip(("training", "validation"), split(labels, classes, dataset_cfg), strict=True))
-    figure = Figure(figsize=(10, 2.5 * len(classes)), layout="constrained")
-    for task, (axes, (name, names)) in enumerate(
-        zip(figure.subplots(len(classes), 1, squeeze=False)[:, 0], classes.items(), strict=True)
-    ):
-        below = np.zeros(len(names))
-        for part, indices in parts.items():
-            counts = np.bincount(labels[indices, task], minlength=len(names))
-            axes.bar(range(len(names)), counts, bottom=below, label=part)
-            below = below + counts
-        axes.set(title=f"{name}: {len(names)} classes", ylabel="images")
-        if len(names) <= 40:
-            axes.set_xticks(range(len(names)), names, rotation=90 if max(map(len, names)) > 3 else 0)
-        axes.legend()
-    save_figure(figure, path)
+    parts = dict(zip(("training", "validation"), split(labels, classes, dataset_cfg, bonds), strict=True))
+    all_names = [*classes, *(name for names in classes.values() for name in names)]
+    with drawable(all_names) as shown:
+        figure = Figure(figsize=(10, 2.5 * len(classes)), layout="constrained")
+        places = figure.subplots(len(classes), 1, squeeze=False)[:, 0]
+        for task, (axes, names) in enumerate(zip(places, classes.values(), strict=True)):
+            below = np.zeros(len(names))
+            for part, indices in parts.items():
+                counts = np.bincount(labels[indices, task], minlength=len(names))
+                axes.bar(range(len(names)), counts, bottom=below, label=part)
+                below = below + counts
+            axes.set(title=f"{shown(list(classes)[task])}: {len(names)} classes", ylabel="images")
+            if len(names) <= 40:
+                rotation = 90 if max(map(len, names)) > 3 else 0
+                axes.set_xticks(range(len(names)), [shown(name) for name in names], rotation=rotation)
+            axes.legend()
+        save_figure(figure, path)
 
 
 if __name__ == "__main__":

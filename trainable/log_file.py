@@ -11,7 +11,7 @@ import yacstune
 @contextmanager
 def log_to(path: Path, also_to_terminal: bool = False) -> Iterator[None]:
     """Sends the log of our packages to a file; warnings go to the terminal too, if wanted."""
-    to_file = logging.FileHandler(path)
+    to_file = logging.FileHandler(path, errors="backslashreplace")  # names of files may be no UTF-8
     to_file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     handlers: list[logging.Handler] = [to_file]
     if also_to_terminal:

@@ -108,6 +108,12 @@ def load_models(paths: Sequence[str]) -> list[TrainedModel]:
     for path, model in zip(paths, models, strict=True):
         if model.classes != models[0].classes:
             raise ConfigError(f"--checkpoint: {path} has other tasks or classes than {paths[0]}; average models alike")
+        backgrounds = [one.cfg.DATASET.BACKGROUND for one in (model, models[0])]
+        if backgrounds[0] != backgrounds[1]:
+            raise ConfigError(
+                f"--checkpoint: {path} was trained with DATASET.BACKGROUND {backgrounds[0]}, and {paths[0]} with "
+                f"{backgrounds[1]}; average models alike"
+            )
     return models
 
 

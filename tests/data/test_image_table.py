@@ -120,7 +120,7 @@ def test_an_unreadable_image_stops_with_its_row_or_is_left_out(table, capsys):
 
     pairs = pairs_for(table, "DATASET.ON_UNREADABLE", "skip")
     assert make_dataset.main(pairs) == 0
-    assert "left out 2 images that cannot be read: 4.png, 9.png" in capsys.readouterr().out
+    assert "2 images left out, which cannot be read: 4.png, 9.png" in capsys.readouterr().out
     data = build_dataset(load_cfg(None, pairs).DATASET)
     assert sorted([*data.train_indices, *data.val_indices]) == [n for n in range(20) if n not in (4, 9)]
 
@@ -178,7 +178,7 @@ def test_a_full_disk_leaves_nothing_half_done(table):
 
 def test_too_little_room_is_told_before_anything_is_read(table, monkeypatch):
     monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=0))
-    with pytest.raises(ConfigError, match=r"has 0 MB free, but the images take 2 MB"):
+    with pytest.raises(ConfigError, match=r"has 0 kB free, but the images take 2.3 MB"):
         make(pairs_for(table, "DATASET.RESIZE_SHAPE", "[200, 200]"))
 
 
@@ -199,7 +199,7 @@ def test_the_same_bytes_twice_are_kept_on_one_side(table):
     table["file"] = [*content[:-1], content[3]]
     data = make(pairs_for(table, name="table.parquet"))
     assert any({3, 19} <= set(side.tolist()) for side in (data.train_indices, data.val_indices))
-    assert "1 images have the same pixels as another (3 and 19); they are kept on one side of the split" in data.notes
+    assert "1 image with the same pixels as another (3 and 19); twins are kept on one side of the split" in data.notes
 
 
 def test_another_folder_of_images_is_other_data(table):

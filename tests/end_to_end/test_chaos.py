@@ -382,17 +382,25 @@ def test_a_full_disk_halts_the_search_which_goes_on_later(point, count, file, ra
     check(SearchFolder(tmp_path / "s" / "out"), undisturbed)
 
 
-def test_images_that_vanish_halt_the_search_which_goes_on_when_they_are_back(ray_address, tmp_path):
+@pytest.mark.parametrize(
+    ("cache", "reason"),
+    [
+        ("false", r".*/images/1/\d+\.png: cannot be read.* \(log: .*train.log\)"),
+        (
+            "true",
+            "DATASET: the images of image_folder, their labels or their split are not those that the search began",
+        ),
+    ],
+)
+def test_images_that_vanish_halt_the_search_which_goes_on_when_they_are_back(cache, reason, ray_address, tmp_path):
     words = write_search(tmp_path / "s", {"point": "vanish", "count": 5})
     images = tmp_path / "s" / "images"
     write_pictures(images, "012", each=20)
-    data = ["DATASET.NAME", "image_folder", "DATASET.PATH_DATA_RAW", str(images)]
+    data = ["DATASET.NAME", "image_folder", "DATASET.PATH_DATA_RAW", str(images), "DATASET.CACHE", cache]
+    data += ["DATASET.PATH_DATA_PROCESSED", str(tmp_path / "processed")]
     arguments, output = [*words, "--address", ray_address, *data], tmp_path / "s" / "output"
     assert drive(arguments, output) == 2
-    assert re.search(
-        r"stopped, since no trial can go on: .*/images/1/\d+\.png: cannot be read.* \(log: .*train.log\)",
-        output.read_text(),
-    )
+    assert re.search(f"stopped, since no trial can go on: {reason}", output.read_text()), output.read_text()
     assert drive([*arguments, "--resume"], output) == 2
     assert "their labels or their split are others now; put them back" in output.read_text()
     (tmp_path / "s" / "vanished").rename(images / "1")

@@ -12,7 +12,7 @@ import torch
 from configs.loader import load_cfg
 from data.bengali import read_images
 from data.build import build_dataset, processed_data
-from data.unlabelled import UnlabelledImages
+from data.unlabelled import unlabelled_images
 from tests.conftest import ROOT, TINY
 from trainable import export, predict
 from trainable.checkpoint import load_checkpoint, save_checkpoint
@@ -256,7 +256,7 @@ def test_pictures_of_graphemes_are_inverted_as_the_training_images_were(grapheme
     name, inverted = next(read_images(kaggle_folder / "test_image_data_0.parquet"))
     Path("scans").mkdir()
     cv2.imwrite(f"scans/{name}.png", 255 - inverted)  # as it is in the parquet: dark ink on light paper
-    (_, image), *_ = UnlabelledImages(Path("scans"), cfg)
+    (_, image), *_ = unlabelled_images(Path("scans"), cfg)[0]
     assert np.array_equal(image[:, :, 0], inverted)
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from configs.files import save_figure
+from configs.fonts import drawable
 from trainable.evaluation.metrics import ClassificationMetrics, macro_recall
 
 NAMED_CLASSES = 40  # with more, names would run into one another
@@ -23,15 +24,18 @@ def draw_confusion(path: Path, metrics: ClassificationMetrics, classes: dict[str
     """
     from matplotlib.figure import Figure  # without pyplot, which would keep state and look for a display
 
-    figure = Figure(figsize=(6 * len(classes), 6), layout="constrained")
-    for axes, (task, names) in zip(figure.subplots(1, len(classes), squeeze=False)[0], classes.items(), strict=True):
-        confusion = metrics.confusion[task]
-        shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
-        image = axes.imshow(shares, cmap="viridis", vmin=0, vmax=1, interpolation="nearest")
-        axes.set(title=f"{task}: macro recall {macro_recall(confusion):.4f}", xlabel="predicted", ylabel="label")
-        if len(names) <= NAMED_CLASSES:
-            axes.set_xticks(range(len(names)), names, rotation=90)
-            axes.set_yticks(range(len(names)), names)
-    figure.colorbar(image, ax=figure.axes, shrink=0.7, label="share of the label's images")
     path.parent.mkdir(parents=True, exist_ok=True)
-    save_figure(figure, path)
+    with drawable([name for task, names in classes.items() for name in (task, *names)]) as shown:
+        figure = Figure(figsize=(6 * len(classes), 6), layout="constrained")
+        places = figure.subplots(1, len(classes), squeeze=False)[0]
+        for axes, (task, names) in zip(places, classes.items(), strict=True):
+            confusion = metrics.confusion[task]
+            shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
+            image = axes.imshow(shares, cmap="viridis", vmin=0, vmax=1, interpolation="nearest")
+            title = f"{shown(task)}: macro recall {macro_recall(confusion):.4f}"
+            axes.set(title=title, xlabel="predicted", ylabel="label")
+            if len(names) <= NAMED_CLASSES:
+                axes.set_xticks(range(len(names)), [shown(name) for name in names], rotation=90)
+                axes.set_yticks(range(len(names)), [shown(name) for name in names])
+        figure.colorbar(image, ax=figure.axes, shrink=0.7, label="share of the label's images")
+        save_figure(figure, path)

@@ -1,0 +1,126 @@
+"""Images that a model is used on, one after the other: to predict them, or to evaluate it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from yacs.config import CfgNode
+
+from configs.errors import ConfigError, counted, few
+from data.bengali import read_ids, read_images
+from data.image_files import Decoder, ImageFiles, UnreadableImageError, printable
+from data.image_table import table_images
+
+
+class GivenImages:
+    """Images with names, read as the images were that the model was trained on.
+
+    Args:
+        dataset_cfg: of the model.
+        files: of the images.
+        names: of the images.
+        note: what was found, a line; may be empty.
+        hint: follows what is wrong with an image.
+
+    Attributes:
+        names: of the images.
+        read: positions of the images that were given so far; those that cannot be read are not among them.
+        unreadable: names of images that could not be read, filled while they are read.
+        transparent: how many were transparent in places, counted while they are read.
+    """
+
+    def __init__(self, dataset_cfg: CfgNode, files: ImageFiles, names: list[str], note: str = "", hint: str = ""):
+        self.names = names
+        self.read: list[int] = []
+        self.unreadable: list[str] = []
+        self.transparent = 0
+        self._files = files
+        self._note = note
+        self._hint = hint
+        self._background = f"DATASET.BACKGROUND {list(dataset_cfg.BACKGROUND or ())}"
+        self._skips = dataset_cfg.ON_UNREADABLE == "skip"
+        self._inverts = dataset_cfg.NAME == "bengali"  # as its own reader does: the model knows bright ink on black
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __iter__(self) -> Iterator[tuple[str, np.ndarray]]:
+        """Gives name and image, as a data set's raw images.
+
+        Raises:
+            ConfigError: images cannot be read, and ON_UNREADABLE is stop; with all of them.
+        """
+        for position, name in enumerate(self.names):
+            try:
+                image, is_transparent = self._files.decode(position)
+            except UnreadableImageError as error:
+                if not self._skips:
+                    raise ConfigError(self._all_unreadable(position)) from error
+                self.unreadable.append(name)
+                continue
+            self.transparent += is_transparent
+            self.read.append(position)
+            yield name, 255 - image if self._inverts else image
+
+    def _all_unreadable(self, first: int) -> list[str]:
+        """Returns what is wrong with the image at a position and with all that come after it."""
+        problems = []
+        for position in range(first, len(self._files)):
+            try:
+                self._files.decode(position)
+            except UnreadableImageError as error:
+                problems.append(f"--data: {error}{self._hint}")
+        return problems
+
+    def remarks(self) -> list[str]:
+        """What people should know of the images, when all have been read."""
+        lines = [self._note] if self._note else []
+        if self.transparent:
+            lines.append(f"{counted(self.transparent, 'image')} with transparency, shown on {self._background}")
+        if self.unreadable:
+            unreadable = counted(len(self.unreadable), "image")
+            lines.append(f"{unreadable} left out, which cannot be read: {few(self.unreadable)}")
+        return lines
+
+
+class KaggleImages(GivenImages):
+    """Images of Kaggle's parquet files.
+
+    Args:
+        dataset_cfg: of the model.
+        parts: the files.
+
+    Raises:
+        ConfigError: the model was trained on something else.
+    """
+
+    def __init__(self, dataset_cfg: CfgNode, parts: list[Path]):
+        if dataset_cfg.NAME != "bengali":
+            raise ConfigError(
+                f"--data: {parts[0].parent if parts else 'it'} holds Kaggle's graphemes, but the model was trained on "
+                f"{dataset_cfg.NAME}; give a folder of images or a table"
+            )
+        super().__init__(dataset_cfg, ImageFiles([], Decoder()), [name for part in parts for name in read_ids(part)])
+        self._parts = parts
+
+    def __iter__(self) -> Iterator[tuple[str, np.ndarray]]:
+        """Gives name and image, as a data set's raw images."""
+        for part in self._parts:
+            for name, image in read_images(part):
+                self.read.append(len(self.read))
+                yield name, image
+
+
+def images_of_table(table: object, path: Path, dataset_cfg: CfgNode) -> GivenImages:
+    """Returns the images of a table, whose paths start at the table's own folder.
+
+    Args:
+        table: from `read_table`.
+        path: of the table.
+        dataset_cfg: of the model.
+    """
+    folder = path.absolute().parent  # images lie where the table lies, wherever those of the training were
+    column = dataset_cfg.TABLE.IMAGE_COLUMN
+    files, names = table_images(table, path, column, folder, Decoder.of(dataset_cfg), may_repeat=True)
+    hint = f" (paths in the table start at its own folder, {folder})"
+    return GivenImages(dataset_cfg, files, [printable(name) for name in names], hint=hint)

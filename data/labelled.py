@@ -1,0 +1,120 @@
+"""Images with labels that a model is evaluated on: folders of classes, a table, or Kaggle's training files."""
+
+from collections import Counter
+from pathlib import Path
+
+from yacs.config import CfgNode
+
+from configs.errors import ConfigError, counted, did_you_mean
+from data.bengali import BengaliRaw, part_files
+from data.given_images import GivenImages, KaggleImages, images_of_table
+from data.image_files import Decoder, FoundImages, ImageFiles, described, images_in, printable
+from data.image_table import check_column, read_table
+
+Labels = dict[str, list[str]]  # for each task the name of each image's class
+
+
+def check_labelled(path: Path) -> None:
+    """Tells what can be told without a model.
+
+    Raises:
+        ConfigError: there are no labelled images at this path.
+    """
+    if path.is_file():
+        read_table(path)
+    elif not path.is_dir():
+        raise ConfigError(f"--data: there is no {path}; give a folder or a .csv or .parquet table")
+    elif not _is_kaggle(path) and not any(found.files for found in _folders(path).values()):
+        raise ConfigError(
+            f"--data: {path} holds no folders with images, and no train.csv with train_image_data_*.parquet; expected "
+            "one folder a class, named as the model's classes"
+        )
+
+
+def labelled_images(
+    path: Path, dataset_cfg: CfgNode, classes: dict[str, tuple[str, ...]]
+) -> tuple[GivenImages, Labels]:
+    """Returns the images to evaluate on, and their labels, which may be of classes that the model does not know.
+
+    Args:
+        path: a folder with one folder a class, a .csv or .parquet table, or a folder with Kaggle's training files.
+        dataset_cfg: of the model: how images are read.
+        classes: of the model, by task.
+
+    Raises:
+        ConfigError: files or labels are missing.
+    """
+    if path.is_file():
+        return _of_table(path, dataset_cfg, classes)
+    if _is_kaggle(path):
+        return _of_kaggle(path, dataset_cfg, classes)
+    return _of_folders(path, dataset_cfg, classes)
+
+
+def _is_kaggle(path: Path) -> bool:
+    return (path / "train.csv").is_file() or bool(part_files(path, "train"))
+
+
+def _of_table(path: Path, dataset_cfg: CfgNode, classes: dict[str, tuple[str, ...]]) -> tuple[GivenImages, Labels]:
+    table = read_table(path)
+    for task in classes:
+        check_column(table, path, task, "--data: the model's tasks are columns of the table")
+    images = images_of_table(table, path, dataset_cfg)
+    return images, {task: [str(value) for value in table[task]] for task in classes}
+
+
+def _of_kaggle(path: Path, dataset_cfg: CfgNode, classes: dict[str, tuple[str, ...]]) -> tuple[GivenImages, Labels]:
+    images = KaggleImages(dataset_cfg, part_files(path, "train"))
+    here = dataset_cfg.clone()
+    here.defrost()
+    here.PATH_DATA_RAW = str(path)
+    raw = BengaliRaw(here).read()
+    position = {name: number for number, name in enumerate(raw.ids)}
+    rows = [position[name] for name in images.names]
+    return images, {
+        task: [raw.classes[task][label] for label in raw.labels[rows, number]] for number, task in enumerate(classes)
+    }
+
+
+def _of_folders(path: Path, dataset_cfg: CfgNode, classes: dict[str, tuple[str, ...]]) -> tuple[GivenImages, Labels]:
+    if len(classes) > 1:
+        raise ConfigError(
+            f"--data: {path} has one folder a class, but the model has the tasks {', '.join(classes)}; give a table "
+            "with a column for each"
+        )
+    folders = _folders(path)
+    files = [file for found in folders.values() for file in found.files]
+    left_out = sum((found.left_out for found in folders.values()), Counter())
+    what = f"{counted(len(files), 'image')} of {sum(bool(found.files) for found in folders.values())} classes"
+    images = GivenImages(
+        dataset_cfg,
+        ImageFiles(files, Decoder.of(dataset_cfg)),
+        [printable(str(file.relative_to(path))) for file in files],
+        "; ".join(filter(None, (what, described(left_out)))),
+    )
+    return images, {next(iter(classes)): [name for name, found in folders.items() for _ in found.files]}
+
+
+def _folders(path: Path) -> dict[str, FoundImages]:
+    folders = sorted(one for one in path.iterdir() if one.is_dir() and not one.name.startswith("."))
+    return {printable(folder.name): images_in(folder) for folder in folders}
+
+
+def unknown_classes(labels: Labels, classes: dict[str, tuple[str, ...]]) -> list[str]:
+    """Returns, a line a task, which labels are of classes that the model does not know.
+
+    Args:
+        labels: from `labelled_images`.
+        classes: of the model, by task.
+    """
+    lines = []
+    for task, names in classes.items():
+        unknown = Counter(name for name in labels[task] if name not in names)
+        if unknown:
+            found = ", ".join(f"{name} ({count})" for name, count in unknown.most_common(5))
+            more = f" and {len(unknown) - 5} more" if len(unknown) > 5 else ""
+            lines.append(
+                f"{task}: the model does not know {found}{more}.{did_you_mean(next(iter(unknown)), names)} "
+                f"Predicted, but in no metric: {counted(unknown.total(), 'image')}"
+            )
+    return lines
