@@ -202,7 +202,7 @@ def _files_below(folder: Path, left_out: Counter[str], above: tuple[str, ...]) -
                 left_out["hidden folder" if is_folder else "hidden file"] += 1
             elif is_folder:
                 place = os.path.realpath(entry.path)
-                if place in above:
+                if any(f"{one}{os.sep}".startswith(f"{place}{os.sep}") for one in above):
                     left_out["circular link"] += 1
                 else:
                     yield from _files_below(Path(entry.path), left_out, (*above, place))

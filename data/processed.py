@@ -173,8 +173,8 @@ class ProcessedData:
         named = dict(zip(made_from["twins"]["positions"], made_from["twins"]["ids"], strict=True))
         one, other = named[int(contents[same[0]])], named[int(same[0])]
         both = np.intersect1d(*(contents[side] for side in sides))
-        side = f"{len(both)} are trained and validated on" if len(both) else "they are kept on one side of the split"
-        notes = [f"{len(same)} images have the same pixels as another ({one} and {other}); {side}"]
+        side = f"{len(both)} of them on both sides of the split" if len(both) else "twins are on one side of the split"
+        notes = [f"{counted(len(same), 'image')} with the same pixels as another ({one} and {other}); {side}"]
         contrary = same[(labels[same] != labels[contents[same]]).any(axis=1)]
         if len(contrary):
             one, other = named[int(contents[contrary[0]])], named[int(contrary[0])]

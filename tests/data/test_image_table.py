@@ -199,7 +199,7 @@ def test_the_same_bytes_twice_are_kept_on_one_side(table):
     table["file"] = [*content[:-1], content[3]]
     data = make(pairs_for(table, name="table.parquet"))
     assert any({3, 19} <= set(side.tolist()) for side in (data.train_indices, data.val_indices))
-    assert "1 image with the same pixels as another (3 and 19); twins are kept on one side of the split" in data.notes
+    assert "1 image with the same pixels as another (3 and 19); twins are on one side of the split" in data.notes
 
 
 def test_another_folder_of_images_is_other_data(table):

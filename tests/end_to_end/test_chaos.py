@@ -388,7 +388,7 @@ def test_a_full_disk_halts_the_search_which_goes_on_later(point, count, file, ra
         ("false", r".*/images/1/\d+\.png: cannot be read.* \(log: .*train.log\)"),
         (
             "true",
-            "DATASET: the images of image_folder, their labels or their split are not those that the search began",
+            "DATASET: the images of image_folder, their labels or their split are not those",
         ),
     ],
 )
