@@ -124,8 +124,7 @@ def fold_numbers(labels: np.ndarray, dataset_cfg: CfgNode, bonds: Bonds) -> np.n
 def stratify(labels: np.ndarray, shares: Sequence[float], seed: int, groups: np.ndarray | None = None) -> np.ndarray:
     """Deals images into parts so that each class of each task is spread over them by their shares.
 
-    Groups of several images go first, the largest first, each as a whole to where it brings classes nearest to their
-    shares.
+    Groups of several images go first, each as a whole to where it brings classes nearest to their shares.
 
     Classes are dealt with one after the other, the rarest first, as in the iterative stratification of Sechidis et
     al. (2011), but how many images of a class each part gets is decided for all of them at once; which ones, by what
@@ -149,8 +148,7 @@ def stratify(labels: np.ndarray, shares: Sequence[float], seed: int, groups: np.
     lacking_overall = len(labels) * share
     parts = np.full(len(labels), -1)
     order = rng.permutation(len(labels))
-    for members in _together(groups, order):
-        own = np.bincount(label_ids[members].ravel(), minlength=len(counts))
+    for members, own in _by_weight(groups, label_ids, counts, order):
         part = _best_part(
             np.append(own, len(members)),
             np.vstack([lacking, lacking_overall]),
@@ -172,14 +170,26 @@ def stratify(labels: np.ndarray, shares: Sequence[float], seed: int, groups: np.
     return parts
 
 
-def _together(groups: np.ndarray | None, order: np.ndarray) -> list[np.ndarray]:
-    """Returns the images of each group of several, the largest groups first, of equals in the order given."""
+def _by_weight(
+    groups: np.ndarray | None, label_ids: np.ndarray, counts: np.ndarray, order: np.ndarray
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Returns the images of each group of several, and how many of each label they are.
+
+    Those come first whose place matters most, which hold the largest shares of classes.
+
+    Args:
+        groups: int64 of shape (N,), numbers of groups; None: there are none.
+        label_ids: of shape (N, tasks), numbered through over all tasks.
+        counts: images of each label.
+        order: of the images; of equal groups the one with the first image comes first.
+    """
     if groups is None:
         return []
     _, numbers, sizes = np.unique(groups, return_inverse=True, return_counts=True)
-    first = dict.fromkeys(numbers[order][sizes[numbers[order]] > 1].tolist())
     members = np.split(np.argsort(numbers, kind="stable"), np.cumsum(sizes)[:-1])
-    return [members[number] for number in sorted(first, key=lambda number: -int(sizes[number]))]
+    several = dict.fromkeys(numbers[order][sizes[numbers[order]] > 1].tolist())
+    found = [(members[n], np.bincount(label_ids[members[n]].ravel(), minlength=len(counts))) for n in several]
+    return sorted(found, key=lambda group: -round(float((group[1] ** 2 / np.maximum(counts, 1)).sum()), 9))
 
 
 def _best_part(own: np.ndarray, lacking: np.ndarray, wanted: np.ndarray) -> int:

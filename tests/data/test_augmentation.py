@@ -114,3 +114,32 @@ def test_brightness_moves_by_at_most_a_fifth():
 def test_grey_images_with_one_channel(image):
     pairs = dict.fromkeys(PROBABILITIES, 1.0)
     assert augmentation(**pairs)(image[:, :, :1].copy(), 0).shape == (32, 32, 1)
+
+
+WHITE_WITH_A_SPOT = np.full((20, 24, 3), 250, np.uint8)
+WHITE_WITH_A_SPOT[8:12, 8:14] = (10, 90, 200)
+TURNING = ["ROTATION_PROB", "1", "ROTATION_DEGREE", "40"], ["GRID_DISTORTION_PROB", "1"]
+
+
+def changes(pairs, image, fill):
+    pairs = [*pairs, "FILL", fill]
+    named = [f"DATASET.AUGMENTATION.{text}" if place % 2 == 0 else text for place, text in enumerate(pairs)]
+    augmentation = Augmentation(load_cfg(None, named).DATASET.AUGMENTATION)
+    return [augmentation(image, seed) for seed in range(20)]
+
+
+@pytest.mark.parametrize("pairs", TURNING, ids=["rotation", "grid distortion"])
+def test_what_comes_in_from_outside(pairs):
+    corners = {}
+    for fill in ("border", "reflect", "black", "[1, 2, 3]"):
+        images = changes(pairs, WHITE_WITH_A_SPOT, fill)
+        corners[fill] = np.concatenate([image[[0, 0, -1, -1], [0, -1, 0, -1]] for image in images])
+    assert (corners["border"] == 250).all() and (corners["reflect"] >= 10).all()
+    assert (corners["black"] == 0).all(axis=1).any() and (corners["[1, 2, 3]"] == (1, 2, 3)).all(axis=1).any()
+
+
+def test_grey_images_take_the_grey_of_a_colour():
+    grey = np.full((20, 24, 1), 250, np.uint8)
+    corners = np.concatenate([i[[0, -1], [0, -1]] for i in changes(TURNING[0], grey, "[255, 0, 0]")])
+    assert 76 in corners and set(np.unique(corners)) <= set(range(76, 251))
+    assert all((image == 250).all() for image in changes(TURNING[0], grey, "border"))

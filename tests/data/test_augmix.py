@@ -68,3 +68,21 @@ def test_the_chance_of_a_mix(image):
     augment = Augmentation(load_cfg(None, ["DATASET.AUGMENTATION.AUGMIX.PROB", "0.3"]).DATASET.AUGMENTATION)
     changed = sum(not np.array_equal(augment(image, seed), image) for seed in range(300))
     assert 60 < changed < 120  # 90 expected, standard deviation 8
+
+
+@pytest.mark.parametrize(
+    "operation", [o for o in OPERATIONS if "late" in o.__name__ or o.__name__ in ("_rotate", "_shear_x", "_shear_y")]
+)
+def test_what_comes_in_from_outside(operation):
+    white = np.full((20, 24, 3), 250, np.uint8)
+    assert (operation(white, 0.9, (250, 250, 250)) == 250).all() and (operation(white, 0.9, None) == 250).all()
+    assert (operation(white, 0.9, (1, 2, 3)) == (1, 2, 3)).all(axis=2).any()
+
+
+def test_augmix_fills_as_the_other_augmentations_do(image):
+    mixes = {}
+    for fill in ("border", "black"):
+        pairs = ["DATASET.AUGMENTATION.AUGMIX.PROB", "1", "DATASET.AUGMENTATION.FILL", fill]
+        augmentation = Augmentation(load_cfg(None, pairs).DATASET.AUGMENTATION)
+        mixes[fill] = np.mean([augmentation(image, seed)[[0, -1]] for seed in range(30)])
+    assert mixes["border"] > mixes["black"] + 5

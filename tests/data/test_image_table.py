@@ -239,3 +239,53 @@ def test_worker_processes_open_the_map_instead_of_copying_it(table):
         torch.equal(a, b)
         for a, b in zip(loader._train_images.__getitems__(items), again.__getitems__(items), strict=True)
     )
+
+
+def test_a_column_of_groups(table):
+    table["patient"] = [f"p{number // 4}" for number in range(20)]
+    for seed in range(4):
+        data = make(pairs_for(table, "DATASET.TABLE.GROUP_COLUMN", "patient", "DATASET.SPLIT_SEED", str(seed)))
+        train, val = ({number // 4 for number in side} for side in (data.train_indices, data.val_indices))
+        assert not train & val and len(val) == 1
+
+
+def test_twins_join_groups(table):
+    table["patient"] = [f"p{number // 4}" for number in range(20)]
+    for number in (5, 9):  # of two patients
+        Path(f"pictures/{number}.png").write_bytes(Path("pictures/0.png").read_bytes())
+    for seed in range(4):
+        data = make(pairs_for(table, "DATASET.TABLE.GROUP_COLUMN", "patient", "DATASET.SPLIT_SEED", str(seed)))
+        assert len({number in data.val_indices for number in range(12)}) == 1
+
+
+def test_a_column_that_says_the_split(table):
+    table["part"] = ["train", "Training", "valid", "test", "val"] * 4
+    pairs = pairs_for(table, "DATASET.TABLE.SPLIT_COLUMN", "part", "DATASET.TABLE.LABEL_COLUMNS", "[animal]")
+    data = make(pairs)
+    assert len(data.labels) == 16 and data.notes == ("4 images left out, whose part is test",)
+    index = pd.read_parquet(processed("image_table-table-8x12") / "index.parquet")
+    names = index["image_id"].to_numpy()
+    assert set(names[data.train_indices]) == set(table["file"][table["part"].isin(["train", "Training"])])
+    assert set(names[data.val_indices]) == set(table["file"][table["part"].isin(["valid", "val"])])
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        (
+            {"part": ["train", "Validation", "tset"] * 7},
+            "row 3: part is 'tset'; allowed are train, training, validation",
+        ),
+        ({"part": ["train"] * 21}, "DATASET.TABLE.SPLIT_COLUMN: leaves none of 20 images to validate on"),
+        (
+            {"part": ["train", "val"] * 11, "group": ["a", "a", "b"] * 7},
+            "group a is on both sides of part, as are 2 in all",
+        ),
+        ({"parts": ["train"] * 21}, "DATASET.TABLE.SPLIT_COLUMN: .* has no column 'part'. Did you mean 'parts'?"),
+    ],
+)
+def test_splits_that_cannot_be_used(table, columns, message, capsys):
+    table = table.assign(**{name: values[:20] for name, values in columns.items()})
+    group = ["DATASET.TABLE.GROUP_COLUMN", "group"] if "group" in columns else []
+    assert make_dataset.main(pairs_for(table, "DATASET.TABLE.SPLIT_COLUMN", "part", *group)) == 2
+    assert re.search(message, capsys.readouterr().err)

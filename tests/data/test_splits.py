@@ -7,7 +7,7 @@ from configs.errors import ConfigError
 from configs.loader import load_cfg
 from data.build import build_dataset
 from data.image_data import ImageData
-from data.splits import split, stratify
+from data.splits import Bonds, split, stratify
 from data.synthetic import unbalanced_labels
 
 CLASSES = {"animal": ("cat", "dog", "eel"), "place": ("house", "water")}
@@ -141,3 +141,66 @@ def test_a_class_whose_name_has_a_colon():
 def test_a_fold_without_folds():
     with pytest.raises(ConfigError, match=r"VALIDATION_FOLD is 2, but there are no folds: DATASET.FOLDS is null"):
         dataset_cfg("DATASET.VALIDATION_FOLD", "2")
+
+
+def sides_of(groups, labels, seed=0, *pairs):
+    classes = {"animal": tuple("abcdefghij"[: labels.max() + 1])}
+    cfg = dataset_cfg("DATASET.SPLIT_SEED", str(seed), *pairs)
+    return split(labels[:, None], classes, cfg, Bonds(groups))
+
+
+@pytest.mark.parametrize("size", [2, 7, 25])
+def test_groups_stay_together_and_classes_keep_their_shares(size):
+    rng = np.random.default_rng(0)
+    groups = rng.permutation(np.arange(1000) // size)
+    labels = rng.choice(4, 1000, p=[0.5, 0.3, 0.15, 0.05])
+    for seed in range(3):
+        train, val = sides_of(groups, labels, seed)
+        assert not set(groups[train]) & set(groups[val])
+        assert len(val) == pytest.approx(200, abs=size)
+        for label in range(4):
+            assert (labels[val] == label).mean() == pytest.approx((labels == label).mean(), abs=0.01 + 0.002 * size)
+
+
+def test_some_groups_among_free_images():
+    labels = np.arange(200) % 4
+    groups = np.arange(200)
+    groups[:40] = np.arange(40) // 8  # five groups of eight
+    train, val = sides_of(groups, labels)
+    assert not set(groups[train]) & set(groups[val])
+    assert np.bincount(labels[val]).tolist() == [10, 10, 10, 10]
+
+
+def test_groups_of_one_change_nothing():
+    labels = np.random.default_rng(0).integers(0, 4, 300)
+    one, other = sides_of(np.arange(300), labels), sides_of(None, labels)
+    assert all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+def test_folds_respect_groups():
+    labels, groups = np.arange(200) % 4, np.arange(200) // 10
+    seen = []
+    for fold in range(5):
+        train, val = sides_of(groups, labels, 0, "DATASET.FOLDS", "5", "DATASET.VALIDATION_FOLD", str(fold))
+        assert not set(groups[train]) & set(groups[val]) and len(val) == 40
+        seen += val.tolist()
+    assert sorted(seen) == list(range(200))
+
+
+def test_a_group_with_the_only_image_of_a_class_is_trained_on_as_a_whole():
+    labels, groups = np.array([0] * 50 + [1] * 50 + [2]), np.arange(101)
+    groups[-1] = groups[0]
+    for seed in range(8):
+        _, val = sides_of(groups, labels, seed)
+        assert 0 not in val and 100 not in val
+
+
+def test_fewer_groups_than_folds():
+    with pytest.raises(ConfigError, match="FOLDS: found 5, but there are only 2 groups of images"):
+        sides_of(np.arange(20) % 2, np.arange(20) % 4, 0, "DATASET.FOLDS", "5")
+
+
+def test_a_split_that_is_given():
+    labels, given = np.arange(20) % 2, np.arange(20) >= 15
+    train, val = split(labels[:, None], {"animal": ("cat", "dog")}, dataset_cfg(), Bonds(is_validation=given))
+    assert (train.tolist(), val.tolist()) == (list(range(15)), list(range(15, 20)))
