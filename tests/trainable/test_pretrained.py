@@ -1,6 +1,5 @@
 """timm's weights by name, from a cache that the tests make: no test has a network."""
 
-import json
 import os
 import subprocess
 import sys
