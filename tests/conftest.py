@@ -54,6 +54,23 @@ def write_pictures(folder: Path, classes: Sequence[str], each: int) -> None:
             cv2.imwrite(str(folder / name / f"{number}.png"), rng.integers(0, 256, (12, 10, 3), dtype=np.uint8))
 
 
+def put_into_cache(cache: Path, name: str, seed: int) -> Path:
+    """Puts weights where timm looks for those of a model, and returns their file."""
+    import timm  # here: both take seconds
+    import torch
+    from safetensors.torch import save_file
+
+    torch.manual_seed(seed)
+    model = timm.create_model(name.partition(".")[0])
+    place = cache / f"models--timm--{timm.get_pretrained_cfg(name).hf_hub_id.removeprefix('timm/')}"
+    (place / "refs").mkdir(parents=True, exist_ok=True)
+    (place / "refs" / "main").write_text("f00")
+    (place / "snapshots" / "f00").mkdir(parents=True, exist_ok=True)
+    file = place / "snapshots" / "f00" / "model.safetensors"
+    save_file({key: value.contiguous() for key, value in model.state_dict().items()}, file)
+    return file
+
+
 def processed(form: str, folder: str = "done") -> Path:
     """Returns the one folder of processed data of a form, as in bengali-32x32."""
     (found,) = Path(folder).glob(f"{form}-[0-9a-f]*")

@@ -10,9 +10,9 @@ import pytest
 from configs.errors import ConfigError
 from data import make_dataset
 from search.plan import make_plan
-from search.preflight import check_parts, contradictions
+from search.preflight import check_parts, contradictions, notes_on
 from search.space.space_file import read_space
-from tests.conftest import ROOT, TINY
+from tests.conftest import ROOT, TINY, put_into_cache, write_pictures
 
 
 def test_every_form_of_images_is_tried():
@@ -110,9 +110,30 @@ def test_a_users_module_that_cannot_be_imported_is_told_alone():
         check_parts(make_plan(read_space("space.yaml")))
 
 
-DIGITS = [path for path in sorted((ROOT / "spaces").glob("*.yaml")) if "bengali" not in path.stem]
+DIGITS = [path for path in sorted((ROOT / "spaces").glob("*.yaml")) if not path.stem.startswith(("bengali", "fine"))]
 
 
 @pytest.mark.parametrize("space", DIGITS, ids=lambda path: path.stem)
 def test_every_part_of_our_own_spaces_can_be_trained(space):
     check_parts(make_plan(read_space(str(space))))
+
+
+def test_every_part_of_the_space_for_pretrained_networks_can_be_trained(tmp_path, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    put_into_cache(tmp_path / "hub", "resnet18.a1_in1k", seed=0)
+    write_pictures(Path("birds"), ("auk", "emu"), each=5)
+    pairs = ["DATASET.PATH_DATA_RAW", "birds", "DATASET.RESIZE_SHAPE", "[64, 64]"]
+    plan = make_plan(read_space(str(ROOT / "spaces" / "finetune.yaml")), pairs=pairs)
+    check_parts(plan)
+    hint = "DATASET.RESIZE_SHAPE is 64x64, and the weights that resnet18.a1_in1k starts from were trained on 224x224"
+    assert any(note.startswith(hint) for note in notes_on(plan))
+
+
+def test_weights_that_cannot_be_had_are_answered_before_ray_starts(tmp_path, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    Path("base.yaml").write_text("MODEL.BACKBONE: {PRETRAINED: true}\n")
+    Path("space.yaml").write_text("base: base.yaml\nspace: {MODEL.BACKBONE: {choice: [test_resnet, test_vit]}}\n")
+    put_into_cache(tmp_path / "hub", "test_vit", seed=0)
+    with pytest.raises(ConfigError, match=r"the weights of test_resnet are not in timm's cache"):
+        check_parts(make_plan(read_space("space.yaml")))

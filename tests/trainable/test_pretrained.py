@@ -8,13 +8,12 @@ from pathlib import Path
 import pytest
 import timm
 import torch
-from safetensors.torch import save_file
 
 from configs.defaults import DERIVED
 from configs.dump import dump_cfg, recorded_environment
 from configs.errors import ConfigError
 from configs.loader import cfg_from_text, load_cfg
-from tests.conftest import ROOT, TINY_PAIRS, classes_of
+from tests.conftest import ROOT, TINY_PAIRS, classes_of, put_into_cache
 from trainable.backbone import pretrained
 from trainable.backbone.build import build_backbone
 from trainable.checkpoint import load_checkpoint, save_checkpoint
@@ -25,19 +24,6 @@ from trainable.train import main
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 SMALL = ["MODEL.BACKBONE.NAME", "test_resnet", "MODEL.BACKBONE.PRETRAINED", "true"]
-
-
-def put_into_cache(cache: Path, name: str, seed: int) -> Path:
-    """Puts weights where timm looks for those of a model, and returns their file."""
-    torch.manual_seed(seed)
-    model = timm.create_model(name.partition(".")[0])
-    place = cache / f"models--timm--{timm.get_pretrained_cfg(name).hf_hub_id.removeprefix('timm/')}"
-    (place / "refs").mkdir(parents=True, exist_ok=True)
-    (place / "refs" / "main").write_text("f00")
-    (place / "snapshots" / "f00").mkdir(parents=True, exist_ok=True)
-    file = place / "snapshots" / "f00" / "model.safetensors"
-    save_file({key: value.contiguous() for key, value in model.state_dict().items()}, file)
-    return file
 
 
 @pytest.fixture
@@ -195,9 +181,7 @@ def test_a_training_finds_the_weights_below_hf_home_and_answers_without_them(tmp
     put_into_cache(tmp_path / "home" / "hub", "test_resnet.r160_in1k", seed=3)
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert json.loads(Path("run/results/config.yaml").read_text().splitlines()[0].removeprefix("# environment: "))[
-        "weights"
-    ]
+    assert recorded_environment("run/results/config.yaml")["weights"]
 
 
 def test_every_name_of_ours_is_known_to_timm():

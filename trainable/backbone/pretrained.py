@@ -76,8 +76,8 @@ def _fetched(name: str, of_weights: PretrainedCfg) -> Path:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ConfigError(
             f"{KEY}: the weights of {name} are not in timm's cache ({_cache_of(of_weights)}), and cannot be fetched: "
-            f"{reason.rstrip('.')}. Fetch them where there is a network, and set HF_HOME to the folder that they are in; or give "
-            f"a file with {KEY}_PATH"
+            f"{reason.rstrip('.')}. Fetch them where there is a network, and set HF_HOME to their folder; "
+            f"or give a file with {KEY}_PATH"
         ) from error
     found = _in_cache(of_weights)
     if found is None:
