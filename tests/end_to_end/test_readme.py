@@ -27,6 +27,7 @@ SHORTER = {
         "MODEL.SOLVER.TOTAL_EPOCHS 1"
     ),
     "python -m data.make_synthetic --out data/raw/synthetic --images 4000": "--images 400 --test-images 4",
+    "python -m data.make_synthetic --out data/raw/held_out --images 1000 --seed 1": "--images 400 --test-images 4",
     "python -m trainable.train -o experiments/graphemes --cfg configs/experiments/bengali_synthetic.yaml": (
         "MODEL.SOLVER.TOTAL_EPOCHS 1 MODEL.BACKBONE.NAME test_resnet TENSORBOARD false"
     ),
@@ -104,6 +105,7 @@ def test_the_commands_of_readme(tmp_path, environment):
             assert importlib.import_module(words[1]).main(words[2:]) == 0, command
 
     assert len(pd.read_csv("submission.csv")) == 12
+    assert pd.read_csv("experiments/graphemes-test/metrics.csv")["images"][0] == 400
     folder = SearchFolder(tmp_path / "experiments" / "head")
     table = pd.read_csv(folder.results_csv)
     assert len(table) == 5 + 1 and set(table["state"]) == {"done", "waits"}
