@@ -197,7 +197,7 @@ def images_in(folder: Path) -> FoundImages:
 def _files_below(folder: Path, left_out: Counter[str], above: tuple[str, ...]) -> Iterator[Path]:
     with os.scandir(folder) as entries:
         for entry in entries:
-            is_folder = os.path.isdir(entry.path)
+            is_folder, is_file = _kind(entry)
             if entry.name.startswith("."):
                 left_out["hidden folder" if is_folder else "hidden file"] += 1
             elif is_folder:
@@ -206,10 +206,18 @@ def _files_below(folder: Path, left_out: Counter[str], above: tuple[str, ...]) -
                     left_out["circular link"] += 1
                 else:
                     yield from _files_below(Path(entry.path), left_out, (*above, place))
-            elif os.path.isfile(entry.path):
+            elif is_file:
                 yield Path(entry.path)
             else:
                 left_out["broken link" if entry.is_symlink() else "special file"] += 1
+
+
+def _kind(entry: "os.DirEntry[str]") -> tuple[bool, bool]:
+    """Returns whether an entry is a folder, and whether it is a file; neither, for a link that leads nowhere."""
+    try:
+        return entry.is_dir(), entry.is_file()
+    except OSError:  # a link to itself
+        return False, False
 
 
 def images_as_in_0_1(folder: Path) -> FoundImages:

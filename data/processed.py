@@ -13,7 +13,8 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,7 @@ class ProcessedData:
         self._options = self._comparable({"DATASET.PATH_DATA_RAW": dataset_cfg.PATH_DATA_RAW, **raw.options})
         key = hashlib.sha256(json.dumps(self._options, sort_keys=True).encode()).hexdigest()[:8]
         self.path = self._parent / f"{self._form}-{key}"
+        self._read: tuple[int, dict[str, Any]] | None = None
         self.channels = 1 if raw.is_grey or not dataset_cfg.TO_RGB else 3
 
     def _comparable(self, options: dict[str, Any]) -> dict[str, Any]:
@@ -87,7 +89,7 @@ class ProcessedData:
         made_from = self._made_from()
         if made_from.get("format") != FORMAT:
             return f"it has format {made_from.get('format')} and this version reads {FORMAT}"
-        now = self._fingerprint()
+        now = self._fingerprint
         if not now:  # the raw files are gone, which is fine: what was made from them is here
             return ""
         for file in sorted(now.keys() | made_from["files"].keys()):
@@ -214,7 +216,10 @@ class ProcessedData:
                 self._make(raw_images, on_image, keeps_images=self._cfg.CACHE and has_room)
 
     def _is_usable(self) -> bool:
-        if not self.exists() or self.staleness() or self.damage():
+        try:
+            if not self.exists() or self.staleness() or self.damage():
+                return False
+        except FileNotFoundError:  # another process replaces it
             return False
         if self.has_images() or not self._cfg.CACHE:
             return True
@@ -257,7 +262,7 @@ class ProcessedData:
 
     def _make(self, raw_images: RawImages, on_image: OnImage, keeps_images: bool) -> list[str]:
         count = len(raw_images.ids)
-        fingerprint = self._fingerprint()  # of what is read now
+        fingerprint = self._fingerprint
         shape = (count, *self._cfg.RESIZE_SHAPE, self.channels)
         scan = Scan.of(count)
         with self._workshop() as folder:
@@ -331,13 +336,15 @@ class ProcessedData:
     @contextmanager
     def _workshop(self) -> Iterator[Path]:
         """Gives a folder to work in, which becomes the processed data at the end, or vanishes if something fails."""
-        folder = self._parent / f".{self.path.name}.making"
+        folder, old = (self._parent / f".{self.path.name}.{what}" for what in ("making", "old"))
         shutil.rmtree(folder, ignore_errors=True)  # of a process that was killed
         folder.mkdir()
         try:
             yield folder
             flush_files(folder)
-            shutil.rmtree(self.path, ignore_errors=True)
+            if self.path.exists():  # moved away first: it is gone for a moment only
+                shutil.rmtree(old, ignore_errors=True)
+                os.rename(self.path, old)
             os.replace(folder, self.path)
         except OSError as error:
             if error.filename and not Path(error.filename).is_relative_to(self._parent):  # of raw data
@@ -348,6 +355,7 @@ class ProcessedData:
             ) from None
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+            shutil.rmtree(old, ignore_errors=True)
 
     def _write_index(
         self, path: Path, raw_images: RawImages, left_out: list[int], arrays: dict[str, np.ndarray]
@@ -380,15 +388,26 @@ class ProcessedData:
         return ""
 
     def _made_from(self) -> dict[str, Any]:
-        try:
-            return dict(json.loads((self.path / "made_from.json").read_text("utf-8")))
-        except ValueError as error:
-            raise ConfigError(f"{self.path}/made_from.json: cannot be read ({error}); run {COMMAND} --force") from None
+        path = self.path / "made_from.json"
+        stat = path.stat()
+        if self._read is None or self._read[0] != stat.st_mtime_ns:
+            try:
+                self._read = stat.st_mtime_ns, json.loads(path.read_text("utf-8"))
+            except ValueError as error:
+                raise ConfigError(f"{path}: cannot be read ({error}); run {COMMAND} --force") from None
+        return dict(self._read[1])
 
+    @cached_property
     def _fingerprint(self) -> dict[str, list[int]]:
-        root = self._cfg.PATH_DATA_RAW
-        found = {printable(os.path.relpath(file, root)): file.stat() for file in self._raw.files if file.exists()}
-        return {name: [stat.st_size, stat.st_mtime_ns] for name, stat in found.items()}
+        """Size and date of each raw file, as they are when it is first asked: before the file is read."""
+        root = f"{self._cfg.PATH_DATA_RAW}{os.sep}"
+        found = {}
+        for file in map(str, self._raw.files):
+            name = file[len(root) :] if file.startswith(root) else os.path.relpath(file, root)
+            with suppress(OSError):
+                stat = os.stat(file)
+                found[printable(name)] = [stat.st_size, stat.st_mtime_ns]
+        return found
 
 
 def _shown(value: Any) -> str:
