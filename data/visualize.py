@@ -26,7 +26,7 @@ from data.raw_data import RAW_DATA_REGISTRY, RawImages
 from data.splits import Bonds, Classes, split
 
 AUGMENTED = 4  # versions of each sample
-LINE = 20  # characters of a row's name
+LINE = 24  # characters of a row's name
 
 
 def build_parser() -> argparse.ArgumentParser:

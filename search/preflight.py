@@ -102,7 +102,9 @@ def _hints(plan: SearchPlan) -> list[str]:
     for sample in _samples_naming_each_part(plan):
         with suppress(ConfigError):  # samples that cannot be are told elsewhere
             found |= dict.fromkeys(hints(plan.sample_cfg(sample)))
-    return list(found)
+    first, *others = [*found] or [""]
+    alike = f" (so it is with {len(others)} more combinations of this space)" if others else ""
+    return [first + alike] if first else []
 
 
 def contradictions(plan: SearchPlan) -> list[str]:
