@@ -215,6 +215,7 @@ _key(
     (255, 255, 255),
     Maybe(Color(), "transparency is dropped, and the colours that it hides are shown"),
     "what transparent images are shown on",
+    searchable=False,  # it decides which images are the same, and so about the split
 )
 _key(
     "DATASET.TABLE.PATH",
