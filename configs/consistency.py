@@ -60,6 +60,16 @@ def _of_dataset(cfg: CfgNode, where: Where) -> list[str]:
             f"{where('DATASET.VALIDATION_FOLD')}DATASET.VALIDATION_FOLD is {dataset.VALIDATION_FOLD}, but there are no "
             "folds: DATASET.FOLDS is null; give both or none"
         )
+    for given, reader in (
+        ("PATH_VALIDATION", "image_folder"),
+        ("TABLE.GROUP_COLUMN", "image_table"),
+        ("TABLE.SPLIT_COLUMN", "image_table"),
+    ):
+        if get_value(dataset, given) and reader != dataset.NAME and not cfg.USER_MODULES:
+            problems.append(
+                f"{where(f'DATASET.{given}')}DATASET.{given} is read by {reader} alone, and DATASET.NAME is "
+                f"{dataset.NAME}; leave it out"
+            )
     for given in ("PATH_VALIDATION", "TABLE.SPLIT_COLUMN"):
         if get_value(dataset, given) and dataset.FOLDS is not None:
             problems.append(

@@ -35,6 +35,7 @@ def drawable(texts: Iterable[str]) -> Iterator[Callable[[str], str]]:
             missing -= has
 
     def shown(text: str) -> str:
+        text = "\n".join(" ".join(line.split()) for line in text.split("\n"))  # tabs are in no font
         return "".join(f"\\u{ord(one):04x}" if ord(one) in missing else one for one in text).replace("$", r"\$")
 
     with rc_context({"font.family": [*rcParams["font.family"], *families]}):

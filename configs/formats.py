@@ -47,7 +47,6 @@ def before(format_: int) -> dict[str, Any]:
     return {key: value for newer, brought in _BEFORE.items() if newer > format_ for key, value in brought.items()}
 
 
-def changed_defaults(format_: int) -> set[str]:
-    """Returns the keys whose default does something else than it did when a format was current."""
-    newer = {key for since, keys in _NEW_DEFAULTS.items() if since > format_ for key in keys}
-    return newer | before(format_).keys()
+def changed_defaults() -> set[str]:
+    """Returns the keys whose default does something else than it did in an older format."""
+    return {key for keys in (*_BEFORE.values(), *_NEW_DEFAULTS.values()) for key in keys}

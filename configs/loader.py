@@ -11,7 +11,7 @@ from yacs.config import CfgNode
 from configs.consistency import inconsistencies
 from configs.defaults import KEYS, Key, get_cfg_defaults
 from configs.errors import ConfigError
-from configs.formats import KEY, changed_defaults
+from configs.formats import changed_defaults
 from configs.legal import HintError
 from configs.settings import (
     Setting,
@@ -214,17 +214,15 @@ def differences(before: CfgNode, now: CfgNode, free: Sequence[str] = ()) -> list
     ]
 
 
-def as_begun(path: Path, before: CfgNode, now: CfgNode, sources: Mapping[str, str]) -> CfgNode:
-    """Returns the config of now, with the values of before where other defaults than today's gave them.
+def as_begun(before: CfgNode, now: CfgNode, sources: Mapping[str, str]) -> CfgNode:
+    """Returns the config that a training or a search goes on with, which may have begun with other defaults.
 
     Args:
-        path: of the YAML that a training or a search was begun with.
-        before: its config.
+        before: the config that it was begun with.
         now: the config that it is to go on with.
-        sources: where keys of `now` were given; these stay.
+        sources: where keys of `now` were given; of the others, those whose defaults have changed stay as they were.
     """
-    changed = changed_defaults(int(read_yaml(path).get(KEY, 1))) - sources.keys()
-    return with_values(now, {key: get_value(before, key) for key in changed})
+    return with_values(now, {key: get_value(before, key) for key in changed_defaults() - sources.keys()})
 
 
 def export_secrets(cfg: CfgNode) -> None:

@@ -1,12 +1,15 @@
 """From DATASET.NAME to a data set."""
 
+from pathlib import Path
+
 from yacs.config import CfgNode
 
-from configs.errors import ConfigError
+from configs.errors import ConfigError, counted
+from configs.files import shown_path
 from configs.settings import settings_from_environment
 from data import bengali, digits, image_folder, image_table  # noqa: F401  registers them
 from data.image_data import DATASET_REGISTRY, ImageData
-from data.processed import ProcessedData
+from data.processed import COMMAND, ProcessedData
 from data.raw_data import RAW_DATA_REGISTRY
 from data.task_fit import check_task_fit
 
@@ -35,10 +38,14 @@ def processed_data(dataset_cfg: CfgNode) -> ProcessedData:
     return ProcessedData(dataset_cfg, RAW_DATA_REGISTRY[name](dataset_cfg))
 
 
-def check_data(cfg: CfgNode) -> list[str]:
+def check_data(cfg: CfgNode, begun_with: Path | None = None) -> list[str]:
     """Builds the data set if its name is one of ours, to notice what is missing or misfits before torch is imported.
 
     A data set of the user's is left to later: importing the user's modules may import torch.
+
+    Args:
+        cfg: the config.
+        begun_with: the YAML of what goes on, which may differ from the one that is given now.
 
     Returns:
         What people should know about the data, a line each.
@@ -56,5 +63,10 @@ def check_data(cfg: CfgNode) -> list[str]:
         given = [setting.source for setting in settings_from_environment([]) if setting.key == key]
         is_named = any(problem.startswith(key) for problem in error.problems)  # whoever calls adds where it was given
         hints = [] if is_named else [f"{key} is set by {source}" for source in given]
+        if begun_with and any(COMMAND in problem for problem in error.problems):
+            hints.append(
+                f"what goes on was begun with {shown_path(begun_with)}: {COMMAND} --cfg {shown_path(begun_with)}"
+            )
         raise type(error)([*error.problems, *hints]) from None
-    return data.remarks
+    sides = f"{counted(len(data.train_indices), 'image')} to train and {len(data.val_indices):,} to validate on"
+    return [*data.remarks, sides] if cfg.DATASET.NAME in RAW_DATA_REGISTRY else data.remarks

@@ -70,7 +70,10 @@ class GivenImages:
                 self._files.decode(position)
             except UnreadableImageError as error:
                 problems.append(f"--data: {error}{self._hint}")
-        return problems
+        return [
+            *problems,
+            f"--data: --skip-unreadable leaves out what cannot be read: {counted(len(problems), 'image')}",
+        ]
 
     def remarks(self) -> list[str]:
         """What people should know of the images, when all have been read."""
@@ -97,7 +100,7 @@ class KaggleImages(GivenImages):
     def __init__(self, dataset_cfg: CfgNode, parts: list[Path]):
         if dataset_cfg.NAME != "bengali":
             raise ConfigError(
-                f"--data: {parts[0].parent if parts else 'it'} holds Kaggle's graphemes, but the model was trained on "
+                f"--data: {parts[0].parent} holds Kaggle's graphemes, but the model was trained on "
                 f"{dataset_cfg.NAME}; give a folder of images or a table"
             )
         super().__init__(dataset_cfg, ImageFiles([], Decoder()), [name for part in parts for name in read_ids(part)])
@@ -111,16 +114,17 @@ class KaggleImages(GivenImages):
                 yield name, image
 
 
-def images_of_table(table: object, path: Path, dataset_cfg: CfgNode) -> GivenImages:
+def images_of_table(table: object, path: Path, dataset_cfg: CfgNode, note: str = "") -> GivenImages:
     """Returns the images of a table, whose paths start at the table's own folder.
 
     Args:
         table: from `read_table`.
         path: of the table.
         dataset_cfg: of the model.
+        note: what people should know about the images.
     """
     folder = path.absolute().parent  # images lie where the table lies, wherever those of the training were
     column = dataset_cfg.TABLE.IMAGE_COLUMN
     files, names = table_images(table, path, column, folder, Decoder.of(dataset_cfg), may_repeat=True)
     hint = f" (paths in the table start at its own folder, {folder})"
-    return GivenImages(dataset_cfg, files, [printable(name) for name in names], hint=hint)
+    return GivenImages(dataset_cfg, files, [printable(name) for name in names], note, hint)

@@ -10,7 +10,7 @@ import numpy as np
 
 from configs.errors import ConfigError
 from configs.registry import Registry
-from data.splits import rare_classes
+from data.splits import uneven_classes
 
 # Builders take the DATASET node and return ImageData. They need not import torch.
 DATASET_REGISTRY = Registry("data set", "DATASET.NAME")
@@ -62,13 +62,9 @@ class ImageData:
 
     @property
     def remarks(self) -> list[str]:
-        """What people should know: its notes, and which classes cannot be validated on."""
-        return [*self.notes, *rare_classes(self.labels[self.val_indices], self.labels[self.used], self.classes)]
-
-    @property
-    def used(self) -> np.ndarray:
-        """The indices of all images that are trained or validated on."""
-        return np.union1d(self.train_indices, self.val_indices)
+        """What people should know: its notes, and which classes are not on both sides of the split."""
+        sides = (self.labels[self.train_indices], self.labels[self.val_indices])
+        return [*self.notes, *uneven_classes(*sides, self.classes)]
 
     @property
     def class_counts(self) -> tuple[int, ...]:

@@ -70,13 +70,14 @@ class Decoder:
                         f"{name}: has {width}x{height} pixels, more than DATASET.MAX_PIXELS {self.max_pixels}"
                     )
                 if self.background is not None and header.has_transparency_data:
-                    return _composited(header, self.background, name)
+                    return _composited(header, content, self.background, name)
         try:
             image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR) if content else None
         except cv2.error:  # as for a picture larger than OpenCV allows
             image = None
         if image is None:
-            raise UnreadableImageError(f"{name}: cannot be read as an image; remove or replace it")
+            why = " of 8 or 16 bits" if header is not None and header.mode in ("F", "I") else ""
+            raise UnreadableImageError(f"{name}: cannot be read as an image{why}; remove or replace it")
         return cv2.cvtColor(image, cv2.COLOR_BGR2RGB), False
 
 
@@ -91,15 +92,34 @@ def _open(content: bytes) -> Image.Image | None:
         Image.MAX_IMAGE_PIXELS = limit
 
 
-def _composited(image: Image.Image, background: tuple[int, int, int], name: str) -> tuple[np.ndarray, bool]:
+def _composited(
+    image: Image.Image, content: bytes, background: tuple[int, int, int], name: str
+) -> tuple[np.ndarray, bool]:
     """Returns an image on a background, and whether that can be seen anywhere."""
     try:
-        layers = np.asarray(ImageOps.exif_transpose(image).convert("RGBA"))
+        layers = np.asarray(ImageOps.exif_transpose(_with_alpha(image, content)))
     except (OSError, ValueError, SyntaxError, EOFError) as error:
         raise UnreadableImageError(f"{name}: cannot be read as an image ({error}); remove or replace it") from None
     colours, alpha = layers[:, :, :3].astype(np.uint32), layers[:, :, 3:].astype(np.uint32)
     mixed = (colours * alpha + np.array(background, np.uint32) * (255 - alpha) + 127) // 255
     return mixed.astype(np.uint8), bool((alpha < 255).any())
+
+
+def _with_alpha(image: Image.Image, content: bytes) -> Image.Image:
+    """Returns an image as RGBA.
+
+    Pillow does not convert PNGs of 1, 2, 4 or 16 bits in which one level of grey is transparent.
+    """
+    level = image.info.get("transparency")
+    if not isinstance(level, int) or image.mode not in ("1", "L", "I;16"):
+        return image.convert("RGBA")
+    depth = content[24]  # bits, in the header of a PNG
+    values = np.asarray(image).astype(np.uint16) * (255 if image.mode == "1" else 1)
+    clear = values == (level if depth >= 8 else level * (255 // (2**depth - 1)))
+    grey = (values >> 8 if depth == 16 else values).astype(np.uint8)
+    return Image.merge(
+        "LA", [Image.fromarray(grey), Image.fromarray(np.where(clear, 0, 255).astype(np.uint8))]
+    ).convert("RGBA")
 
 
 def read_file(path: str | os.PathLike[str], name: str) -> bytes:
@@ -112,8 +132,8 @@ def read_file(path: str | os.PathLike[str], name: str) -> bytes:
         if not stat.S_ISREG(os.stat(path).st_mode):
             raise UnreadableImageError(f"{name}: is no file")
         return Path(path).read_bytes()
-    except OSError as error:
-        raise UnreadableImageError(f"{name}: cannot be read: {error.strerror}") from None
+    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
+        raise UnreadableImageError(f"{name}: cannot be read: {getattr(error, 'strerror', error)}") from None
 
 
 class ImageFiles(Sequence[np.ndarray]):

@@ -33,9 +33,7 @@ def build_image_folder(dataset_cfg: CfgNode) -> ImageData:
     Raises:
         ConfigError: the folder is missing, has fewer than two classes, or a class has no images.
     """
-    processed = ProcessedData(dataset_cfg, FolderRaw(dataset_cfg))
-    processed.ensure()
-    return processed.load()
+    return ProcessedData(dataset_cfg, FolderRaw(dataset_cfg)).opened()
 
 
 @RAW_DATA_REGISTRY.register("image_folder")
@@ -48,6 +46,7 @@ class FolderRaw:
     def __init__(self, dataset_cfg: CfgNode):
         self._root = Path(dataset_cfg.PATH_DATA_RAW)
         self._validation = Path(dataset_cfg.PATH_VALIDATION) if dataset_cfg.PATH_VALIDATION else None
+        self._processed = Path(dataset_cfg.PATH_DATA_PROCESSED)
         self._list = images_in if dataset_cfg.FOLDER_FILES == "visible" else images_as_in_0_1
         self._decoder = Decoder.of(dataset_cfg)
         self.name = f"image_folder-{printable(self._root.name)}"
@@ -77,8 +76,7 @@ class FolderRaw:
         return self._images_of_classes(self._validation) if self._validation and self._validation.is_dir() else {}
 
     def _images_of_classes(self, root: Path) -> dict[str, FoundImages]:
-        folders = sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
-        return {folder.name: self._list(folder) for folder in folders}
+        return {folder.name: self._list(folder) for folder in class_folders(root)}
 
     def read(self) -> RawImages:
         """Lists the images.
@@ -87,6 +85,7 @@ class FolderRaw:
             ConfigError: a folder is missing, there are fewer than two classes, or a class has no images.
         """
         _check_folder(self._root, "DATASET.PATH_DATA_RAW")
+        self._check_places()
         classes = list(self._trained)
         if len(classes) < 2:
             raise ConfigError(_too_few_classes(self._root, classes))
@@ -106,8 +105,22 @@ class FolderRaw:
             images=images,
             bonds=Bonds(is_validation=is_validation),
             notes=(self._note(len(labels), len(names)),),
-            digest=images.digest(),
+            digest=images.digest,
         )
+
+    def _check_places(self) -> None:
+        """Raises ConfigError if a folder of other purpose would be read as a class, or as images of one."""
+        places = {"DATASET.PATH_DATA_PROCESSED": self._processed, "DATASET.PATH_VALIDATION": self._validation}
+        for key, path in places.items():
+            if path and _is_within(path, self._root):
+                raise ConfigError(
+                    f"{key}: {path} lies in DATASET.PATH_DATA_RAW {self._root}, whose folders are classes; give another"
+                )
+        if self._validation and _is_within(self._root, self._validation):
+            raise ConfigError(
+                f"DATASET.PATH_DATA_RAW: {self._root} lies in DATASET.PATH_VALIDATION {self._validation}, whose "
+                "folders are classes; give another"
+            )
 
     def _numbered_validation(self, classes: list[str]) -> list[tuple[int, FoundImages]]:
         """Returns the validation images of each class, with its number among those that are trained on."""
@@ -131,21 +144,34 @@ class FolderRaw:
     def _note(self, images: int, classes: int) -> str:
         left_out: Counter[str] = Counter()
         for root in filter(None, (self._root, self._validation)):
-            left_out.update(_beside_classes(root))
+            left_out.update(beside_classes(root))
         for found in (*self._trained.values(), *self._validated.values()):
             left_out.update(found.left_out)
         return "; ".join(filter(None, (f"{counted(images, 'image')} of {classes} classes", described(left_out))))
 
 
-def _beside_classes(root: Path) -> Counter[str]:
-    """Returns what lies beside the folders of classes."""
+def class_folders(root: Path) -> list[Path]:
+    """Returns the folders of classes, sorted; hidden ones, and links to what they lie in, are left out."""
+    folders = (path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
+    return sorted(path for path in folders if not _is_within(root, path))
+
+
+def beside_classes(root: Path) -> Counter[str]:
+    """Returns what lies beside the folders of classes, and how often."""
     left_out: Counter[str] = Counter()
     for path in root.iterdir():
         if path.name.startswith("."):
             left_out["hidden folder" if path.is_dir() else "hidden file"] += 1
         elif not path.is_dir():
             left_out["loose file"] += 1
+        elif _is_within(root, path):
+            left_out["circular link"] += 1
     return left_out
+
+
+def _is_within(path: Path, folder: Path) -> bool:
+    """Whether a path is a folder or lies in it, wherever links lead."""
+    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
 
 
 def _check_folder(root: Path, key: str) -> None:

@@ -79,10 +79,14 @@ class TableRaw:
         sides = None
         notes = []
         if self._table.SPLIT_COLUMN:
-            sides = _read_sides(table[self._table.SPLIT_COLUMN], path)
+            sides = read_sides(table[self._table.SPLIT_COLUMN], path)
             tests = int((sides == TEST[0]).sum())
             if tests:
                 notes.append(f"{counted(tests, 'image')} left out, whose {self._table.SPLIT_COLUMN} is {TEST[0]}")
+            if tests == len(table):
+                raise ConfigError(
+                    f"{path}: each row has the {self._table.SPLIT_COLUMN} {TEST[0]}: nothing is left to train on"
+                )
             table = table[sides != TEST[0]]
             sides = sides[sides != TEST[0]]
         files, names = table_images(table, path, self._table.IMAGE_COLUMN, self._root, self._decoder)
@@ -112,14 +116,22 @@ class TableRaw:
             )
 
 
-def _read_sides(column: Any, path: Path) -> np.ndarray:
-    """Returns for each row `train`, `validation` or `test`."""
+def read_sides(column: Any, path: Path) -> np.ndarray:
+    """Returns for each row `train`, `validation` or `test`.
+
+    Args:
+        column: of a table, which says them in one of some words.
+        path: of the table, for messages.
+
+    Raises:
+        ConfigError: a row says something else.
+    """
     meant = {word: words[0] for words in (TRAINING, VALIDATION, TEST) for word in words}
     given = [str(value).strip().lower() for value in column]
     unknown = [number for number, word in enumerate(given) if word not in meant]
     if unknown:
         raise ConfigError(
-            f"{path}, row {unknown[0] + 1}: {column.name} is {column.iloc[unknown[0]]!r}; allowed are "
+            f"{path}, row {unknown[0] + 1}: {column.name} is {given[unknown[0]]!r}; allowed are "
             f"{', '.join(meant)} ({len(unknown)} rows say something else)"
         )
     return np.array([meant[word] for word in given])
@@ -146,7 +158,7 @@ def read_table(path: Path) -> Any:
         raise ConfigError(f"{path}: cannot be read as a table: {error}") from None
     if table.empty:
         raise ConfigError(f"{path}: holds no rows")
-    return table.reset_index(drop=True)
+    return table.reset_index(drop=table.index.name is None or table.index.name in table)
 
 
 def table_images(

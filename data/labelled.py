@@ -1,7 +1,9 @@
 """Images with labels that a model is evaluated on: folders of classes, a table, or Kaggle's training files."""
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from yacs.config import CfgNode
 
@@ -9,7 +11,10 @@ from configs.errors import ConfigError, counted, did_you_mean
 from data.bengali import BengaliRaw, part_files
 from data.given_images import GivenImages, KaggleImages, images_of_table
 from data.image_files import Decoder, FoundImages, ImageFiles, described, images_in, printable
-from data.image_table import check_column, read_table
+from data.image_folder import beside_classes, class_folders
+from data.image_table import TEST, check_column, read_sides, read_table
+
+TRAINED_ON = "the model was trained on most of these images: what it scores says little of new ones"
 
 Labels = dict[str, list[str]]  # for each task the name of each image's class
 
@@ -52,15 +57,33 @@ def labelled_images(
 
 
 def _is_kaggle(path: Path) -> bool:
-    return (path / "train.csv").is_file() or bool(part_files(path, "train"))
+    return bool(part_files(path, "train"))
 
 
 def _of_table(path: Path, dataset_cfg: CfgNode, classes: dict[str, tuple[str, ...]]) -> tuple[GivenImages, Labels]:
     table = read_table(path)
     for task in classes:
         check_column(table, path, task, "--data: the model's tasks are columns of the table")
-    images = images_of_table(table, path, dataset_cfg)
-    return images, {task: [str(value) for value in table[task]] for task in classes}
+    note, column = "", dataset_cfg.TABLE.SPLIT_COLUMN
+    if column in table:
+        is_test = read_sides(table[column], path) == TEST[0]
+        if is_test.any():
+            note = f"{counted(int(is_test.sum()), 'image')}, whose {column} is {TEST[0]}, of {len(table)} in the table"
+            table = table[is_test]
+        else:
+            note = f"no row of the table has the {column} {TEST[0]}: all are evaluated, with those that were trained on"
+    elif dataset_cfg.TABLE.PATH and path.resolve() == Path(dataset_cfg.TABLE.PATH).resolve():
+        note = TRAINED_ON
+    images = images_of_table(table, path, dataset_cfg, note)
+    return images, {task: [_name_of(value, names) for value in table[task]] for task, names in classes.items()}
+
+
+def _name_of(value: Any, names: Sequence[str]) -> str:
+    """Returns the name of a class in a table, which may have been a number there: 01 is read as 1."""
+    name = str(value)
+    if name in names or not name.isdigit():
+        return name
+    return next((known for known in names if known.isdigit() and int(known) == int(name)), name)
 
 
 def _of_kaggle(path: Path, dataset_cfg: CfgNode, classes: dict[str, tuple[str, ...]]) -> tuple[GivenImages, Labels]:
@@ -84,20 +107,20 @@ def _of_folders(path: Path, dataset_cfg: CfgNode, classes: dict[str, tuple[str, 
         )
     folders = _folders(path)
     files = [file for found in folders.values() for file in found.files]
-    left_out = sum((found.left_out for found in folders.values()), Counter())
+    left_out = sum((found.left_out for found in folders.values()), beside_classes(path))
     what = f"{counted(len(files), 'image')} of {sum(bool(found.files) for found in folders.values())} classes"
+    is_trained_on = dataset_cfg.NAME == "image_folder" and path.resolve() == Path(dataset_cfg.PATH_DATA_RAW).resolve()
     images = GivenImages(
         dataset_cfg,
         ImageFiles(files, Decoder.of(dataset_cfg)),
         [printable(str(file.relative_to(path))) for file in files],
-        "; ".join(filter(None, (what, described(left_out)))),
+        "; ".join(filter(None, (what, described(left_out), TRAINED_ON if is_trained_on else ""))),
     )
     return images, {next(iter(classes)): [name for name, found in folders.items() for _ in found.files]}
 
 
 def _folders(path: Path) -> dict[str, FoundImages]:
-    folders = sorted(one for one in path.iterdir() if one.is_dir() and not one.name.startswith("."))
-    return {printable(folder.name): images_in(folder) for folder in folders}
+    return {printable(folder.name): images_in(folder) for folder in class_folders(path)}
 
 
 def unknown_classes(labels: Labels, classes: dict[str, tuple[str, ...]]) -> list[str]:

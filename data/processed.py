@@ -7,24 +7,27 @@ folder and for all settings that decide about images or labels. It is complete o
 """
 
 import fcntl
+import glob
 import hashlib
 import json
 import os
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from yacs.config import CfgNode
 
 from configs import legal
 from configs.defaults import KEYS
-from configs.errors import ConfigError, counted, few
+from configs.errors import ConfigError, counted
 from configs.files import flush_files, shown_path
+from data.findings import check_readable, notes_on_scan, notes_on_twins
 from data.image_data import ImageData
 from data.image_files import ImageFiles, printable
 from data.preparation import Preparation
@@ -38,9 +41,13 @@ FORMAT = 2
 COMMAND = "python -m data.make_dataset"
 SAME = "with the same --cfg and KEY VALUE pairs"
 
-NAMED = 50  # unreadable images, in an error
+NAME_LENGTH = 80  # of the beginning of a folder's name, of the 255 that systems allow
 
 OnImage = Callable[[int, int], None]  # gets the number of images done, and of all
+
+
+class UnwritableError(ConfigError):
+    """The folder of processed data cannot be written."""
 
 
 class ProcessedData:
@@ -60,7 +67,9 @@ class ProcessedData:
             "square": dataset_cfg.PAD_TO_SQUARE,
             "grey": not dataset_cfg.TO_RGB and not raw.is_grey,
         }
-        self._form = "-".join([raw.name, f"{height}x{width}", *(flag for flag, is_on in flags.items() if is_on)])
+        self._form = "-".join(
+            [raw.name[:NAME_LENGTH], f"{height}x{width}", *(flag for flag, is_on in flags.items() if is_on)]
+        )
         self._parent = Path(dataset_cfg.PATH_DATA_PROCESSED)
         self._options = self._comparable({"DATASET.PATH_DATA_RAW": dataset_cfg.PATH_DATA_RAW, **raw.options})
         key = hashlib.sha256(json.dumps(self._options, sort_keys=True).encode()).hexdigest()[:8]
@@ -103,7 +112,7 @@ class ProcessedData:
         """Returns why the arrays cannot be opened, or an empty text if they can."""
         try:
             self._arrays()
-        except (OSError, ValueError, EOFError, KeyError) as error:
+        except (OSError, ValueError, EOFError, KeyError, BadZipFile) as error:
             return str(error)
         return ""
 
@@ -135,23 +144,31 @@ class ProcessedData:
             raise ConfigError(
                 f"DATASET.PATH_DATA_PROCESSED: {where} is damaged ({damage}); make it again with: {COMMAND}, {SAME}"
             )
-        made_from = self._made_from()
-        images, labels, arrays = self._arrays()
+        return self._opened(self._made_from(), *self._arrays())
+
+    def _opened(
+        self, made_from: dict[str, Any], images: Any, labels: np.ndarray, arrays: dict[str, np.ndarray]
+    ) -> ImageData:
         classes = {task: tuple(names) for task, names in made_from["classes"].items()}
         kept = np.setdiff1d(np.arange(len(labels)), made_from["left_out"])
         train, val = split(labels[kept], classes, self._cfg, self._bonds(arrays).of(kept))
-        train, val = kept[train], kept[val]
+        sides = (kept[train], kept[val])
+        names = dict(zip(made_from["twins"]["positions"], made_from["twins"]["ids"], strict=True))
         return ImageData(
             images=self._raw_files() if images is None else images,
             labels=labels,
             classes=classes,
-            train_indices=train,
-            val_indices=val,
+            train_indices=sides[0],
+            val_indices=sides[1],
             task_weights=self._raw.task_weights,
             is_prepared=images is not None,
-            notes=(*made_from["notes"], *self._notes_on_twins(arrays["contents"], labels, (train, val), made_from)),
+            notes=(*made_from["notes"], *notes_on_twins(arrays["contents"], labels, sides, names)),
             images_digest=made_from["digest"],
         )
+
+    def known_bonds(self) -> Bonds | None:
+        """Returns what decides about the split, as it is known since images were read; None if they have not been."""
+        return self._bonds(self._arrays()[2]) if self._is_complete() else None
 
     def _raw_files(self) -> ImageFiles:
         images = self._raw.read().images
@@ -165,67 +182,56 @@ class ProcessedData:
             contents = None
         return Bonds(merged(arrays.get("groups"), contents), arrays.get("is_validation"))
 
-    def _notes_on_twins(
-        self, contents: np.ndarray, labels: np.ndarray, sides: tuple[np.ndarray, np.ndarray], made_from: dict[str, Any]
-    ) -> list[str]:
-        """Returns what people should know about images with the same pixels."""
-        same = np.setdiff1d(twins(contents), made_from["left_out"])
-        if not len(same):
-            return []
-        named = dict(zip(made_from["twins"]["positions"], made_from["twins"]["ids"], strict=True))
-        one, other = named[int(contents[same[0]])], named[int(same[0])]
-        both = np.intersect1d(*(contents[side] for side in sides))
-        side = f"{len(both)} of them on both sides of the split" if len(both) else "twins are on one side of the split"
-        notes = [f"{counted(len(same), 'image')} with the same pixels as another ({one} and {other}); {side}"]
-        contrary = same[(labels[same] != labels[contents[same]]).any(axis=1)]
-        if len(contrary):
-            one, other = named[int(contents[contrary[0]])], named[int(contrary[0])]
-            notes.append(f"{counted(len(contrary), 'image')} with other labels than its twin ({one} and {other})")
-        return notes
+    def opened(self) -> ImageData:
+        """Opens the images as `load` does, and makes them first where they are missing, stale or damaged, and says so.
 
-    def ensure(self) -> None:
-        """Makes it where it is missing, stale or damaged, and says so.
-
-        The images are kept if DATASET.CACHE says so and the disk has room for them; all else is, in any case.
+        They are kept if DATASET.CACHE says so and the disk has room for them; what is known of them is kept anyway.
+        Where nothing can be written they are looked through each time.
 
         Raises:
-            ConfigError: the raw data cannot be used, or nothing can be written.
+            ConfigError: the raw data cannot be used.
         """
-        if self._is_usable():
-            return
-        raw_images = self._checked()
-        self._parent.mkdir(parents=True, exist_ok=True)
+        if not self._is_usable():
+            raw_images = self._checked()
+            try:
+                self._ensure(raw_images)
+            except UnwritableError as error:
+                _say(f"looking through {counted(len(raw_images.ids), 'image')}, each time anew: {error}")
+                with image_progress() as on_image:
+                    made_from, arrays = self._looked_through(raw_images, on_image, None)
+                return self._opened(made_from, None, raw_images.labels, arrays)
+        return self.load()
+
+    def _ensure(self, raw_images: RawImages) -> None:
         with self._locked(wait=True):
             if self._is_usable():  # another process has made it meanwhile
                 return
+            images = counted(len(raw_images.ids), "image")
             size, free = self._size(raw_images), shutil.disk_usage(self._parent).free
-            has_room = size < free
-            if self._cfg.CACHE and has_room:
-                what = (
-                    f"{len(raw_images.ids):,} images are prepared once, in {shown_path(self.path)}: {_shown_size(size)}"
-                )
+            keeps_images = self._cfg.CACHE and size < free
+            if keeps_images:
+                _say(f"preparing {images} once, in {shown_path(self.path)}: {_shown_size(size)}")
             elif self._cfg.CACHE:
-                what = (
-                    f"{len(raw_images.ids):,} images are looked through once; each epoch decodes them again, since "
-                    f"{shown_path(self._parent)} has {_shown_size(free)} free and they take {_shown_size(size)}"
-                )
+                room = f"{shown_path(self._parent)} has {_shown_size(free)} free and they take {_shown_size(size)}"
+                _say(f"looking through {images} once; each epoch decodes them again, since {room}")
             else:
-                what = f"{len(raw_images.ids):,} images are looked through once (DATASET.CACHE is false)"
-            print(what, file=sys.stderr, flush=True)  # a dry run prints YAML on stdout
+                _say(f"looking through {images} once; prepared images are not kept")
             with image_progress() as on_image:
-                self._make(raw_images, on_image, keeps_images=self._cfg.CACHE and has_room)
+                self._make(raw_images, on_image, keeps_images)
+
+    def _is_complete(self) -> bool:
+        try:
+            return self.exists() and not self.staleness() and not self.damage()
+        except (FileNotFoundError, ConfigError):  # another process replaces it; or it is damaged
+            return False
 
     def _is_usable(self) -> bool:
-        try:
-            if not self.exists() or self.staleness() or self.damage():
-                return False
-        except FileNotFoundError:  # another process replaces it
+        if not self._is_complete():
             return False
         if self.has_images() or not self._cfg.CACHE:
             return True
-        return (
-            self._made_from()["size"] >= shutil.disk_usage(self._parent).free
-        )  # there was no room, and there is none now
+        size, free = self._made_from()["size"], shutil.disk_usage(self._parent).free
+        return bool(size >= free)  # there was no room, and there is none now
 
     def make(self, on_image: OnImage = lambda done, of: None) -> list[str]:
         """Makes or replaces the processed data.
@@ -240,7 +246,6 @@ class ProcessedData:
             ConfigError: the raw data cannot be used, the disk is full, or another process is making the same.
         """
         raw_images = self._checked()
-        self._parent.mkdir(parents=True, exist_ok=True)
         with self._locked(wait=False):
             size, free = self._size(raw_images), shutil.disk_usage(self._parent).free
             if free < size:
@@ -261,72 +266,61 @@ class ProcessedData:
         return int(np.prod((len(raw_images.ids), *self._cfg.RESIZE_SHAPE, self.channels)))
 
     def _make(self, raw_images: RawImages, on_image: OnImage, keeps_images: bool) -> list[str]:
-        count = len(raw_images.ids)
-        fingerprint = self._fingerprint
-        shape = (count, *self._cfg.RESIZE_SHAPE, self.channels)
-        scan = Scan.of(count)
         with self._workshop() as folder:
-            images = _prepared(scan.read(raw_images), Preparation.of(self._cfg), count, on_image)
-            left_out = _write_images(folder / "images.npy" if keeps_images else None, shape, images)
-            self._check_readable(scan, left_out, raw_images.ids)
+            made_from, arrays = self._looked_through(
+                raw_images, on_image, folder / "images.npy" if keeps_images else None
+            )
             np.save(folder / "labels.npy", raw_images.labels)
-            arrays = {"contents": scan.contents, **raw_images.bonds.arrays()}
             with open(folder / "bonds.npz", "wb") as file:
                 np.savez(file, allow_pickle=False, **arrays)
-            self._write_index(folder / "index.parquet", raw_images, left_out, arrays)
-            same = twins(scan.contents)
-            named = np.union1d(same, scan.contents[same]).tolist()
-            made_from = {
-                "format": FORMAT,
-                "options": self._options,
-                "fold": {key: self._cfg[key] for key in ("FOLDS", "VALIDATION_FRACTION", "SPLIT_SEED")},
-                "files": fingerprint,
-                "classes": raw_images.classes,
-                "left_out": left_out,
-                "twins": {"positions": named, "ids": [raw_images.ids[position] for position in named]},
-                "notes": [*raw_images.notes, *self._notes_on_scan(scan, raw_images)],
-                "digest": raw_images.digest,
-                "has_images": keeps_images,
-                "size": self._size(raw_images),
-            }
+            self._write_index(folder / "index.parquet", raw_images, made_from["left_out"], arrays)
             (folder / "made_from.json").write_text(json.dumps(made_from, indent=1, ensure_ascii=False), "utf-8")
-        return [raw_images.ids[position] for position in left_out]
+        return [raw_images.ids[position] for position in made_from["left_out"]]
 
-    def _check_readable(self, scan: Scan, left_out: list[int], ids: list[str]) -> None:
-        """Raises ConfigError if images cannot be read that must be, with all of them."""
-        if scan.unreadable and self._cfg.ON_UNREADABLE == "stop":
-            problems = list(scan.unreadable.values())
-            more = [f"and {len(problems) - NAMED} more"] if len(problems) > NAMED else []
-            raise ConfigError(
-                [
-                    *problems[:NAMED],
-                    *more,
-                    f"DATASET.ON_UNREADABLE skip leaves out the {len(problems)} of {len(ids)} images that cannot be "
-                    f"read; paths start at DATASET.PATH_DATA_RAW {self._cfg.PATH_DATA_RAW}",
-                ]
-            )
-        if len(left_out) == len(ids):
-            raise ConfigError(
-                f"DATASET.PATH_DATA_RAW: none of the {len(left_out)} images can be read, {ids[0]} first; look at "
-                f"{self._cfg.PATH_DATA_RAW}"
-            )
+    def _looked_through(
+        self, raw_images: RawImages, on_image: OnImage, path: Path | None
+    ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        """Reads each image once; returns what is known of them, and what decides about the split.
 
-    def _notes_on_scan(self, scan: Scan, raw_images: RawImages) -> list[str]:
-        notes = []
-        if scan.transparent:
-            notes.append(
-                f"{counted(scan.transparent, 'image')} with transparency, shown on DATASET.BACKGROUND "
-                f"{list(self._cfg.BACKGROUND)}"
-            )
-        if scan.unreadable:
-            ids = [raw_images.ids[position] for position in scan.unreadable]
-            notes.append(f"{counted(len(ids), 'image')} left out, which cannot be read: {few(ids)}")
-        return notes
+        Args:
+            raw_images: all of them.
+            on_image: called as images are done.
+            path: where prepared images go; None keeps none.
+        """
+        count = len(raw_images.ids)
+        fingerprint = self._fingerprint  # from before they are read
+        scan = Scan.of(count)
+        images = _prepared(scan.read(raw_images), Preparation.of(self._cfg), count, on_image)
+        left_out = _write_images(path, (count, *self._cfg.RESIZE_SHAPE, self.channels), images)
+        check_readable(scan, raw_images.ids, self._cfg.ON_UNREADABLE, self._cfg.PATH_DATA_RAW)
+        same = twins(scan.contents)
+        named = np.union1d(same, scan.contents[same]).tolist()
+        made_from = {
+            "format": FORMAT,
+            "options": self._options,
+            "fold": {key: self._cfg[key] for key in ("FOLDS", "VALIDATION_FRACTION", "SPLIT_SEED")},
+            "files": fingerprint,
+            "classes": raw_images.classes,
+            "left_out": left_out,
+            "twins": {"positions": named, "ids": [raw_images.ids[position] for position in named]},
+            "notes": [*raw_images.notes, *notes_on_scan(scan, raw_images, self._cfg.BACKGROUND)],
+            "digest": raw_images.digest(),
+            "has_images": path is not None,
+            "size": self._size(raw_images),
+        }
+        return made_from, {"contents": scan.contents, **raw_images.bonds.arrays()}
 
     @contextmanager
     def _locked(self, wait: bool) -> Iterator[None]:
         """Keeps other processes from making the same; `wait`: until they have, instead of refusing."""
-        with open(self._parent / f".{self.path.name}.lock", "w") as lock:
+        with ExitStack() as stack:
+            try:
+                self._parent.mkdir(parents=True, exist_ok=True)
+                lock = stack.enter_context(open(self._parent / f".{self.path.name}.lock", "w"))
+            except OSError as error:
+                raise UnwritableError(
+                    f"DATASET.PATH_DATA_PROCESSED: {self._parent} cannot be written ({error.strerror}); give another"
+                ) from None
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
             except BlockingIOError:
@@ -374,18 +368,27 @@ class ProcessedData:
         index.to_parquet(path, index=False)
 
     def _others(self) -> str:
-        """Returns in words how other processed data of this form was made, if there is any."""
-        for folder in self._parent.glob(f"{self._form}-*"):
-            try:
-                before = json.loads((folder / "made_from.json").read_text("utf-8"))["options"]
-            except (OSError, ValueError, KeyError):
-                continue
-            for key, value in self._options.items():
-                if before.get(key) != value:
-                    return (
-                        f" ({folder.name} was made with {key} {_shown(before.get(key))}, which is {_shown(value)} now)"
-                    )
-        return ""
+        """Returns in words how the processed data of this form that is most like it was made, if there is any."""
+        found: list[tuple[list[str], str, dict[str, Any]]] = []
+        for folder in self._parent.glob(f"{glob.escape(self._form)}-*"):
+            with suppress(OSError, ValueError, KeyError, TypeError):
+                before = dict(json.loads((folder / "made_from.json").read_text("utf-8"))["options"])
+                found.append(
+                    ([key for key in self._options if before.get(key) != self._options[key]], folder.name, before)
+                )
+        if not found:
+            return ""
+        (key, *more), name, before = min(found, key=lambda one: len(one[0]))
+        was, now = (self._shown(key, options.get(key)) for options in (before, self._options))
+        others = f", and {len(more)} more keys differ" if more else ""
+        return f" ({name} was made with {key} {was}, which is {now} now{others})"
+
+    def _shown(self, key: str, value: Any) -> str:
+        if key in KEYS and isinstance(KEYS[key].rule, legal.Path) and value:
+            return shown_path(os.path.normpath(self._parent / value))
+        if isinstance(value, (list, tuple)):
+            return ", ".join(map(str, value))
+        return "null" if value is None else str(value) or "empty"
 
     def _made_from(self) -> dict[str, Any]:
         path = self.path / "made_from.json"
@@ -410,8 +413,8 @@ class ProcessedData:
         return found
 
 
-def _shown(value: Any) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)  # a dry run prints YAML on stdout
 
 
 def _shown_size(size: int) -> str:

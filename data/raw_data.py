@@ -52,7 +52,7 @@ class RawImages:
             (height, width) or (height, width, 3), None for an image that is to be left out.
         bonds: what the data says about the split.
         notes: what people should know about the images, a line each.
-        digest: a checksum of the images, without which a training goes on with other images of these names.
+        digest: returns a checksum of the images; an empty one lets a training go on with others of these names.
     """
 
     ids: list[str]
@@ -61,7 +61,7 @@ class RawImages:
     images: ImageFiles | Callable[[], Iterator[tuple[int, np.ndarray | None]]]
     bonds: Bonds = field(default_factory=Bonds)
     notes: tuple[str, ...] = ()
-    digest: str = ""
+    digest: Callable[[], str] = str
 
     def each(self) -> Iterator[tuple[int, np.ndarray | None]]:
         """Gives each image with its position, None for one that is to be left out or cannot be read."""

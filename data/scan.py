@@ -17,11 +17,13 @@ class Scan:
     Attributes:
         contents: int64 of shape (N,): the first image with the same pixels, which may be the image itself.
         transparent: how many images are transparent in places.
+        blank: how many of these are of one colour, since what they show has that of the background.
         unreadable: what is wrong with images that cannot be read, by position.
     """
 
     contents: np.ndarray
     transparent: int = 0
+    blank: int = 0
     unreadable: dict[int, str] = field(default_factory=dict)
     _first: dict[bytes, int] = field(default_factory=dict)
 
@@ -48,6 +50,7 @@ class Scan:
                 yield position, None
                 continue
             self.transparent += is_transparent
+            self.blank += is_transparent and bool((image == image[0, 0]).all())
             yield position, image
 
     def _note_content(self, position: int, image: np.ndarray) -> None:

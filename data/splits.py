@@ -74,15 +74,18 @@ def _made(labels: np.ndarray, classes: Classes, dataset_cfg: CfgNode, bonds: Bon
     if folds > free:
         kind = "images" if bonds.groups is None else "groups of images (images with the same content are one)"
         raise ConfigError(f"DATASET.FOLDS: found {folds}, but there are only {free} {kind}; choose fewer")
-    alone = _is_alone(labels)
+    alone = _is_alone(labels, bonds.groups)
     if alone.all():
         sizes = ", ".join(f"{task} has {len(np.unique(label))}" for task, label in zip(classes, labels.T, strict=True))
+        if bonds.groups is not None:
+            raise ConfigError(
+                f"DATASET: each class has all its images in one group that stays together ({sizes} classes; "
+                "images with the same pixels are one), so that none can be both trained and validated on"
+            )
         raise ConfigError(
             f"DATASET: each of the {len(labels)} images is the only one of a class ({sizes}), so that none can be "
             "validated on; is a column of names or ids taken for labels?"
         )
-    if bonds.groups is not None:
-        alone = np.isin(bonds.groups, bonds.groups[alone])  # a group goes as a whole
     validation = 1 if dataset_cfg.FOLDS is None else dataset_cfg.VALIDATION_FOLD
     return (fold_numbers(labels, dataset_cfg, bonds) == validation) & ~alone
 
@@ -100,10 +103,19 @@ def _nothing_left(use: str, images: int, dataset_cfg: CfgNode, bonds: Bonds) -> 
     )
 
 
-def _is_alone(labels: np.ndarray) -> np.ndarray:
-    """Returns which images are the only ones of a class, as a mask: without them it could not be learnt."""
-    alone = [np.bincount(column)[column] == 1 for column in labels.T]
-    return np.any(alone, axis=0)
+def _is_alone(labels: np.ndarray, groups: np.ndarray | None) -> np.ndarray:
+    """Returns, as a mask, which images are in the only group of a class: without them it could not be learnt.
+
+    A group is an image, where there are none.
+    """
+    if groups is None:
+        return np.any([np.bincount(column)[column] == 1 for column in labels.T], axis=0)
+    numbers = np.unique(groups, return_inverse=True)[1]
+    alone = np.zeros(len(labels), dtype=bool)
+    for column in labels.T:
+        pairs = np.unique(np.stack([column, numbers]), axis=1)
+        alone |= np.bincount(pairs[0], minlength=column.max() + 1)[column] == 1
+    return np.isin(numbers, numbers[alone])  # a group goes as a whole
 
 
 def fold_numbers(labels: np.ndarray, dataset_cfg: CfgNode, bonds: Bonds) -> np.ndarray:
@@ -269,19 +281,21 @@ def _in_focus(labels: np.ndarray, classes: Classes, focus: Sequence[str]) -> np.
     return mask
 
 
-def rare_classes(val_labels: np.ndarray, labels: np.ndarray, classes: Classes) -> list[str]:
-    """Returns, a line a task, which classes have no image to be validated on.
+def uneven_classes(train_labels: np.ndarray, val_labels: np.ndarray, classes: Classes) -> list[str]:
+    """Returns, a line each, which classes are trained on but not validated on, and the reverse.
 
     Args:
-        val_labels: of the validation images, int64 of shape (images, tasks).
-        labels: of all images.
+        train_labels: of the training images, int64 of shape (images, tasks).
+        val_labels: of the validation images.
         classes: for each task, by name, the names of its classes.
     """
     lines = []
     for task, (name, names) in enumerate(classes.items()):
-        missing = sorted(set(labels[:, task].tolist()) - set(val_labels[:, task].tolist()))
-        if missing:
-            some = few([names[label] for label in missing])
-            what = "class is" if len(missing) == 1 else "classes are"
-            lines.append(f"{name}: {len(missing)} {what} too rare to be validated on: {some}")
+        train, val = (set(labels[:, task].tolist()) for labels in (train_labels, val_labels))
+        for missing, what in ((train - val, "too rare to be validated on"), (val - train, "not trained on")):
+            if missing:
+                some = few([names[label] for label in sorted(missing)])
+                lines.append(
+                    f"{name}: {len(missing)} {'class is' if len(missing) == 1 else 'classes are'} {what}: {some}"
+                )
     return lines

@@ -37,7 +37,7 @@ def check_source(path: Path) -> None:
         read_table(path)
     elif not path.is_dir():
         raise ConfigError(f"--data: there is no {path}; give a folder or a .csv or .parquet table")
-    elif (path / "test.csv").is_file() or part_files(path, "test"):
+    elif part_files(path, "test") or ((path / "test.csv").is_file() and not images_in(path).files):
         _read_wanted(path)
     elif not images_in(path).files:
         raise ConfigError(
@@ -57,7 +57,7 @@ def unlabelled_images(path: Path, dataset_cfg: CfgNode) -> tuple[GivenImages, Su
     """
     if path.is_file():
         return images_of_table(read_table(path), path, dataset_cfg), None
-    if (path / "test.csv").is_file() or part_files(path, "test"):
+    if part_files(path, "test") or not images_in(path).files:
         images = KaggleImages(dataset_cfg, part_files(path, "test"))
         return images, _read_submission(path, set(images.names))
     found = images_in(path)

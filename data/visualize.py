@@ -19,7 +19,7 @@ from configs.files import NO_MATPLOTLIB, save_figure, shown_path
 from configs.fonts import drawable
 from configs.loader import export_secrets, read_cfg
 from configs.user_modules import import_user_modules
-from data.build import build_dataset
+from data.build import build_dataset, processed_data
 from data.image_files import ImageFiles, UnreadableImageError
 from data.preparation import Preparation
 from data.raw_data import RAW_DATA_REGISTRY, RawImages
@@ -73,6 +73,10 @@ def visualize(args: argparse.Namespace) -> int:
 
 def _draw(cfg: CfgNode, count: int, folder: Path) -> int:
     samples, labels, classes, bonds, notes = _raw_samples(cfg.DATASET, count)
+    if not samples:
+        raise ConfigError(
+            f"DATASET.PATH_DATA_RAW: none of the {len(labels)} images can be read; look at {cfg.DATASET.PATH_DATA_RAW}"
+        )
     folder.mkdir(parents=True, exist_ok=True)
     draw_samples(folder / "samples.png", samples, cfg)
     draw_classes(folder / "classes.png", labels, classes, cfg.DATASET, bonds)
@@ -88,12 +92,13 @@ def _raw_samples(
     """Returns some images as they came, by what their row is named; labels, classes and bonds of all, and notes."""
     if dataset_cfg.NAME in RAW_DATA_REGISTRY:
         raw = RAW_DATA_REGISTRY[dataset_cfg.NAME](dataset_cfg).read()
+        bonds = processed_data(dataset_cfg).known_bonds() or raw.bonds  # twins are known once images were prepared
         readable = ((position, image) for position, image in _spread(raw, count) if image is not None)
         samples = {
             f"{raw.ids[position]}\n{_named(raw.labels[position], raw.classes)}": image
             for position, image in islice(readable, count)
         }
-        return samples, raw.labels, raw.classes, raw.bonds, raw.notes
+        return samples, raw.labels, raw.classes, bonds, raw.notes
     data = build_dataset(dataset_cfg)
     chosen = np.linspace(0, len(data.labels) - 1, min(count, len(data.labels))).astype(int).tolist()
     samples = {f"{index}\n{_named(data.labels[index], data.classes)}": data.images[index] for index in chosen}
@@ -137,8 +142,11 @@ def draw_samples(path: Path, samples: Mapping[str, np.ndarray], cfg: CfgNode) ->
     preparation, augmentation = Preparation.of(cfg.DATASET), Augmentation(cfg.DATASET.AUGMENTATION)
     titles = ["", "raw", "prepared", *["augmented"] * AUGMENTED]
     with drawable(samples) as shown:
-        figure = Figure(figsize=(1.5 * (3 + AUGMENTED), 1.5 * len(samples) + 0.3), layout="constrained")
-        rows = figure.subplots(len(samples), 3 + AUGMENTED, squeeze=False)
+        height = 1.5 * len(samples) + 0.3
+        figure = Figure(figsize=(1.5 * (3 + AUGMENTED), height))  # without a layout, which takes long for many axes
+        margins = {"left": 0.0, "right": 0.995, "bottom": 0.05 / height, "top": 1 - 0.25 / height}
+        spaces = {"wspace": 0.06, "hspace": 0.06}
+        rows = figure.subplots(len(samples), 3 + AUGMENTED, squeeze=False, gridspec_kw=margins | spaces)
         for number, (row, (name, image)) in enumerate(zip(rows, samples.items(), strict=True)):
             prepared = preparation(image)
             pictures = [image, prepared, *(augmentation(prepared, AUGMENTED * number + n) for n in range(AUGMENTED))]
@@ -172,7 +180,8 @@ def draw_classes(path: Path, labels: np.ndarray, classes: Classes, dataset_cfg: 
     parts = dict(zip(("training", "validation"), split(labels, classes, dataset_cfg, bonds), strict=True))
     all_names = [*classes, *(name for names in classes.values() for name in names)]
     with drawable(all_names) as shown:
-        figure = Figure(figsize=(10, 2.5 * len(classes)), layout="constrained")
+        longest = min(LINE, max(map(len, all_names)))
+        figure = Figure(figsize=(10, (2.5 + 0.08 * longest) * len(classes)), layout="constrained")
         places = figure.subplots(len(classes), 1, squeeze=False)[:, 0]
         for task, (axes, names) in enumerate(zip(places, classes.values(), strict=True)):
             below = np.zeros(len(names))
@@ -183,8 +192,8 @@ def draw_classes(path: Path, labels: np.ndarray, classes: Classes, dataset_cfg: 
             axes.set(title=f"{shown(list(classes)[task])}: {len(names)} classes", ylabel="images")
             if len(names) <= 40:
                 rotation = 90 if max(map(len, names)) > 3 else 0
-                axes.set_xticks(range(len(names)), [shown(name) for name in names], rotation=rotation)
-            axes.legend()
+                axes.set_xticks(range(len(names)), [shown(_short(name)) for name in names], rotation=rotation)
+            axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
         save_figure(figure, path)
 
 

@@ -25,6 +25,8 @@ from trainable.start_weights import hints
 # They decide which processed data is needed, and what the model has to take.
 FORM_OF_IMAGES = ("DATASET.RESIZE_SHAPE", "DATASET.CROP_TO_CONTENT", "DATASET.PAD_TO_SQUARE", "DATASET.TO_RGB")
 
+PRETRAINED = "MODEL.BACKBONE.PRETRAINED"
+
 RANDOM_SAMPLES = 50  # samples, to see whether values go together
 
 
@@ -143,14 +145,18 @@ def _samples_naming_each_part(plan: SearchPlan) -> Iterator[dict[str, Any]]:
     def first(parameter: Parameter) -> Any:
         return parameter.distribution.probes()[0]
 
-    yield plan.space.point(first).settings
+    samples = [plan.space.point(first).settings]
     for decisive in plan.space.parameters:
         is_part = decisive.key in KEYS and isinstance(KEYS[decisive.key].rule, Part)
         if isinstance(decisive.distribution, Choice) and (
             is_part or is_branching(decisive) or decisive.key in FORM_OF_IMAGES
         ):
             for value in decisive.distribution.values()[1:]:
-                yield _settings_with(plan.space, decisive, value)
+                samples.append(_settings_with(plan.space, decisive, value))
+    for sample in samples:
+        yield sample
+        if PRETRAINED in sample:  # each backbone with its weights, which are fetched now
+            yield {**sample, PRETRAINED: True}
 
 
 def _settings_with(space: Space, decisive: Parameter, value: Any) -> dict[str, Any]:

@@ -102,7 +102,7 @@ def search(args: argparse.Namespace, command: str) -> int:
         plan = replace(plan, base_cfg=with_values(plan.base_cfg, {"DATASET.CACHE": False}))
     with told_with_places(plan.sources):
         check_user_modules(plan.base_cfg.USER_MODULES)
-        about_data = check_data(plan.base_cfg)
+        about_data = check_data(plan.base_cfg, folder.base if args.resume else None)
     notes = [*plan.notes]
     if not args.resume and not args.output and folder.path.name != plan.name:
         notes.append(
@@ -147,7 +147,7 @@ def _plan_to_resume(args: argparse.Namespace, folder: SearchFolder) -> SearchPla
     before = make_plan(read_space(folder.space), with_environment=False)
     before = replace(before, options=_as_begun(before.options))
     now = _plan(args, args.space or str(folder.space))
-    now = replace(now, base_cfg=as_begun(folder.base, before.base_cfg, now.base_cfg, now.sources))
+    now = replace(now, base_cfg=as_begun(before.base_cfg, now.base_cfg, now.sources))
     own = [item.key for plan in (before, now) for item in plan.space.items]  # of the trials, each with its value
     changed = differences(before.base_cfg, now.base_cfg, (*FREE_ON_RESUME, *own))
     now = replace(now, options=decide_confirm(_kept(before.options, now.options), now.space))

@@ -13,10 +13,16 @@ from typing import Any
 import numpy as np
 
 from configs.command_line import command_parser
-from configs.errors import ConfigError, exit_status, few, together
+from configs.errors import ConfigError, counted, exit_status, few, together
 from configs.files import NO_MATPLOTLIB, shown_path, write_atomically
 from trainable.evaluation.metrics import ClassificationMetrics
-from trainable.prediction import add_model_arguments, model_problems, predict_all, prediction_table
+from trainable.prediction import (
+    add_model_arguments,
+    model_problems,
+    predict_all,
+    prediction_table,
+    reading_cfg,
+)
 
 WORST = 5  # classes that are shown
 
@@ -58,8 +64,9 @@ def evaluate(args: argparse.Namespace) -> int:
     from trainable.predictor import load_models
 
     models = load_models(args.checkpoint)
+    dataset_cfg = reading_cfg(models[0], args)
     classes = models[0].classes
-    images, labels = labelled_images(Path(args.data), models[0].cfg.DATASET, classes)
+    images, labels = labelled_images(Path(args.data), dataset_cfg, classes)
     names, probabilities = predict_all(models, images, args.tta, args.batch_size)
     given = {task: [labels[task][position] for position in images.read] for task in classes}
     metrics = measure(probabilities, given, classes, models[0].task_weights)
@@ -74,7 +81,8 @@ def evaluate(args: argparse.Namespace) -> int:
         print(f"no picture of confused classes: {NO_MATPLOTLIB}")
     for line in (*images.remarks(), *unknown_classes(labels, classes), *_absent(metrics, classes)):
         print(line)
-    _tell(metrics, f"{len(names):,} images, {len(models)} model(s), {1 + args.tta} version(s) of each")
+    measured = int(next(iter(metrics.confusion.values())).sum())
+    _tell(metrics, f"{counted(measured, 'image')}, {described_models(args)}")
     print(f"all files in {shown_path(output)}")
     return 0
 
@@ -152,7 +160,10 @@ def _write_tables(
 
     predictions = prediction_table(names, probabilities, classes)
     for number, task in enumerate(classes):
-        predictions.insert(1 + number, f"{task}_label", labels[task])
+        name = f"{task}_label"
+        while name in predictions:  # another task may have it
+            name += "_"
+        predictions.insert(1 + number, name, labels[task])
     summary: dict[str, Any] = {"images": int(next(iter(metrics.confusion.values())).sum()), **metrics.summary()}
     tables = {
         "metrics": pd.DataFrame([summary]).rename(columns={"loss": "cross_entropy"}),

@@ -110,6 +110,8 @@ def _description(trained: "TrainedModel") -> dict[str, Any]:
         "height": dataset.RESIZE_SHAPE[0],
         "width": dataset.RESIZE_SHAPE[1],
         "channels": 3 if dataset.TO_RGB else 1,
+        "input": "float32 (batch, channels, height, width), red first",
+        "read": "turned as EXIF says; 16 bits shifted to 8",
         "transparency_shown_on": None if dataset.BACKGROUND is None else list(dataset.BACKGROUND),
         "crop_to_content": dataset.CROP_TO_CONTENT,
         "pad_to_square": dataset.PAD_TO_SQUARE,

@@ -3,15 +3,17 @@
 import logging
 import math
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from yacs.config import CfgNode
 
+from configs.defaults import get_cfg_defaults
 from configs.dump import dump_cfg
 from configs.errors import ConfigError
 from configs.files import NO_MATPLOTLIB, write_atomically
-from configs.loader import FREE_ON_RESUME, cfg_from_text, differences
+from configs.loader import FREE_ON_RESUME, as_begun, cfg_from_text, changed_keys, differences
 from configs.metric_names import best_row
 from configs.user_modules import import_user_modules
 from data.build import build_dataset
@@ -61,6 +63,7 @@ def fit(
         DataError: the data is not what it was.
         TrainingDivergedError: a metric is nan or infinite, or too many steps were skipped.
     """
+    cfg = _as_resumed(cfg)
     import_user_modules(cfg.USER_MODULES)  # before seeding: a module may draw random numbers while it is imported
     device = configure_process(cfg)
     data = build_dataset(cfg.DATASET)
@@ -169,6 +172,16 @@ def _resume(training: Training, folder: RunFolder) -> bool:
     _keep_best(training, folder)  # the process may have died before it had done so
     folder.keep_backup(training.epoch, training.cfg.MODEL_BACKUPS)
     return True
+
+
+def _as_resumed(cfg: CfgNode) -> CfgNode:
+    """Returns the config, with what RESUME_PATH says where defaults have changed since and nothing else is given."""
+    if not cfg.RESUME_PATH:
+        return cfg
+    with suppress(CheckpointError):  # told by whoever goes on from it
+        before = cfg_from_text(load_checkpoint(cfg.RESUME_PATH)["config"], cfg.RESUME_PATH)
+        return as_begun(before, cfg, dict.fromkeys(changed_keys(get_cfg_defaults(), cfg), ""))
+    return cfg
 
 
 def _continue_from(training: Training, path: str, folder: RunFolder) -> None:

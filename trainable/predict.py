@@ -14,9 +14,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from configs.command_line import command_parser, output_file_problems
-from configs.errors import ConfigError, exit_status
+from configs.errors import ConfigError, counted, exit_status
 from configs.files import shown_path, write_atomically
-from trainable.prediction import add_model_arguments, model_problems, predict_all, prediction_table
+from trainable.prediction import (
+    add_model_arguments,
+    described_models,
+    model_problems,
+    predict_all,
+    prediction_table,
+    reading_cfg,
+)
 
 if TYPE_CHECKING:
     from data.unlabelled import Submission
@@ -59,7 +66,8 @@ def predict(args: argparse.Namespace) -> int:
     from trainable.predictor import load_models
 
     models = load_models(args.checkpoint)
-    images, submission = unlabelled_images(Path(args.data), models[0].cfg.DATASET)
+    dataset_cfg = reading_cfg(models[0], args)
+    images, submission = unlabelled_images(Path(args.data), dataset_cfg)
     if submission:
         _check_tasks(submission, models[0])
     names, probabilities = predict_all(models, images, args.tta, args.batch_size)
@@ -72,7 +80,7 @@ def predict(args: argparse.Namespace) -> int:
     write_atomically(output, table.to_csv(index=False) if is_csv else table.to_parquet(index=False))
     for line in images.remarks():
         print(line)
-    print(f"{len(names)} images, {len(models)} model(s), {1 + args.tta} version(s) of each: {shown_path(output)}")
+    print(f"{counted(len(names), 'image')}, {described_models(args)}: {shown_path(output)}")
     return 0
 
 

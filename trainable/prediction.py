@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from yacs.config import CfgNode
 
-from configs.errors import ConfigError
+from configs.errors import ConfigError, counted
+from configs.loader import with_values
 
 if TYPE_CHECKING:
     from data.given_images import GivenImages
@@ -20,6 +22,9 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--checkpoint", metavar="PT", nargs="+", required=True, help="several are averaged")
     parser.add_argument(
         "--tta", metavar="N", type=int, default=0, help="also predict N augmented versions of each image, and average"
+    )
+    parser.add_argument(
+        "--skip-unreadable", action="store_true", help="leave out images that cannot be read, instead of stopping"
     )
     parser.add_argument("--batch-size", metavar="N", type=int, default=64, help="images at a time (default: 64)")
 
@@ -37,6 +42,17 @@ def model_problems(args: argparse.Namespace) -> list[str]:
     return problems
 
 
+def described_models(args: argparse.Namespace) -> str:
+    """Returns in words what predicts, as in `2 models, 5 versions of each image`."""
+    return f"{counted(len(args.checkpoint), 'model')}, {counted(1 + args.tta, 'version')} of each image"
+
+
+def reading_cfg(model: "TrainedModel", args: argparse.Namespace) -> CfgNode:
+    """Returns the DATASET node of a model, which says how images are read, with what the arguments change of it."""
+    cfg = with_values(model.cfg, {"DATASET.ON_UNREADABLE": "skip"}) if args.skip_unreadable else model.cfg
+    return cfg.DATASET
+
+
 def predict_all(
     models: "Sequence[TrainedModel]", images: "GivenImages", tta: int, batch_size: int
 ) -> tuple[list[str], list[np.ndarray]]:
@@ -51,17 +67,17 @@ def predict_all(
     Raises:
         ConfigError: images cannot be read.
     """
-    from rich.progress import track
-
+    from data.progress import image_progress
     from trainable.predictor import average
 
     names: list[str] = []
     batches = []
-    total = -(-len(images) // batch_size)
-    for number, batch in enumerate(track(_batched(images, batch_size), "predicting", total, transient=True)):
-        names += [name for name, _ in batch]
-        pictures = [image for _, image in batch]
-        batches.append(average([model.probabilities(pictures, seed=number, augmented=tta) for model in models]))
+    with image_progress() as on_image:
+        for number, batch in enumerate(_batched(images, batch_size)):
+            names += [name for name, _ in batch]
+            pictures = [image for _, image in batch]
+            batches.append(average([model.probabilities(pictures, seed=number, augmented=tta) for model in models]))
+            on_image(len(names), len(images))
     if not batches:
         raise ConfigError(f"--data: none of the {len(images)} images can be read, {images.unreadable[0]} first")
     return names, [np.concatenate(of_task) for of_task in zip(*batches, strict=True)]
@@ -77,7 +93,7 @@ def prediction_table(names: list[str], probabilities: list[np.ndarray], classes:
     """Returns a row an image: for each task the class and its probability, then the probability of each class."""
     import pandas as pd
 
-    columns: dict[str, Any] = {"image": names}
+    columns: dict[str, Any] = {"file" if "image" in classes else "image": names}
     for (task, class_names), of_task in zip(classes.items(), probabilities, strict=True):
         columns[task] = [class_names[label] for label in of_task.argmax(axis=1)]
         columns[f"{task}_probability"] = of_task.max(axis=1)

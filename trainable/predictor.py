@@ -106,7 +106,7 @@ def load_models(paths: Sequence[str]) -> list[TrainedModel]:
     """
     models = [TrainedModel(path) for path in paths]
     for path, model in zip(paths, models, strict=True):
-        if model.classes != models[0].classes:
+        if list(model.classes.items()) != list(models[0].classes.items()):
             raise ConfigError(f"--checkpoint: {path} has other tasks or classes than {paths[0]}; average models alike")
         backgrounds = [one.cfg.DATASET.BACKGROUND for one in (model, models[0])]
         if backgrounds[0] != backgrounds[1]:

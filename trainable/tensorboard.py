@@ -15,6 +15,7 @@ from configs.defaults import get_cfg_defaults
 from configs.loader import changed_keys
 from configs.metric_names import OBJECTIVES
 from configs.tree import flatten
+from data.image_files import printable
 from trainable.training import Training
 
 logger = logging.getLogger(__name__)
@@ -67,7 +68,8 @@ class Tensorboard:
         values = flatten(cfg)
         changed = {key: values[key] for key in changed_keys(get_cfg_defaults(), cfg)}
         shown = {
-            key: value if isinstance(value, bool | int | float | str) else str(value) for key, value in changed.items()
+            key: value if isinstance(value, bool | int | float) else printable(str(value))
+            for key, value in changed.items()
         }
         metrics = {f"best/{name}": best[name] for name in OBJECTIVES if name in best}
         self._writer.add_hparams(shown, metrics, name="hyperparameters", global_step=best["epoch"])

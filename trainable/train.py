@@ -67,7 +67,7 @@ def train(args: argparse.Namespace) -> int:
     export_secrets(cfg)  # before a data set of the user's is asked
     with told_with_places(loaded.sources):
         check_user_modules(cfg.USER_MODULES)
-        for line in check_data(cfg):
+        for line in check_data(cfg, folder.config if args.resume else None):
             print(f"data: {line}")
 
         print("importing torch ...", flush=True)
@@ -103,7 +103,7 @@ def _as_before(folder: RunFolder, cfg: CfgNode, sources: dict[str, str], shown: 
             way = f"go on with that search: python -m search.run --resume -o {shlex.quote(shown)}"
         raise ConfigError(f"{shown}: nothing to resume: there is no {folder.config}; {way}")
     before = load_cfg(folder.config, with_environment=False)
-    cfg = as_begun(folder.config, before, cfg, sources)
+    cfg = as_begun(before, cfg, sources)
     changed = differences(before, cfg, FREE_ON_RESUME)
     if changed:
         raise ConfigError(

@@ -37,7 +37,7 @@ def warm_start(model: nn.Module, model_cfg: CfgNode, classes: Mapping[str, Seque
     if model_cfg.WARM_START_HEAD == IF_IT_FITS:
         return load_weights(model, path, key, MODEL_PREFIXES)
     there = _classes_of(Path(path))
-    if there == {task: list(names) for task, names in classes.items()}:
+    if list(there.items()) == [(task, list(names)) for task, names in classes.items()]:  # heads are numbered by task
         logger.warning("%s: the same classes there and here: weights of the head are taken, too", key)
         return load_weights(model, path, key, MODEL_PREFIXES)
     what = f"its classes are others ({_shown(there)} there, {_shown(classes)} here)" if there else "it names no classes"

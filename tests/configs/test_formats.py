@@ -61,11 +61,11 @@ def test_a_dump_of_a_newer_version_is_refused():
 def test_a_run_of_0_1_goes_on_with_the_experiment_that_it_was_begun_with():
     Path("mine.yaml").write_text("DATASET: {NAME: image_folder, BACKGROUND: black}\n")
     now, before_ = read_cfg("mine.yaml"), load_cfg(DUMP)
-    cfg = as_begun(DUMP, before_, now.cfg, now.sources)
+    cfg = as_begun(before_, now.cfg, now.sources)
     assert (cfg.DATASET.BACKGROUND, cfg.DATASET.AUGMENTATION.FILL) == ((0, 0, 0), (0, 0, 0))  # given, and as before
     assert cfg.DATASET.NORMALIZE_MEAN == (0.5,)
-    Path("new.yaml").write_text(dump_cfg(load_cfg()))
-    assert as_begun(Path("new.yaml"), before_, now.cfg, now.sources) == now.cfg
+    assert as_begun(cfg_from_text(dump_cfg(cfg), "folder"), now.cfg, now.sources) == cfg  # and once more
+    assert as_begun(load_cfg(), now.cfg, now.sources) == now.cfg
 
 
 def test_paths_are_dumped_as_they_are_seen_from_the_working_folder(tmp_path, monkeypatch):

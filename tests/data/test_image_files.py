@@ -1,6 +1,8 @@
 """Which files of a folder are images, and what they look like when they are read, whatever their format."""
 
 import os
+import struct
+import zlib
 from pathlib import Path
 
 import cv2
@@ -178,3 +180,39 @@ def test_names_that_are_no_utf_8():
     Path(name).write_bytes(b"")
     with pytest.raises(UnreadableImageError, match=r"caf\\xe9.png: cannot be read as an image"):
         images[0]
+
+
+def grey_png(levels: list[int], depth: int, transparent: int) -> bytes:
+    """Returns a PNG with a row of grey levels, one of which is transparent."""
+    bits = "".join(f"{level:0{depth}b}" for level in levels)
+    bits += "0" * (-len(bits) % 8)
+    row = bytes([0]) + int(bits, 2).to_bytes(len(bits) // 8, "big")
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", len(levels), 1, depth, 0, 0, 0, 0)
+    key = struct.pack(">H", transparent)
+    chunks = ((b"IHDR", header), (b"tRNS", key), (b"IDAT", zlib.compress(row)), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(kind, data) for kind, data in chunks)
+
+
+@pytest.mark.parametrize(
+    ("levels", "depth", "transparent", "expected"),
+    [
+        ([0, 5000, 20000, 40000], 16, 0, [255, 19, 78, 156]),
+        ([0, 100, 200], 8, 100, [0, 255, 200]),
+        ([0, 1, 2, 3], 2, 1, [0, 255, 170, 255]),
+        ([0, 7, 15], 4, 7, [0, 255, 255]),
+        ([0, 1, 0], 1, 0, [255, 255, 255]),
+    ],
+)
+def test_a_grey_level_that_is_transparent(levels, depth, transparent, expected):
+    pixels, is_transparent = Decoder(WHITE)(grey_png(levels, depth, transparent), "a.png")
+    assert is_transparent and pixels[0, :, 0].tolist() == expected
+
+
+def test_images_of_floats():
+    Image.fromarray(np.zeros((4, 4), np.float32)).save("a.tif")
+    with pytest.raises(UnreadableImageError, match=r"a.tif: cannot be read as an image of 8 or 16 bits; remove"):
+        read("a.tif")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -42,7 +43,7 @@ def test_images_are_prepared_once_and_it_is_said_where_and_how_large(capsys):
     data = build()
     assert data.is_prepared and data.images.shape == (12, 8, 8, 3)
     said = capsys.readouterr().err
-    assert f"12 images are prepared once, in {processed(FORM)}: 2 kB" in said
+    assert f"preparing 12 images once, in {processed(FORM)}: 2 kB" in said
     made = (processed(FORM) / "images.npy").stat().st_mtime_ns
     again = build()
     assert capsys.readouterr().err == ""
@@ -55,7 +56,7 @@ def test_without_a_cache_the_same_images_are_decoded_in_every_epoch(capsys):
     shutil.rmtree("done")
     capsys.readouterr()
     decoded = build("CACHE", "false")
-    assert "12 images are looked through once (DATASET.CACHE is false)" in capsys.readouterr().err
+    assert "looking through 12 images once; prepared images are not kept" in capsys.readouterr().err
     assert not decoded.is_prepared and not (processed(FORM) / "images.npy").exists()
     build("CACHE", "false")
     assert capsys.readouterr().err == ""  # once
@@ -88,7 +89,7 @@ def test_images_that_change_are_prepared_again(change, capsys):
         os.utime("birds/auk/0.png", (1, 1))
     capsys.readouterr()
     data = build()
-    assert f"are prepared once, in {processed(FORM)}" in capsys.readouterr().err
+    assert f"once, in {processed(FORM)}" in capsys.readouterr().err
     assert len(data.images) == 12 + (change == "new") - (change == "gone")
     assert (data.images[0].max() == 0) == (change == "other size")
 
@@ -186,10 +187,12 @@ def test_images_with_the_same_pixels_stay_on_one_side():
         data = build("SPLIT_SEED", str(seed))
         sides = [{tuple(data.images[i].ravel()) for i in side} for side in (data.train_indices, data.val_indices)]
         assert not sides[0] & sides[1] and len(data.val_indices) > 0
-    assert data.notes[1].startswith("8 images with the same pixels as another (auk/0.png and auk/copy-0.png)")
-    assert "1 image with other labels than its twin (auk/1.png and bee-eater/mistaken.png)" in data.notes
+    assert data.notes[1] == (
+        "14 images with a twin of the same pixels (auk/0.png and auk/copy-0.png); twins are on one side of the split"
+    )
+    assert "1 twin with another label (auk/1.png and bee-eater/mistaken.png)" in data.notes
     apart = build("KEEP_DUPLICATES_TOGETHER", "false")
-    assert "of them on both sides of the split" in apart.notes[1]
+    assert re.search(r"; \d+ images with a twin on the other side of the split \(auk/\S+ and auk/\S+\)", apart.notes[1])
 
 
 def test_a_folder_of_validation_images():
@@ -199,7 +202,8 @@ def test_a_folder_of_validation_images():
     assert data.train_indices.tolist() == list(range(12)) and data.val_indices.tolist() == [12, 13, 14]
     assert data.labels[12:, 0].tolist() == [1, 1, 1] and data.classes == {"class": ("auk", "bee-eater")}
     assert "class: 1 class is too rare to be validated on: auk" in data.remarks
-    assert any("2 of them on both sides of the split" in note for note in data.notes)  # the same random pictures
+    told = "4 images with a twin on the other side of the split (auk/0.png and ../held/bee-eater/0.png)"
+    assert any(told in note for note in data.notes)  # the same random pictures
 
 
 @pytest.mark.parametrize(
@@ -233,4 +237,79 @@ def test_people_see_what_is_too_rare(capsys):
     (Path("birds/crow")).mkdir()
     shutil.copy("birds/auk/0.png", "birds/crow/0.png")
     cv2.imwrite("birds/crow/0.png", np.zeros((4, 4, 3), np.uint8))
-    assert check_data(load_cfg(None, pairs()))[-1] == "class: 1 class is too rare to be validated on: crow"
+    assert check_data(load_cfg(None, pairs()))[-2:] == [
+        "class: 1 class is too rare to be validated on: crow",
+        "11 images to train and 2 to validate on",
+    ]
+
+
+def test_a_validation_folder_inside_the_other_is_no_class():
+    write_pictures(Path("birds/val"), ("auk", "bee-eater"), each=2)
+    for validation in ("birds/val", "birds", "birds/val/../"):
+        with pytest.raises(
+            ConfigError, match=r"PATH_VALIDATION: .* lies in DATASET.PATH_DATA_RAW .*/birds, whose folders"
+        ):
+            build("PATH_VALIDATION", validation)
+    with pytest.raises(ConfigError, match=r"PATH_DATA_RAW: .*/birds/val lies in DATASET.PATH_VALIDATION"):
+        build("PATH_DATA_RAW", "birds/val", "PATH_VALIDATION", "birds")
+    with pytest.raises(ConfigError, match=r"PATH_DATA_PROCESSED: .* lies in DATASET.PATH_DATA_RAW"):
+        build("PATH_DATA_PROCESSED", "birds/done")
+    with pytest.raises(ConfigError, match=r"PATH_VALIDATION is read by image_folder alone, and DATASET.NAME is digits"):
+        load_cfg(None, ["DATASET.PATH_VALIDATION", "birds"])
+
+
+def test_a_class_folder_that_leads_back_is_no_class():
+    os.symlink(".", "birds/round")
+    data = build()
+    assert data.classes == {"class": ("auk", "bee-eater")} and "1 circular link" in data.notes[0]
+
+
+def test_where_nothing_can_be_written_images_are_looked_through_each_time(capsys):
+    Path("file").touch()
+    cached = build()
+    capsys.readouterr()
+    for _ in range(2):
+        data = build("PATH_DATA_PROCESSED", "file/processed")
+        told = capsys.readouterr().err
+        assert "looking through 12 images, each time anew: DATASET.PATH_DATA_PROCESSED: " in told
+        assert "cannot be written (Not a directory); give another" in told
+        assert not data.is_prepared and np.array_equal(data.val_indices, cached.val_indices)
+    assert make_dataset.main(pairs("PATH_DATA_PROCESSED", "file/processed")) == 2
+
+
+@pytest.mark.parametrize("name", ["bonds.npz", "labels.npy", "made_from.json", "images.npy"])
+def test_damaged_files_are_made_again(name):
+    build()
+    (processed(FORM) / name).write_bytes(b"PK\3\4 damaged")
+    assert len(build().labels) == 12
+
+
+def test_images_that_vanish_on_the_background_are_told():
+    for number in range(6):
+        white = np.full((8, 8, 4), 255, np.uint8)
+        white[: number + 1, :, 3] = 0
+        cv2.imwrite(f"birds/auk/{number}.png", white)
+    told = "6 images of one colour only: what they show has the colour of DATASET.BACKGROUND; choose another"
+    assert told in build().notes
+    assert told not in build("BACKGROUND", "black").notes
+
+
+def test_a_class_of_which_nothing_can_be_read_is_told():
+    write_pictures(Path("birds"), ("crow",), each=2)
+    for file in Path("birds/crow").iterdir():
+        file.write_text("no image")
+    assert "class: no image can be read of crow" in build("ON_UNREADABLE", "skip").notes
+
+
+def test_a_class_with_one_picture_is_trained_on():
+    Path("birds/crow").mkdir()
+    for number in range(4):
+        cv2.imwrite(f"birds/crow/{number}.png", np.zeros((4, 4, 3), np.uint8))
+    for fold in range(2):
+        data = build("FOLDS", "2", "VALIDATION_FOLD", str(fold))
+        assert set(range(12, 16)) <= set(data.train_indices.tolist())
+    for name in ("auk", "bee-eater"):
+        for number in range(6):
+            cv2.imwrite(f"birds/{name}/{number}.png", np.full((4, 4, 3), len(name), np.uint8))
+    with pytest.raises(ConfigError, match=r"each class has all its images in one group that stays together"):
+        build()

@@ -199,14 +199,15 @@ def test_the_same_bytes_twice_are_kept_on_one_side(table):
     table["file"] = [*content[:-1], content[3]]
     data = make(pairs_for(table, name="table.parquet"))
     assert any({3, 19} <= set(side.tolist()) for side in (data.train_indices, data.val_indices))
-    assert "1 image with the same pixels as another (3 and 19); twins are on one side of the split" in data.notes
+    assert "2 images with a twin of the same pixels (3 and 19); twins are on one side of the split" in data.notes
+    assert "1 twin with another label (3 and 19)" in data.notes
 
 
 def test_another_folder_of_images_is_other_data(table):
     pairs = pairs_for(table)
     make(pairs)
     Path("pictures").rename("moved")
-    with pytest.raises(ConfigError, match=r"was made with DATASET.PATH_DATA_RAW ../pictures, which is ../elsewhere"):
+    with pytest.raises(ConfigError, match=r"was made with DATASET.PATH_DATA_RAW pictures, which is elsewhere"):
         build_dataset(load_cfg(None, [*pairs[:8], "DATASET.PATH_DATA_RAW", "elsewhere", *pairs[10:]]).DATASET)
 
 
@@ -218,7 +219,7 @@ def test_none_and_na_are_names_of_classes(table):
 def test_images_of_which_none_can_be_read(table, capsys):
     pairs = pairs_for(table, "DATASET.TABLE.ON_UNREADABLE", "skip", "DATASET.PATH_DATA_RAW", "nowhere")
     assert make_dataset.main(pairs) == 2
-    assert "none of the 20 images can be read, 0.png first; look at" in capsys.readouterr().err
+    assert "none of the 20 images can be read, beginning with" in capsys.readouterr().err
     assert [name for name in os.listdir("done") if not name.endswith(".lock")] == []
 
 
@@ -289,3 +290,30 @@ def test_splits_that_cannot_be_used(table, columns, message, capsys):
     group = ["DATASET.TABLE.GROUP_COLUMN", "group"] if "group" in columns else []
     assert make_dataset.main(pairs_for(table, "DATASET.TABLE.SPLIT_COLUMN", "part", *group)) == 2
     assert re.search(message, capsys.readouterr().err)
+
+
+def test_a_table_whose_name_has_a_star(table, capsys):
+    with pytest.raises(ConfigError, match="there is no done/image_table-a"):
+        build_dataset(load_cfg(None, pairs_for(table, name="a**b.csv")).DATASET)
+
+
+def test_a_name_that_no_file_can_have(table, capsys):
+    table.loc[3, "file"] = "a\0b.png"
+    assert make_dataset.main(pairs_for(table, name="table.parquet")) == 2
+    assert "row 4: " in capsys.readouterr().err
+
+
+def test_a_parquet_whose_index_is_the_column_of_images(table):
+    pairs = pairs_for(table, name="table.parquet")
+    table.set_index("file").to_parquet("table.parquet")
+    assert len(make(pairs).labels) == 20
+
+
+def test_the_most_alike_is_named(table, capsys):
+    table["part"] = ["train", "val"] * 10
+    pairs = pairs_for(table)
+    make(pairs)
+    make([*pairs, "DATASET.TABLE.SPLIT_COLUMN", "part"])
+    with pytest.raises(ConfigError, match=r"was made with DATASET.ON_UNREADABLE stop, which is skip now\)"):
+        others = [*pairs, "DATASET.TABLE.SPLIT_COLUMN", "part", "DATASET.ON_UNREADABLE", "skip"]
+        build_dataset(load_cfg(None, others).DATASET)

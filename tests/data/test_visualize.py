@@ -16,7 +16,7 @@ def test_samples_and_classes_of_an_experiment(capsys):
     assert visualize.main(["--cfg", experiment, "-o", "pictures", "--samples", "3"]) == 0
     assert capsys.readouterr().out.split() == ["pictures/samples.png", "pictures/classes.png"]
     samples, classes = (cv2.imread(f"pictures/{name}.png") for name in ("samples", "classes"))
-    assert samples.shape == (480, 1050, 3) and classes.shape == (250, 1000, 3)
+    assert samples.shape == (480, 1050, 3) and classes.shape == (290, 1000, 3)
     assert len(np.unique(samples)) > 50
 
 

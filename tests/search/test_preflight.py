@@ -137,3 +137,15 @@ def test_weights_that_cannot_be_had_are_answered_before_ray_starts(tmp_path, mon
     put_into_cache(tmp_path / "hub", "test_vit", seed=0)
     with pytest.raises(ConfigError, match=r"the weights of test_resnet are not in timm's cache"):
         check_parts(make_plan(read_space("space.yaml")))
+
+
+def test_weights_are_tried_where_it_is_searched_whether_to_start_from_them(tmp_path, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    Path("space.yaml").write_text(
+        "space: {MODEL.BACKBONE.NAME: {choice: [test_resnet, test_vit]}, "
+        "MODEL.BACKBONE.PRETRAINED: {choice: [false, true]}}\n"
+    )
+    put_into_cache(tmp_path / "hub", "test_resnet", seed=0)
+    with pytest.raises(ConfigError, match=r"the weights of test_vit are not in timm's cache"):
+        check_parts(make_plan(read_space("space.yaml")))

@@ -11,6 +11,7 @@ import pytest
 from configs.errors import ConfigError
 from configs.loader import load_cfg
 from data.build import build_dataset, processed_data
+from data.labelled import _name_of
 from tests.conftest import ROOT, TINY
 from trainable import evaluate
 from trainable.checkpoint import load_checkpoint, save_checkpoint
@@ -60,7 +61,7 @@ def test_a_folder_of_classes(trained, capsys):
     draw(Path("held"), each=8, seed=1)
     assert run("--checkpoint", trained / "run/best.pt", "--data", "held", "-o", "out") == 0
     printed = capsys.readouterr().out
-    assert "24 images of 3 classes" in printed and "24 images, 1 model(s), 1 version(s) of each: score " in printed
+    assert "24 images of 3 classes" in printed and "24 images, 1 model, 1 version of each image: score " in printed
     assert sorted(path.name for path in Path("out").iterdir()) == [
         *("classes.csv", "confusion.png", "metrics.csv", "predictions.csv", "tasks.csv")
     ]
@@ -185,3 +186,61 @@ def test_mistakes(trained, arguments, message, capsys):
     given |= dict(zip(arguments[::2], arguments[1::2], strict=True))
     assert evaluate.main([text for pair in given.items() for text in pair]) == 2
     assert message in capsys.readouterr().err and not Path("out").exists()
+
+
+def test_rows_of_the_test_are_evaluated_where_the_table_says_the_split(trained, capsys):
+    rng = np.random.default_rng(0)
+    Path("pictures").mkdir()
+    rows = []
+    for number in range(36):
+        cv2.imwrite(f"pictures/{number}.png", rng.integers(0, 256, (8, 8, 3), dtype=np.uint8))
+        part = ["train", "train", "val", "test"][number % 4]
+        rows.append({"image": f"pictures/{number}.png", "image_label": number % 2, "x": number % 3, "part": part})
+    pd.DataFrame(rows).to_csv("table.csv", index=False)
+    pairs = [
+        *(
+            "USER_MODULES",
+            f"[{TINY}]",
+            "MODEL.BACKBONE.NAME",
+            "tiny",
+            "TENSORBOARD",
+            "false",
+            "DATASET.NAME",
+            "image_table",
+        ),
+        *("MODEL.SOLVER.TOTAL_EPOCHS", "1", "DATASET.TABLE.PATH", "table.csv", "DATASET.PATH_DATA_RAW", "."),
+        *("DATASET.TABLE.LABEL_COLUMNS", "[x, image_label]", "DATASET.TABLE.SPLIT_COLUMN", "part"),
+    ]
+    cfg = load_cfg(None, pairs)
+    processed_data(cfg.DATASET).make()
+    fit(cfg, lambda row, checkpoint: None, RunFolder("run"))
+    assert run("--checkpoint", "run/best.pt", "--data", "table.csv", "-o", "out") == 0
+    assert "9 images, whose part is test, of 36 in the table" in capsys.readouterr().out
+    assert pd.read_csv("out/predictions.csv")["image"].tolist() == [f"pictures/{n}.png" for n in range(3, 36, 4)]
+    table = pd.read_csv("table.csv")
+    table[table["part"] != "test"].to_csv("rest.csv", index=False)
+    assert run("--checkpoint", "run/best.pt", "--data", "rest.csv", "-o", "rest") == 0
+    assert "no row of the table has the part test: all are evaluated" in capsys.readouterr().out
+
+
+def test_what_was_trained_on_is_told(trained, monkeypatch, capsys):
+    assert run("--checkpoint", trained / "run/best.pt", "--data", trained / "raw", "-o", "out") == 0
+    assert "60 images of 3 classes; the model was trained on most of these images" in capsys.readouterr().out
+
+
+def test_unreadable_images_stop_or_are_left_out(trained, capsys):
+    draw(Path("held"), each=3, seed=1)
+    for name in ("red/1.png", "blue/0.png"):
+        Path("held", name).write_text("no image")
+    common = ("--checkpoint", trained / "run/best.pt", "--data", "held", "-o", "out")
+    assert run(*common) == 2
+    error = capsys.readouterr().err
+    assert "held/red/1.png" in error and "held/blue/0.png" in error
+    assert "--skip-unreadable leaves out what cannot be read: 2 images" in error
+    assert run(*common, "--skip-unreadable") == 0
+    assert "2 images left out, which cannot be read: blue/0.png, red/1.png" in capsys.readouterr().out
+    assert pd.read_csv("out/metrics.csv")["images"][0] == 7
+
+
+def test_numbers_of_a_table_are_the_names_of_classes():
+    assert [_name_of(value, ("01", "2", "x")) for value in (1, 2, "x", 3, "02")] == ["01", "2", "x", "3", "2"]

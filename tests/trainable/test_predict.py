@@ -80,7 +80,7 @@ def run(*arguments: object) -> int:
 
 def test_a_submission_has_kaggles_rows_in_kaggles_order(grapheme_run, kaggle_folder, capsys):
     assert run("--checkpoint", grapheme_run / "best.pt", "--data", kaggle_folder, "-o", "a.csv") == 0
-    assert "8 images, 1 model(s), 1 version(s) of each: a.csv" in capsys.readouterr().out
+    assert "8 images, 1 model, 1 version of each image: a.csv" in capsys.readouterr().out
     ours, sample = pd.read_csv("a.csv"), pd.read_csv(kaggle_folder / "sample_submission.csv")
     assert ours.columns.tolist() == ["row_id", "target"]
     assert ours["row_id"].tolist() == sample["row_id"].tolist() and len(ours) == 24

@@ -114,3 +114,15 @@ def test_a_warm_start_takes_the_head_only_for_the_same_classes(names, caplog):
         None: "it names no classes: the head starts anew",
     }
     assert told[names] in caplog.text
+
+
+def test_heads_of_tasks_in_another_order_are_not_taken(caplog):
+    pairs = ["MODEL.BACKBONE", "test_resnet", "MODEL.META_ARCHITECTURE", "one_head_per_task"]
+    first, _ = build_model(load_cfg(None, pairs), {"x": ("u", "v"), "y": ("u", "v")})
+    classes = {"x": ["u", "v"], "y": ["u", "v"]}
+    save_checkpoint("first.pt", {"model": first.state_dict(), "ema": {}, "classes": classes})
+    warm, _ = build_model(
+        load_cfg(None, [*pairs, "MODEL.WARM_START_PATH", "first.pt"]), {"y": ("u", "v"), "x": ("u", "v")}
+    )
+    assert not torch.equal(warm.heads[0].outputs[0].weight, first.heads[0].outputs[0].weight)
+    assert "the head starts anew" in caplog.text

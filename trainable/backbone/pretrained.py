@@ -1,7 +1,10 @@
 """timm's own weights for a model, by its name: found in timm's cache, or fetched into it once."""
 
+import socket
 import sys
 from pathlib import Path
+from urllib.parse import urlparse
+from urllib.request import getproxies
 
 import timm
 from huggingface_hub import constants, try_to_load_from_cache
@@ -10,6 +13,8 @@ from timm.models._hub import HF_SAFE_WEIGHTS_NAME, HF_WEIGHTS_NAME, get_cache_di
 from timm.models._pretrained import PretrainedCfg
 
 from configs.errors import ConfigError, did_you_mean, few
+
+REACHED_WITHIN = 5.0  # seconds
 
 KEY = "MODEL.BACKBONE.PRETRAINED"
 
@@ -71,6 +76,7 @@ def weights_file(name: str) -> Path:
 
 def _fetched(name: str, of_weights: PretrainedCfg) -> Path:
     try:
+        _check_network()
         timm.create_model(name, pretrained=True, num_classes=0)
     except Exception as error:  # of the network, the hub, the disk: each library has its own
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
@@ -83,6 +89,13 @@ def _fetched(name: str, of_weights: PretrainedCfg) -> Path:
     if found is None:
         raise ConfigError(f"{KEY}: timm has fetched the weights of {name}, but not to {_cache_of(of_weights)}")
     return found
+
+
+def _check_network() -> None:
+    """Raises OSError if the hub cannot be reached; its own client tries for a minute. A proxy is left to that."""
+    if not getproxies() and not constants.HF_HUB_OFFLINE:
+        place = urlparse(constants.ENDPOINT)
+        socket.create_connection((str(place.hostname), place.port or 443), REACHED_WITHIN).close()
 
 
 def _in_cache(of_weights: PretrainedCfg) -> Path | None:
