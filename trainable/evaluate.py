@@ -18,6 +18,7 @@ from configs.files import NO_MATPLOTLIB, shown_path, write_atomically
 from trainable.evaluation.metrics import ClassificationMetrics
 from trainable.prediction import (
     add_model_arguments,
+    described_models,
     model_problems,
     predict_all,
     prediction_table,

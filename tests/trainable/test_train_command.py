@@ -1,13 +1,17 @@
 """The command for one run: its exit status, messages and folder rules. Training itself is tested in test_fit.py."""
 
+import os
+import re
 import sys
 from pathlib import Path
 
 import pytest
 import torch
 
-from tests.conftest import TINY_PAIRS
+from configs.loader import load_cfg
+from tests.conftest import TINY_PAIRS, write_pictures, write_tiny
 from trainable import console
+from trainable.checkpoint import load_checkpoint, save_checkpoint
 from trainable.run_folder import RunFolder
 from trainable.train import main
 
@@ -212,3 +216,33 @@ def test_several_processes_are_refused(monkeypatch, capsys):
         in capsys.readouterr().err
     )
     assert not Path("run").exists()
+
+
+def test_a_run_of_0_1_goes_on_by_its_folder_its_experiment_and_its_checkpoint(capsys):
+    """As with a folder that 0.1 has left: its dump, and a checkpoint that holds it."""
+    experiment = write_tiny(Path("mine.yaml"), {"MODEL.SOLVER.TOTAL_EPOCHS": "2"})
+    assert main(["-o", "old", "--cfg", str(experiment), "DATASET.NORMALIZE_MEAN", "[0.5]"]) == 0
+    config = Path("old/results/config.yaml")
+    since = "CONFIG_FORMAT|BACKGROUND|FILL|FOLDER_FILES|KEEP_DUPLICATES_TOGETHER|WARM_START_HEAD|NORMALIZE_STD"
+    text = "".join(line for line in config.read_text().splitlines(True) if not re.match(rf"\s*({since}):", line))
+    config.write_text(text)
+    state = load_checkpoint("old/latest.pt")
+    save_checkpoint("old/latest.pt", {**state, "config": text})
+    assert load_cfg(config).DATASET.AUGMENTATION.FILL == (0, 0, 0)
+    for _ in range(2):  # what is written when it goes on for the first time is of today's format
+        assert main(["-o", "old", "--cfg", str(experiment), "--resume", "DATASET.NORMALIZE_MEAN", "[0.5]"]) == 0
+    assert load_cfg(config).DATASET.AUGMENTATION.FILL == (0, 0, 0)
+    pairs = ["DATASET.NORMALIZE_MEAN", "[0.5]", "RESUME_PATH", "old/latest.pt"]
+    assert main(["-o", "new", "--cfg", str(experiment), *pairs]) == 0
+    assert load_cfg("new/results/config.yaml").DATASET.AUGMENTATION.FILL == (0, 0, 0)
+
+
+def test_a_folder_whose_name_is_no_utf_8():
+    raw = os.fsdecode(b"caf\xe9")
+    write_pictures(Path("pictures"), ("auk", "emu"), each=5)
+    os.rename("pictures", raw)
+    given = dict(zip(TINY_PAIRS[::2], TINY_PAIRS[1::2], strict=True))
+    given |= {"DATASET.NAME": "image_folder", "DATASET.PATH_DATA_RAW": raw, "TENSORBOARD": "true"}
+    given |= {"DATASET.VALIDATION_FRACTION": "0.4"}
+    assert main(["-o", "run", *(text for pair in given.items() for text in pair)]) == 0
+    assert str(Path(raw).absolute()) == load_cfg("run/results/config.yaml").DATASET.PATH_DATA_RAW
