@@ -59,7 +59,7 @@ def notes_on_scan(scan: Scan, raw_images: RawImages, background: Sequence[int] |
     return notes
 
 
-def notes_on_twins(
+def notes_on_duplicates(
     contents: np.ndarray, labels: np.ndarray, sides: tuple[np.ndarray, np.ndarray], names: Mapping[int, str]
 ) -> list[str]:
     """Returns what people should know about images with the same pixels.
@@ -68,7 +68,7 @@ def notes_on_twins(
         contents: as of a scan.
         labels: int64 of shape (N, tasks).
         sides: indices of the images that are trained and validated on.
-        names: of images that have a twin, by their indices.
+        names: of images that have a duplicate, by their indices.
     """
     used = np.concatenate(sides)
     own, counts = np.unique(contents[used], return_counts=True)
@@ -79,15 +79,15 @@ def notes_on_twins(
     if len(both):
         crossing = [names[int(side[contents[side] == both[0]][0])] for side in sides]
         on_both = counted(int(np.isin(contents[used], both).sum()), "image")
-        where = f"{on_both} with a twin on the other side of the split ({' and '.join(crossing)})"
+        where = f"{on_both} with a duplicate on the other side of the split ({' and '.join(crossing)})"
     else:
-        where = "twins are on one side of the split"
+        where = "duplicates are on one side of the split"
     firsts, numbers = np.unique(contents[same], return_index=True, return_inverse=True)[1:]
-    first = same[firsts][numbers]  # of each image, the first of its twins
+    first = same[firsts][numbers]  # of each image, the first of its duplicates
     pair = " and ".join(names[int(index)] for index in same[numbers == numbers[0]][:2])
-    notes = [f"{counted(len(same), 'image')} with a twin of the same pixels ({pair}); {where}"]
+    notes = [f"{counted(len(same), 'image')} with the same pixels as another ({pair}); {where}"]
     contrary = np.flatnonzero((labels[same] != labels[first]).any(axis=1))
     if len(contrary):
         pair = " and ".join(names[int(index[contrary[0]])] for index in (first, same))
-        notes.append(f"{counted(len(contrary), 'twin')} with another label ({pair})")
+        notes.append(f"{counted(len(contrary), 'duplicate')} with another label ({pair})")
     return notes

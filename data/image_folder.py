@@ -23,7 +23,7 @@ from data.image_files import (
 )
 from data.processed import ProcessedData
 from data.raw_data import RAW_DATA_REGISTRY, RawImages, reading_options
-from data.splits import Bonds
+from data.splits import SplitConstraints
 
 
 @DATASET_REGISTRY.register("image_folder")
@@ -103,7 +103,7 @@ class FolderRaw:
             labels=np.array(labels, np.int64)[:, None],
             classes={"class": names},
             images=images,
-            bonds=Bonds(is_validation=is_validation),
+            constraints=SplitConstraints(is_validation=is_validation),
             notes=(self._note(len(labels), len(names)),),
             digest=images.digest,
         )

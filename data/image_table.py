@@ -12,7 +12,7 @@ from data.image_data import DATASET_REGISTRY, ImageData
 from data.image_files import Decoder, ImageFiles, printable
 from data.processed import ProcessedData
 from data.raw_data import RAW_DATA_REGISTRY, RawImages, reading_options
-from data.splits import Bonds
+from data.splits import SplitConstraints
 
 # What SPLIT_COLUMN may say; images of the test are left out, to be evaluated when all is done.
 TRAINING, VALIDATION, TEST = ("train", "training"), ("validation", "valid", "val"), ("test",)
@@ -97,19 +97,21 @@ class TableRaw:
         groups = None
         if self._table.GROUP_COLUMN:
             groups = np.unique(table[self._table.GROUP_COLUMN].astype(str), return_inverse=True)[1].astype(np.int64)
-        bonds = Bonds(groups, None if sides is None else sides == VALIDATION[0])
-        self._check_groups(table, path, bonds)
+        constraints = SplitConstraints(groups, None if sides is None else sides == VALIDATION[0])
+        self._check_groups(table, path, constraints)
         return RawImages(
-            [printable(name) for name in names], np.stack(labels, axis=1), classes, files, bonds, tuple(notes)
+            [printable(name) for name in names], np.stack(labels, axis=1), classes, files, constraints, tuple(notes)
         )
 
-    def _check_groups(self, table: Any, path: Path, bonds: Bonds) -> None:
+    def _check_groups(self, table: Any, path: Path, constraints: SplitConstraints) -> None:
         """Raises ConfigError if the split that is given tears a group apart."""
-        if bonds.groups is None or bonds.is_validation is None:
+        if constraints.groups is None or constraints.is_validation is None:
             return
-        torn = np.intersect1d(bonds.groups[bonds.is_validation], bonds.groups[~bonds.is_validation])
+        torn = np.intersect1d(
+            constraints.groups[constraints.is_validation], constraints.groups[~constraints.is_validation]
+        )
         if len(torn):
-            name = table[self._table.GROUP_COLUMN].iloc[int(np.flatnonzero(bonds.groups == torn[0])[0])]
+            name = table[self._table.GROUP_COLUMN].iloc[int(np.flatnonzero(constraints.groups == torn[0])[0])]
             raise ConfigError(
                 f"{path}: {self._table.GROUP_COLUMN} {name} is on both sides of {self._table.SPLIT_COLUMN}, as are "
                 f"{len(torn)} in all; correct it, or leave DATASET.TABLE.GROUP_COLUMN out"

@@ -1,7 +1,7 @@
 """Processed data: prepared images in one memory-mapped array, with labels and folds beside it.
 
 A folder of processed data holds images.npy (uint8, (N, height, width, channels)), labels.npy (int64, (N, tasks)),
-bonds.npz (what decides about the split), index.parquet (image_id, class names and fold, for people and notebooks) and
+split.npz (what decides about the split), index.parquet (image_id, class names and fold, for people and notebooks) and
 made_from.json. Its name says what it was made like, as in bengali-64x64-crop-1f2e3d4c; the digits stand for the raw
 folder and for all settings that decide about images or labels. It is complete or absent.
 """
@@ -13,7 +13,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
@@ -27,14 +27,15 @@ from configs import legal
 from configs.defaults import KEYS
 from configs.errors import ConfigError, counted
 from configs.files import flush_files, shown_path
-from data.findings import check_readable, notes_on_scan, notes_on_twins
+from data.array_file import write_array
+from data.findings import check_readable, notes_on_duplicates, notes_on_scan
 from data.image_data import ImageData
 from data.image_files import ImageFiles, printable
 from data.preparation import Preparation
 from data.progress import image_progress
 from data.raw_data import RawData, RawImages
-from data.scan import Scan, merged, twins
-from data.splits import Bonds, fold_numbers, split
+from data.scan import OnImage, Scan, duplicates, merged
+from data.splits import SplitConstraints, fold_numbers, split
 
 FORMAT = 2
 
@@ -42,8 +43,6 @@ COMMAND = "python -m data.make_dataset"
 SAME = "with the same --cfg and KEY VALUE pairs"
 
 NAME_LENGTH = 80  # of the beginning of a folder's name, of the 255 that systems allow
-
-OnImage = Callable[[int, int], None]  # gets the number of images done, and of all
 
 
 class UnwritableError(ConfigError):
@@ -118,8 +117,8 @@ class ProcessedData:
 
     def _arrays(self) -> tuple[Any, np.ndarray, dict[str, np.ndarray]]:
         images = np.load(self.path / "images.npy", mmap_mode="r") if self.has_images() else None
-        with np.load(self.path / "bonds.npz") as bonds:
-            return images, np.load(self.path / "labels.npy"), dict(bonds)
+        with np.load(self.path / "split.npz") as constraints:
+            return images, np.load(self.path / "labels.npy"), dict(constraints)
 
     def load(self) -> ImageData:
         """Opens the images memory-mapped and splits them as the config says.
@@ -151,9 +150,9 @@ class ProcessedData:
     ) -> ImageData:
         classes = {task: tuple(names) for task, names in made_from["classes"].items()}
         kept = np.setdiff1d(np.arange(len(labels)), made_from["left_out"])
-        train, val = split(labels[kept], classes, self._cfg, self._bonds(arrays).of(kept))
+        train, val = split(labels[kept], classes, self._cfg, self._constraints(arrays).of(kept))
         sides = (kept[train], kept[val])
-        names = dict(zip(made_from["twins"]["positions"], made_from["twins"]["ids"], strict=True))
+        names = dict(zip(made_from["duplicates"]["positions"], made_from["duplicates"]["ids"], strict=True))
         return ImageData(
             images=self._raw_files() if images is None else images,
             labels=labels,
@@ -162,25 +161,25 @@ class ProcessedData:
             val_indices=sides[1],
             task_weights=self._raw.task_weights,
             is_prepared=images is not None,
-            notes=(*made_from["notes"], *notes_on_twins(arrays["contents"], labels, sides, names)),
+            notes=(*made_from["notes"], *notes_on_duplicates(arrays["contents"], labels, sides, names)),
             images_digest=made_from["digest"],
         )
 
-    def known_bonds(self) -> Bonds | None:
+    def known_constraints(self) -> SplitConstraints | None:
         """Returns what decides about the split, as it is known since images were read; None if they have not been."""
-        return self._bonds(self._arrays()[2]) if self._is_complete() else None
+        return self._constraints(self._arrays()[2]) if self._is_complete() else None
 
     def _raw_files(self) -> ImageFiles:
         images = self._raw.read().images
         assert isinstance(images, ImageFiles)  # only they are left as they are
         return images
 
-    def _bonds(self, arrays: dict[str, np.ndarray]) -> Bonds:
+    def _constraints(self, arrays: dict[str, np.ndarray]) -> SplitConstraints:
         """What keeps images on one side of the split, and which side where that is given."""
         contents = arrays["contents"] if self._cfg.KEEP_DUPLICATES_TOGETHER else None
-        if contents is not None and not len(twins(contents)):
+        if contents is not None and not len(duplicates(contents)):
             contents = None
-        return Bonds(merged(arrays.get("groups"), contents), arrays.get("is_validation"))
+        return SplitConstraints(merged(arrays.get("groups"), contents), arrays.get("is_validation"))
 
     def opened(self) -> ImageData:
         """Opens the images as `load` does, and makes them first where they are missing, stale or damaged, and says so.
@@ -258,7 +257,7 @@ class ProcessedData:
     def _checked(self) -> RawImages:
         """Returns the raw images; what cannot be used is told before anything is written."""
         raw_images = self._raw.read()
-        split(raw_images.labels, raw_images.classes, self._cfg, raw_images.bonds)
+        split(raw_images.labels, raw_images.classes, self._cfg, raw_images.constraints)
         return raw_images
 
     def _size(self, raw_images: RawImages) -> int:
@@ -271,7 +270,7 @@ class ProcessedData:
                 raw_images, on_image, folder / "images.npy" if keeps_images else None
             )
             np.save(folder / "labels.npy", raw_images.labels)
-            with open(folder / "bonds.npz", "wb") as file:
+            with open(folder / "split.npz", "wb") as file:
                 np.savez(file, allow_pickle=False, **arrays)
             self._write_index(folder / "index.parquet", raw_images, made_from["left_out"], arrays)
             (folder / "made_from.json").write_text(json.dumps(made_from, indent=1, ensure_ascii=False), "utf-8")
@@ -290,10 +289,13 @@ class ProcessedData:
         count = len(raw_images.ids)
         fingerprint = self._fingerprint  # from before they are read
         scan = Scan.of(count)
-        images = _prepared(scan.read(raw_images), Preparation.of(self._cfg), count, on_image)
-        left_out = _write_images(path, (count, *self._cfg.RESIZE_SHAPE, self.channels), images)
+        prepare = Preparation.of(self._cfg)
+        images = (
+            (position, prepare(image)) for position, image in scan.read(raw_images, on_image) if image is not None
+        )
+        left_out = write_array(path, (count, *self._cfg.RESIZE_SHAPE, self.channels), images)
         check_readable(scan, raw_images.ids, self._cfg.ON_UNREADABLE, self._cfg.PATH_DATA_RAW)
-        same = twins(scan.contents)
+        same = duplicates(scan.contents)
         named = np.union1d(same, scan.contents[same]).tolist()
         made_from = {
             "format": FORMAT,
@@ -302,13 +304,13 @@ class ProcessedData:
             "files": fingerprint,
             "classes": raw_images.classes,
             "left_out": left_out,
-            "twins": {"positions": named, "ids": [raw_images.ids[position] for position in named]},
+            "duplicates": {"positions": named, "ids": [raw_images.ids[position] for position in named]},
             "notes": [*raw_images.notes, *notes_on_scan(scan, raw_images, self._cfg.BACKGROUND)],
             "digest": raw_images.digest(),
             "has_images": path is not None,
             "size": self._size(raw_images),
         }
-        return made_from, {"contents": scan.contents, **raw_images.bonds.arrays()}
+        return made_from, {"contents": scan.contents, **raw_images.constraints.arrays()}
 
     @contextmanager
     def _locked(self, wait: bool) -> Iterator[None]:
@@ -363,7 +365,7 @@ class ProcessedData:
         index = pd.DataFrame({"image_id": raw_images.ids, **labels})
         kept = np.setdiff1d(np.arange(len(index)), left_out)
         index["fold"] = -1
-        index.loc[kept, "fold"] = fold_numbers(raw_images.labels[kept], self._cfg, self._bonds(arrays).of(kept))
+        index.loc[kept, "fold"] = fold_numbers(raw_images.labels[kept], self._cfg, self._constraints(arrays).of(kept))
         index["left_out"] = index["fold"] < 0
         index.to_parquet(path, index=False)
 
@@ -422,47 +424,3 @@ def _shown_size(size: int) -> str:
         if size >= bytes_:
             return f"{size / bytes_:,.1f} {unit}"
     return f"{size / 2**10:,.0f} kB"
-
-
-def _prepared(
-    images: Iterable[tuple[int, np.ndarray | None]], preparation: Preparation, count: int, on_image: OnImage
-) -> Iterator[tuple[int, np.ndarray | None]]:
-    for done, (position, image) in enumerate(images):
-        yield position, None if image is None else preparation(image)
-        on_image(done + 1, count)
-
-
-def _write_images(
-    path: Path | None, shape: tuple[int, ...], images: Iterable[tuple[int, np.ndarray | None]]
-) -> list[int]:
-    """Writes an array of images one by one, and returns the positions of those that are None.
-
-    It is not written through a memory map: a full disk would kill the process there.
-
-    Args:
-        path: of the file; None: images are only looked at.
-        shape: of the array.
-        images: each with its position.
-    """
-    left_out = []
-    size = int(np.prod(shape[1:]))
-    with open(path or os.devnull, "wb") as file:
-        start = 0
-        if path:
-            header = {"descr": "|u1", "fortran_order": False, "shape": shape}
-            np.lib.format.write_array_header_1_0(file, header)
-            start = file.tell()
-            file.truncate(start + size * shape[0])
-        for position, image in images:
-            if image is None:
-                left_out.append(position)
-                continue
-            if image.shape != shape[1:]:
-                raise ConfigError(
-                    f"image {position} has the shape {image.shape} after preparation, expected {shape[1:]}: raw data "
-                    "with is_grey = False must give images of shape (height, width, 3)"
-                )
-            if path:
-                file.seek(start + position * size)
-                file.write(image.tobytes())
-    return sorted(left_out)

@@ -10,7 +10,7 @@ from yacs.config import CfgNode
 
 from configs.registry import Registry
 from data.image_files import ImageFiles, UnreadableImageError
-from data.splits import Bonds, Classes
+from data.splits import Classes, SplitConstraints
 
 
 class RawData(Protocol):
@@ -50,7 +50,7 @@ class RawImages:
         classes: for each task, by name, the names of its classes.
         images: files of images; or what gives each image with its position once, in any order, as uint8 of shape
             (height, width) or (height, width, 3), None for an image that is to be left out.
-        bonds: what the data says about the split.
+        constraints: what the data says about the split.
         notes: what people should know about the images, a line each.
         digest: returns a checksum of the images; an empty one lets a training go on with others of these names.
     """
@@ -59,7 +59,7 @@ class RawImages:
     labels: np.ndarray
     classes: Classes
     images: ImageFiles | Callable[[], Iterator[tuple[int, np.ndarray | None]]]
-    bonds: Bonds = field(default_factory=Bonds)
+    constraints: SplitConstraints = field(default_factory=SplitConstraints)
     notes: tuple[str, ...] = ()
     digest: Callable[[], str] = str
 

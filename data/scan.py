@@ -1,13 +1,15 @@
 """Reads each image of a data set once, and remembers what was found on the way."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from data.image_files import ImageFiles, UnreadableImageError
 from data.raw_data import RawImages
+
+OnImage = Callable[[int, int], None]  # gets the number of images done, and of all
 
 
 @dataclass
@@ -32,14 +34,20 @@ class Scan:
         """An empty scan of so many images."""
         return cls(np.arange(count, dtype=np.int64))
 
-    def read(self, raw_images: RawImages) -> Iterator[tuple[int, np.ndarray | None]]:
-        """Gives each image with its position, None for one that cannot be read or is to be left out."""
+    def read(self, raw_images: RawImages, on_image: OnImage) -> Iterator[tuple[int, np.ndarray | None]]:
+        """Gives each image with its position, None for one that cannot be read or is to be left out.
+
+        Args:
+            raw_images: all of them.
+            on_image: called as images are done.
+        """
         images = raw_images.images
         given = self._decoded(images) if isinstance(images, ImageFiles) else images()
-        for position, image in given:
+        for done, (position, image) in enumerate(given):
             if image is not None:
                 self._note_content(position, image)
             yield position, image
+            on_image(done + 1, len(raw_images.ids))
 
     def _decoded(self, images: ImageFiles) -> Iterator[tuple[int, np.ndarray | None]]:
         for position in range(len(images)):
@@ -59,7 +67,7 @@ class Scan:
         self.contents[position] = self._first.setdefault(digest.digest(), position)
 
 
-def twins(contents: np.ndarray) -> np.ndarray:
+def duplicates(contents: np.ndarray) -> np.ndarray:
     """Returns the positions of images with the same pixels as an earlier one.
 
     Args:

@@ -12,7 +12,7 @@ Classes = dict[str, tuple[str, ...]]
 
 
 @dataclass(frozen=True)
-class Bonds:
+class SplitConstraints:
     """What the data itself says about the split.
 
     Attributes:
@@ -28,13 +28,13 @@ class Bonds:
         given = {"groups": self.groups, "is_validation": self.is_validation}
         return {name: array for name, array in given.items() if array is not None}
 
-    def of(self, kept: np.ndarray) -> "Bonds":
-        """The bonds of some of the images, by their indices."""
-        return Bonds(*(None if one is None else one[kept] for one in (self.groups, self.is_validation)))
+    def of(self, kept: np.ndarray) -> "SplitConstraints":
+        """The constraints of some of the images, by their indices."""
+        return SplitConstraints(*(None if one is None else one[kept] for one in (self.groups, self.is_validation)))
 
 
 def split(
-    labels: np.ndarray, classes: Classes, dataset_cfg: CfgNode, bonds: Bonds | None = None
+    labels: np.ndarray, classes: Classes, dataset_cfg: CfgNode, constraints: SplitConstraints | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Splits images as DATASET says: by VALIDATION_FRACTION or FOLDS, SPLIT_SEED and FOCUS_CLASS.
 
@@ -42,7 +42,7 @@ def split(
         labels: int64 of shape (N, tasks).
         classes: for each task, by name, the names of its classes.
         dataset_cfg: the DATASET node.
-        bonds: what the data says about it.
+        constraints: what the data says about it.
 
     Returns:
         Sorted indices of the training and of the validation images.
@@ -54,8 +54,12 @@ def split(
         if len(np.unique(label)) < 2:
             found = f"only the class {classes[task][label[0]]}" if len(label) else "no images"
             raise ConfigError(f"DATASET: {task}: there is {found}; learning to tell classes apart takes two or more")
-    bonds = bonds or Bonds()
-    is_validated = _made(labels, classes, dataset_cfg, bonds) if bonds.is_validation is None else bonds.is_validation
+    constraints = constraints or SplitConstraints()
+    is_validated = (
+        _made(labels, classes, dataset_cfg, constraints)
+        if constraints.is_validation is None
+        else constraints.is_validation
+    )
     train, val = np.flatnonzero(~is_validated), np.flatnonzero(is_validated)
     focused = train[_in_focus(labels[train], classes, dataset_cfg.FOCUS_CLASS)]
     if len(train) and not len(focused):
@@ -63,21 +67,21 @@ def split(
     train = focused
     for use, indices in (("train", train), ("validate", val)):
         if not len(indices):
-            raise ConfigError(_nothing_left(use, len(labels), dataset_cfg, bonds))
+            raise ConfigError(_nothing_left(use, len(labels), dataset_cfg, constraints))
     return train, val
 
 
-def _made(labels: np.ndarray, classes: Classes, dataset_cfg: CfgNode, bonds: Bonds) -> np.ndarray:
+def _made(labels: np.ndarray, classes: Classes, dataset_cfg: CfgNode, constraints: SplitConstraints) -> np.ndarray:
     """Returns which images are validated on, as a mask."""
     folds = dataset_cfg.FOLDS or 1
-    free = len(labels) if bonds.groups is None else len(np.unique(bonds.groups))
+    free = len(labels) if constraints.groups is None else len(np.unique(constraints.groups))
     if folds > free:
-        kind = "images" if bonds.groups is None else "groups of images (images with the same content are one)"
+        kind = "images" if constraints.groups is None else "groups of images (images with the same content are one)"
         raise ConfigError(f"DATASET.FOLDS: found {folds}, but there are only {free} {kind}; choose fewer")
-    alone = _is_alone(labels, bonds.groups)
+    alone = _is_alone(labels, constraints.groups)
     if alone.all():
         sizes = ", ".join(f"{task} has {len(np.unique(label))}" for task, label in zip(classes, labels.T, strict=True))
-        if bonds.groups is not None:
+        if constraints.groups is not None:
             raise ConfigError(
                 f"DATASET: each class has all its images in one group that stays together ({sizes} classes; "
                 "images with the same pixels are one), so that none can be both trained and validated on"
@@ -87,15 +91,15 @@ def _made(labels: np.ndarray, classes: Classes, dataset_cfg: CfgNode, bonds: Bon
             "validated on; is a column of names or ids taken for labels?"
         )
     validation = 1 if dataset_cfg.FOLDS is None else dataset_cfg.VALIDATION_FOLD
-    return (fold_numbers(labels, dataset_cfg, bonds) == validation) & ~alone
+    return (fold_numbers(labels, dataset_cfg, constraints) == validation) & ~alone
 
 
-def _nothing_left(use: str, images: int, dataset_cfg: CfgNode, bonds: Bonds) -> str:
-    if bonds.is_validation is not None:
+def _nothing_left(use: str, images: int, dataset_cfg: CfgNode, constraints: SplitConstraints) -> str:
+    if constraints.is_validation is not None:
         key = "PATH_VALIDATION" if dataset_cfg.PATH_VALIDATION else "TABLE.SPLIT_COLUMN"
         return f"DATASET.{key}: leaves none of {images} images to {use} on; correct it, or leave it out"
     name = "FOLDS" if dataset_cfg.FOLDS else "VALIDATION_FRACTION"
-    groups = 0 if bonds.groups is None else len(np.unique(bonds.groups))
+    groups = 0 if constraints.groups is None else len(np.unique(constraints.groups))
     grouped = f" in {groups} groups that stay together (images with the same pixels are one)" if groups else ""
     return (
         f"DATASET.{name}: {dataset_cfg[name]} of {images} images{grouped} leaves none to {use} on; choose another or "
@@ -118,19 +122,19 @@ def _is_alone(labels: np.ndarray, groups: np.ndarray | None) -> np.ndarray:
     return np.isin(numbers, numbers[alone])  # a group goes as a whole
 
 
-def fold_numbers(labels: np.ndarray, dataset_cfg: CfgNode, bonds: Bonds) -> np.ndarray:
+def fold_numbers(labels: np.ndarray, dataset_cfg: CfgNode, constraints: SplitConstraints) -> np.ndarray:
     """Returns for each image the number of its fold; without FOLDS, 0 for training and 1 for validation.
 
     Args:
         labels: int64 of shape (N, tasks).
         dataset_cfg: the DATASET node.
-        bonds: what the data says about it.
+        constraints: what the data says about it.
     """
-    if bonds.is_validation is not None:
-        return bonds.is_validation.astype(np.int64)
+    if constraints.is_validation is not None:
+        return constraints.is_validation.astype(np.int64)
     fraction = dataset_cfg.VALIDATION_FRACTION
     shares = [1 / dataset_cfg.FOLDS] * dataset_cfg.FOLDS if dataset_cfg.FOLDS else [1 - fraction, fraction]
-    return stratify(labels, shares, dataset_cfg.SPLIT_SEED, bonds.groups)
+    return stratify(labels, shares, dataset_cfg.SPLIT_SEED, constraints.groups)
 
 
 def stratify(labels: np.ndarray, shares: Sequence[float], seed: int, groups: np.ndarray | None = None) -> np.ndarray:

@@ -6,7 +6,8 @@ python -m data.visualize --cfg configs/experiments/digits.yaml -o pictures DATAS
 
 import argparse
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from data.build import build_dataset, processed_data
 from data.image_files import ImageFiles, UnreadableImageError
 from data.preparation import Preparation
 from data.raw_data import RAW_DATA_REGISTRY, RawImages
-from data.splits import Bonds, Classes, split
+from data.splits import Classes, SplitConstraints, split
 
 AUGMENTED = 4  # versions of each sample
 LINE = 24  # characters of a row's name
@@ -71,38 +72,56 @@ def visualize(args: argparse.Namespace) -> int:
         return _draw(loaded.cfg, args.samples, Path(args.output))
 
 
+@dataclass(frozen=True)
+class _Overview:
+    """What is drawn of a data set.
+
+    Attributes:
+        samples: some images as they came, by what their row is named.
+        labels: of all images, int64 of shape (N, tasks).
+        classes: for each task, by name, the names of its classes.
+        constraints: what the data says about the split.
+        notes: what people should know, a line each.
+    """
+
+    samples: dict[str, np.ndarray]
+    labels: np.ndarray
+    classes: Classes
+    constraints: SplitConstraints
+    notes: Sequence[str]
+
+
 def _draw(cfg: CfgNode, count: int, folder: Path) -> int:
-    samples, labels, classes, bonds, notes = _raw_samples(cfg.DATASET, count)
-    if not samples:
+    data = _overview(cfg.DATASET, count)
+    if not data.samples:
         raise ConfigError(
-            f"DATASET.PATH_DATA_RAW: none of the {len(labels)} images can be read; look at {cfg.DATASET.PATH_DATA_RAW}"
+            f"DATASET.PATH_DATA_RAW: none of the {len(data.labels)} images can be read; look at "
+            f"{cfg.DATASET.PATH_DATA_RAW}"
         )
     folder.mkdir(parents=True, exist_ok=True)
-    draw_samples(folder / "samples.png", samples, cfg)
-    draw_classes(folder / "classes.png", labels, classes, cfg.DATASET, bonds)
-    for line in notes:
+    draw_samples(folder / "samples.png", data.samples, cfg)
+    parts = split(data.labels, data.classes, cfg.DATASET, data.constraints)
+    draw_classes(folder / "classes.png", data.labels, data.classes, parts)
+    for line in data.notes:
         print(f"data: {line}")
     print(f"{shown_path(folder / 'samples.png')}\n{shown_path(folder / 'classes.png')}")
     return 0
 
 
-def _raw_samples(
-    dataset_cfg: CfgNode, count: int
-) -> tuple[dict[str, np.ndarray], np.ndarray, Classes, Bonds, Sequence[str]]:
-    """Returns some images as they came, by what their row is named; labels, classes and bonds of all, and notes."""
-    if dataset_cfg.NAME in RAW_DATA_REGISTRY:
-        raw = RAW_DATA_REGISTRY[dataset_cfg.NAME](dataset_cfg).read()
-        bonds = processed_data(dataset_cfg).known_bonds() or raw.bonds  # twins are known once images were prepared
-        readable = ((position, image) for position, image in _spread(raw, count) if image is not None)
-        samples = {
-            f"{raw.ids[position]}\n{_named(raw.labels[position], raw.classes)}": image
-            for position, image in islice(readable, count)
-        }
-        return samples, raw.labels, raw.classes, bonds, raw.notes
-    data = build_dataset(dataset_cfg)
-    chosen = np.linspace(0, len(data.labels) - 1, min(count, len(data.labels))).astype(int).tolist()
-    samples = {f"{index}\n{_named(data.labels[index], data.classes)}": data.images[index] for index in chosen}
-    return samples, data.labels, data.classes, Bonds(), data.notes
+def _overview(dataset_cfg: CfgNode, count: int) -> _Overview:
+    if dataset_cfg.NAME not in RAW_DATA_REGISTRY:
+        data = build_dataset(dataset_cfg)
+        chosen = np.linspace(0, len(data.labels) - 1, min(count, len(data.labels))).astype(int).tolist()
+        samples = {f"{index}\n{_named(data.labels[index], data.classes)}": data.images[index] for index in chosen}
+        return _Overview(samples, data.labels, data.classes, SplitConstraints(), data.notes)
+    raw = RAW_DATA_REGISTRY[dataset_cfg.NAME](dataset_cfg).read()
+    readable = ((position, image) for position, image in _spread(raw, count) if image is not None)
+    samples = {
+        f"{raw.ids[position]}\n{_named(raw.labels[position], raw.classes)}": image
+        for position, image in islice(readable, count)
+    }
+    known = processed_data(dataset_cfg).known_constraints()  # with duplicates, once the images were read
+    return _Overview(samples, raw.labels, raw.classes, known or raw.constraints, raw.notes)
 
 
 def _spread(raw: RawImages, count: int) -> Iterator[tuple[int, np.ndarray | None]]:
@@ -150,7 +169,7 @@ def draw_samples(path: Path, samples: Mapping[str, np.ndarray], cfg: CfgNode) ->
         for number, (row, (name, image)) in enumerate(zip(rows, samples.items(), strict=True)):
             prepared = preparation(image)
             pictures = [image, prepared, *(augmentation(prepared, AUGMENTED * number + n) for n in range(AUGMENTED))]
-            row[0].text(1, 0.5, shown(_short(name)), ha="right", va="center", fontsize=8, transform=row[0].transAxes)
+            row[0].text(1, 0.5, _lines(name, shown), ha="right", va="center", fontsize=8, transform=row[0].transAxes)
             for axes, picture in zip(row[1:], pictures, strict=True):
                 axes.imshow(picture, cmap="gray", vmin=0, vmax=255)
             for axes, title in zip(row, titles, strict=True):
@@ -159,25 +178,28 @@ def draw_samples(path: Path, samples: Mapping[str, np.ndarray], cfg: CfgNode) ->
         save_figure(figure, path)
 
 
+def _lines(name: str, shown: Callable[[str], str]) -> str:
+    """Returns the name of a row as it is to be drawn: of a path the end is left, of classes the beginning."""
+    path, *classes = (shown(line) for line in name.split("\n"))
+    path = path if len(path) <= LINE else f"...{path[-LINE + 3 :]}"
+    return "\n".join([path, *map(_short, classes)])
+
+
 def _short(name: str) -> str:
-    """Returns lines of a row's name, cut at their beginnings, as of paths."""
-    lines = name.split("\n")
-    return "\n".join(line if len(line) <= LINE else f"...{line[-LINE + 3 :]}" for line in lines)
+    return name if len(name) <= LINE else f"{name[: LINE - 3]}..."
 
 
-def draw_classes(path: Path, labels: np.ndarray, classes: Classes, dataset_cfg: CfgNode, bonds: Bonds) -> None:
+def draw_classes(path: Path, labels: np.ndarray, classes: Classes, parts: tuple[np.ndarray, np.ndarray]) -> None:
     """Draws a histogram a task: the images of each class, for training and for validation.
 
     Args:
         path: of the picture.
         labels: int64 of shape (N, tasks).
         classes: for each task, by name, the names of its classes.
-        dataset_cfg: says how they are split.
-        bonds: what the data says about the split.
+        parts: indices of the images that are trained and validated on.
     """
     from matplotlib.figure import Figure
 
-    parts = dict(zip(("training", "validation"), split(labels, classes, dataset_cfg, bonds), strict=True))
     all_names = [*classes, *(name for names in classes.values() for name in names)]
     with drawable(all_names) as shown:
         longest = min(LINE, max(map(len, all_names)))
@@ -185,14 +207,14 @@ def draw_classes(path: Path, labels: np.ndarray, classes: Classes, dataset_cfg: 
         places = figure.subplots(len(classes), 1, squeeze=False)[:, 0]
         for task, (axes, names) in enumerate(zip(places, classes.values(), strict=True)):
             below = np.zeros(len(names))
-            for part, indices in parts.items():
+            for part, indices in zip(("training", "validation"), parts, strict=True):
                 counts = np.bincount(labels[indices, task], minlength=len(names))
                 axes.bar(range(len(names)), counts, bottom=below, label=part)
                 below = below + counts
             axes.set(title=f"{shown(list(classes)[task])}: {len(names)} classes", ylabel="images")
             if len(names) <= 40:
                 rotation = 90 if max(map(len, names)) > 3 else 0
-                axes.set_xticks(range(len(names)), [shown(_short(name)) for name in names], rotation=rotation)
+                axes.set_xticks(range(len(names)), [_short(shown(name)) for name in names], rotation=rotation)
             axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
         save_figure(figure, path)
 

@@ -187,12 +187,13 @@ def test_images_with_the_same_pixels_stay_on_one_side():
         data = build("SPLIT_SEED", str(seed))
         sides = [{tuple(data.images[i].ravel()) for i in side} for side in (data.train_indices, data.val_indices)]
         assert not sides[0] & sides[1] and len(data.val_indices) > 0
-    assert data.notes[1] == (
-        "14 images with a twin of the same pixels (auk/0.png and auk/copy-0.png); twins are on one side of the split"
-    )
-    assert "1 twin with another label (auk/1.png and bee-eater/mistaken.png)" in data.notes
+    told = "14 images with the same pixels as another (auk/0.png and auk/copy-0.png); duplicates are on one side of the"
+    assert data.notes[1].startswith(told)
+    assert "1 duplicate with another label (auk/1.png and bee-eater/mistaken.png)" in data.notes
     apart = build("KEEP_DUPLICATES_TOGETHER", "false")
-    assert re.search(r"; \d+ images with a twin on the other side of the split \(auk/\S+ and auk/\S+\)", apart.notes[1])
+    assert re.search(
+        r"; \d+ images with a duplicate on the other side of the split \(auk/\S+ and auk/\S+\)", apart.notes[1]
+    )
 
 
 def test_a_folder_of_validation_images():
@@ -202,7 +203,7 @@ def test_a_folder_of_validation_images():
     assert data.train_indices.tolist() == list(range(12)) and data.val_indices.tolist() == [12, 13, 14]
     assert data.labels[12:, 0].tolist() == [1, 1, 1] and data.classes == {"class": ("auk", "bee-eater")}
     assert "class: 1 class is too rare to be validated on: auk" in data.remarks
-    told = "4 images with a twin on the other side of the split (auk/0.png and ../held/bee-eater/0.png)"
+    told = "4 images with a duplicate on the other side of the split (auk/0.png and ../held/bee-eater/0.png)"
     assert any(told in note for note in data.notes)  # the same random pictures
 
 
@@ -277,7 +278,7 @@ def test_where_nothing_can_be_written_images_are_looked_through_each_time(capsys
     assert make_dataset.main(pairs("PATH_DATA_PROCESSED", "file/processed")) == 2
 
 
-@pytest.mark.parametrize("name", ["bonds.npz", "labels.npy", "made_from.json", "images.npy"])
+@pytest.mark.parametrize("name", ["split.npz", "labels.npy", "made_from.json", "images.npy"])
 def test_damaged_files_are_made_again(name):
     build()
     (processed(FORM) / name).write_bytes(b"PK\3\4 damaged")

@@ -199,8 +199,8 @@ def test_the_same_bytes_twice_are_kept_on_one_side(table):
     table["file"] = [*content[:-1], content[3]]
     data = make(pairs_for(table, name="table.parquet"))
     assert any({3, 19} <= set(side.tolist()) for side in (data.train_indices, data.val_indices))
-    assert "2 images with a twin of the same pixels (3 and 19); twins are on one side of the split" in data.notes
-    assert "1 twin with another label (3 and 19)" in data.notes
+    assert "2 images with the same pixels as another (3 and 19); duplicates are on one side of the split" in data.notes
+    assert "1 duplicate with another label (3 and 19)" in data.notes
 
 
 def test_another_folder_of_images_is_other_data(table):

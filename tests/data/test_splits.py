@@ -7,7 +7,7 @@ from configs.errors import ConfigError
 from configs.loader import load_cfg
 from data.build import build_dataset
 from data.image_data import ImageData
-from data.splits import Bonds, split, stratify
+from data.splits import SplitConstraints, split, stratify
 from data.synthetic import unbalanced_labels
 
 CLASSES = {"animal": ("cat", "dog", "eel"), "place": ("house", "water")}
@@ -146,7 +146,7 @@ def test_a_fold_without_folds():
 def sides_of(groups, labels, seed=0, *pairs):
     classes = {"animal": tuple("abcdefghij"[: labels.max() + 1])}
     cfg = dataset_cfg("DATASET.SPLIT_SEED", str(seed), *pairs)
-    return split(labels[:, None], classes, cfg, Bonds(groups))
+    return split(labels[:, None], classes, cfg, SplitConstraints(groups))
 
 
 @pytest.mark.parametrize("size", [2, 7, 25])
@@ -202,5 +202,7 @@ def test_fewer_groups_than_folds():
 
 def test_a_split_that_is_given():
     labels, given = np.arange(20) % 2, np.arange(20) >= 15
-    train, val = split(labels[:, None], {"animal": ("cat", "dog")}, dataset_cfg(), Bonds(is_validation=given))
+    train, val = split(
+        labels[:, None], {"animal": ("cat", "dog")}, dataset_cfg(), SplitConstraints(is_validation=given)
+    )
     assert (train.tolist(), val.tolist()) == (list(range(15)), list(range(15, 20)))
