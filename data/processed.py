@@ -153,6 +153,7 @@ class ProcessedData:
         train, val = split(labels[kept], classes, self._cfg, self._constraints(arrays).of(kept))
         sides = (kept[train], kept[val])
         names = dict(zip(made_from["duplicates"]["positions"], made_from["duplicates"]["ids"], strict=True))
+        gone = [] if self._fingerprint else [f"the raw files are gone: what was made of them is used, {self.path.name}"]
         return ImageData(
             images=self._raw_files() if images is None else images,
             labels=labels,
@@ -161,7 +162,7 @@ class ProcessedData:
             val_indices=sides[1],
             task_weights=self._raw.task_weights,
             is_prepared=images is not None,
-            notes=(*made_from["notes"], *notes_on_duplicates(arrays["contents"], labels, sides, names)),
+            notes=(*gone, *made_from["notes"], *notes_on_duplicates(arrays["contents"], labels, sides, names)),
             images_digest=made_from["digest"],
         )
 

@@ -314,3 +314,11 @@ def test_a_class_with_one_picture_is_trained_on():
             cv2.imwrite(f"birds/{name}/{number}.png", np.full((4, 4, 3), len(name), np.uint8))
     with pytest.raises(ConfigError, match=r"each class has all its images in one group that stays together"):
         build()
+
+
+def test_when_the_raw_images_are_gone_it_is_told():
+    before = build()
+    shutil.rmtree("birds")
+    data = build()
+    assert data.notes[0].startswith("the raw files are gone: what was made of them is used, image_folder-birds-8x8-")
+    assert data.digest == before.digest

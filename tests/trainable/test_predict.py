@@ -1,5 +1,6 @@
 """Predicting with checkpoints alone: Kaggle's files, tables, folders; averages; and what is said about mistakes."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -263,3 +264,46 @@ def test_pictures_of_graphemes_are_inverted_as_the_training_images_were(grapheme
 def test_kaggle_files_need_a_model_of_graphemes(picture_run, kaggle_folder, capsys):
     assert run("--checkpoint", picture_run[1] / "best.pt", "--data", kaggle_folder, "-o", "out.csv") == 2
     assert "holds Kaggle's graphemes, but the model was trained on image_table" in capsys.readouterr().err
+
+
+def test_a_folder_is_read_as_in_training(picture_run, capsys):
+    folder, trained = picture_run
+    Path("new/.hidden").mkdir(parents=True)
+    shutil.copy(folder / "0.png", "new/.hidden/0.png")
+    shutil.copy(folder / "1.png", os.fsdecode(b"new/caf\xe9.png"))
+    Path("elsewhere").mkdir()
+    shutil.copy(folder / "2.png", "elsewhere/2.png")
+    os.symlink("../elsewhere", "new/linked")
+    Path("new/anim.gif").touch()
+    os.mkfifo("new/pipe.png")
+    cv2.imencode(".png", np.zeros((9, 9, 4), np.uint8))[1].tofile("new/transparent.png")
+    assert run("--checkpoint", trained / "best.pt", "--data", "new", "-o", "out.csv") == 0
+    assert pd.read_csv("out.csv")["image"].tolist() == [r"caf\xe9.png", "linked/2.png", "transparent.png"]
+    printed = capsys.readouterr().out
+    assert "3 images; left out: 1 gif, 1 hidden folder, 1 special file" in printed
+    assert "1 image with transparency, shown on DATASET.BACKGROUND [255, 255, 255]" in printed
+    assert run("--checkpoint", trained / "best.pt", "--data", "new", "-o", "out.parquet") == 0
+
+
+def test_unreadable_images_may_be_skipped(picture_run, capsys):
+    folder, trained = picture_run
+    Path("new").mkdir()
+    shutil.copy(folder / "1.png", "new/1.png")
+    for name in ("a.png", "b.png"):
+        Path("new", name).write_text("no image")
+    common = ("--checkpoint", trained / "best.pt", "--data", "new", "-o", "out.csv")
+    assert run(*common) == 2
+    error = capsys.readouterr().err
+    assert "new/a.png: cannot be read" in error and "new/b.png: cannot be read" in error
+    assert run(*common, "--skip-unreadable") == 0
+    assert "2 images left out, which cannot be read: a.png, b.png" in capsys.readouterr().out
+
+
+def test_models_that_read_images_otherwise_are_not_averaged(picture_run, capsys):
+    folder, trained = picture_run
+    state = load_checkpoint(trained / "best.pt")
+    text = state["config"].replace("BACKGROUND: [255, 255, 255]", "BACKGROUND: null")
+    save_checkpoint("other.pt", {**state, "config": text})
+    checkpoints = (trained / "best.pt", "other.pt")
+    assert run("--checkpoint", *checkpoints, "--data", folder / "table.csv", "-o", "out.csv") == 2
+    assert "was trained with DATASET.BACKGROUND None, and" in capsys.readouterr().err
