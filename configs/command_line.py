@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from configs.defaults import KEYS
-from configs.errors import did_you_mean
+from configs.errors import ConfigError, did_you_mean
 from configs.settings import without_secrets
 
 
@@ -51,6 +51,15 @@ def add_config_arguments(
     """Adds --cfg and the trailing KEY VALUE pairs, which `load_cfg` takes."""
     parser.add_argument("--cfg", metavar="YAML", help=cfg_help)
     parser.add_argument("pairs", nargs="*", metavar="KEY VALUE", help="config keys and their values")
+
+
+def refuse_url(output: str) -> None:
+    """Raises ConfigError if -o names a place that is not in the file system."""
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", output):
+        raise ConfigError(
+            f"-o: {output}: results go to folders of this machine's file system, not to URLs; give a folder, as one "
+            "where the storage is mounted"
+        )
 
 
 def output_file_problems(path: Path, suffixes: Sequence[str]) -> list[str]:

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+MOST_PROBLEMS, LONGEST_PROBLEM = 100, 2000  # that a command prints, and characters of one
+
 
 class ConfigError(ValueError):
     """What the user gave cannot be used. The message is complete: commands print it without a traceback.
@@ -85,8 +87,10 @@ def exit_status(command: Callable[[], int]) -> int:
     try:
         return command()
     except ConfigError as error:
-        for problem in error.problems:
-            print(f"error: {problem}", file=sys.stderr)
+        for problem in error.problems[:MOST_PROBLEMS]:
+            print(f"error: {_bounded(problem)}", file=sys.stderr)
+        if len(error.problems) > MOST_PROBLEMS:
+            print(f"error: and {len(error.problems) - MOST_PROBLEMS:,} more", file=sys.stderr)
         return 2
     except OSError as error:  # no permission, disk full, a file where a folder should be
         print(f"error: {explained(error)}", file=sys.stderr)
@@ -94,6 +98,12 @@ def exit_status(command: Callable[[], int]) -> int:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
+
+
+def _bounded(problem: str) -> str:
+    """Returns a problem without its middle, where it is too long to be read."""
+    half = LONGEST_PROBLEM // 2
+    return problem if len(problem) <= LONGEST_PROBLEM else f"{problem[:half]} ... {problem[-half:]}"
 
 
 def explained(error: OSError) -> str:

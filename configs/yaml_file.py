@@ -13,6 +13,11 @@ from configs.errors import ConfigError, did_you_mean
 
 SHOWN_FILES = 10  # of a folder, in a message
 
+# Of a YAML file; what people write is far below, and above a file may take minutes and gigabytes.
+LARGEST = 1_000_000  # characters
+MOST_NODES = 100_000  # values, each alias counted as what it stands for
+DEEPEST = 100  # levels of nesting
+
 
 class YamlMap(dict[str, Any]):
     """A mapping of a YAML file that knows where it was written.
@@ -110,7 +115,7 @@ def read_yaml(path: str | Path, source: str = "") -> YamlMap:
         raise ConfigError(f"{named}: no such file{_neighbours(Path(path))}") from None
     except IsADirectoryError:
         raise ConfigError(f"{named}: is a folder, where a YAML file is needed{_inside(Path(path))}") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:  # ValueError: no UTF-8, or a name that no file can have
         raise ConfigError(f"{named}: cannot be read as text: {error}") from None
 
     return parse_yaml(text, str(path))
@@ -126,16 +131,23 @@ def parse_yaml(text: str, path: str) -> YamlMap:
     Raises:
         ConfigError: as `read_yaml`.
     """
+    if len(text) > LARGEST:
+        raise ConfigError(f"{path}: has {len(text):,} characters; a YAML file of ours has {LARGEST:,} at most")
     loader = None
     try:
         loader = _Loader(text)
         loader.file, loader.problems = path, []
-        tree = loader.get_single_data()
+        node = loader.get_single_node()
+        if node is not None:
+            _check_size(node, path)
+        tree = None if node is None else loader.construct_document(node)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = f", line {mark.line + 1}" if mark else ""
         raise ConfigError(f"{path}{line}: not valid YAML: {error.problem or error.context}") from None
-    except (yaml.YAMLError, ValueError, KeyError, RecursionError) as error:  # PyYAML's constructors raise all of them
+    except ConfigError:
+        raise
+    except (yaml.YAMLError, ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:  # PyYAML's own
         raise ConfigError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
     finally:
         if loader:
@@ -148,6 +160,29 @@ def parse_yaml(text: str, path: str) -> YamlMap:
     if not isinstance(tree, YamlMap):
         raise ConfigError(f"{path}: found {type(tree).__name__}, expected `KEY: value` lines")
     return tree
+
+
+def _check_size(root: yaml.Node, path: str) -> None:
+    """Raises ConfigError if a document is too deep, or too large with its aliases written out."""
+    sizes: dict[int, int] = {}
+
+    def size(node: yaml.Node, depth: int) -> int:
+        if depth > DEEPEST:
+            raise ConfigError(f"{path}, line {node.start_mark.line + 1}: is nested deeper than {DEEPEST} levels")
+        if id(node) not in sizes:
+            sizes[id(node)] = MOST_NODES + 1  # until it is known: an alias within itself has no end
+            inner = node.value if isinstance(node, yaml.SequenceNode) else []
+            if isinstance(node, yaml.MappingNode):
+                inner = [one for pair in node.value for one in pair]
+            sizes[id(node)] = 1 + sum(size(one, depth + 1) for one in inner)
+        if sizes[id(node)] > MOST_NODES:
+            raise ConfigError(
+                f"{path}, line {node.start_mark.line + 1}: holds more than {MOST_NODES:,} values, with its aliases "
+                "written out; write it shorter"
+            )
+        return sizes[id(node)]
+
+    size(root, 1)
 
 
 def _neighbours(path: Path) -> str:

@@ -18,5 +18,20 @@ def fault_of(error: BaseException) -> str:
     if isinstance(error, OSError) and error.errno in _NOTHING_GOES:
         return NOTHING_GOES
     is_of_surroundings = isinstance(error, OSError | MemoryError | FolderInUseError)
-    is_of_torch = type(error).__name__ == "OutOfMemoryError" or any(words in str(error) for words in _OF_TORCH)
-    return CAN_BE_RETRIED if is_of_surroundings or is_of_torch else OWN
+    return CAN_BE_RETRIED if is_of_surroundings or _is_of_torch(error) else OWN
+
+
+def is_of_device(error: BaseException) -> bool:
+    """Whether a GPU failed: no later kernel runs in this process then."""
+    return "AcceleratorError" in _kinds(error) or (type(error) is RuntimeError and "CUDA error" in str(error))
+
+
+def _is_of_torch(error: BaseException) -> bool:
+    """Whether torch ran out of memory, or lost a device or a process; a user's own class is none of these."""
+    words = type(error) is RuntimeError and any(words in str(error) for words in _OF_TORCH)
+    return words or is_of_device(error) or "OutOfMemoryError" in _kinds(error)
+
+
+def _kinds(error: BaseException) -> set[str]:
+    """Returns the names of torch's classes that an error is of; torch is not imported here."""
+    return {kind.__name__ for kind in type(error).__mro__ if kind.__module__.split(".")[0] == "torch"}

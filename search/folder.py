@@ -3,8 +3,9 @@
 import shlex
 from pathlib import Path
 
+from configs.command_line import refuse_url
 from configs.errors import ConfigError
-from trainable.run_folder import RunFolder
+from trainable.run_folder import FolderInUseError, FolderLock, RunFolder
 
 EXPERIMENTS = Path("experiments")  # in the working folder
 
@@ -53,6 +54,7 @@ def new_folder(output: str | None, name: str) -> SearchFolder:
             number += 1
             folder = SearchFolder(EXPERIMENTS / f"{name}-{number}")
         return folder
+    refuse_url(output)
     folder = SearchFolder(output)
     if folder.path.is_file():
         raise ConfigError(f"{output}: is a file; give a folder with -o")
@@ -62,6 +64,27 @@ def new_folder(output: str | None, name: str) -> SearchFolder:
             ways = f"go on with that search: python -m search.run --resume -o {shlex.quote(output)}; or {ways}"
         raise ConfigError(f"{output}: the folder is not empty; {ways}")
     return folder
+
+
+def claimed(folder: SearchFolder, name: str | None, is_new: bool) -> tuple[SearchFolder, FolderLock]:
+    """Returns the folder of a search with its lock held; another one, if it was named here and is taken meanwhile.
+
+    Args:
+        folder: from `new_folder` or `folder_to_resume`.
+        name: of the search, if that named the folder; None: the user did.
+        is_new: whether it must be unused.
+
+    Raises:
+        FolderInUseError: another process works in the user's choice, or has taken it.
+    """
+    while True:
+        lock = RunFolder(folder.path).locked(is_new=is_new)
+        try:
+            return folder, lock.__enter__()
+        except FolderInUseError:
+            if name is None:
+                raise
+            folder = new_folder(None, name)
 
 
 def folder_to_resume(output: str | None, name: str | None) -> SearchFolder:
@@ -78,6 +101,7 @@ def folder_to_resume(output: str | None, name: str | None) -> SearchFolder:
         newest_first = [SearchFolder(path) for path in (*numbered, EXPERIMENTS / name)]
         folder = next((one for one in newest_first if one.is_search()), newest_first[0])
     else:
+        refuse_url(output)
         folder = SearchFolder(output)
     if not folder.is_search():
         if folder.events.exists():

@@ -84,6 +84,8 @@ def search(args: argparse.Namespace, command: str) -> int:
         args: of the command line.
         command: as it was given, to be kept with the results.
     """
+    if args.address is not None and not args.address.strip():
+        raise ConfigError("--address: is empty; give host:port or auto, or leave it out to start Ray on this machine")
     if args.no_dashboard and args.address:
         raise ConfigError(
             "--no-dashboard is for the Ray that a search starts; the one at --address has its own; leave it out"
@@ -123,7 +125,9 @@ def search(args: argparse.Namespace, command: str) -> int:
 
     from search.session import run_search  # here: it imports torch and Ray, which takes seconds
 
-    return run_search(plan, folder, args.address, args.resume, command, not args.no_dashboard)
+    return run_search(
+        plan, folder, args.address, args.resume, command, not args.no_dashboard, is_given=args.output is not None
+    )
 
 
 def _plan(args: argparse.Namespace, space_path: str) -> SearchPlan:

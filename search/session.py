@@ -4,7 +4,8 @@ import os
 import platform
 import shlex
 import threading
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
 from importlib.metadata import version
 from itertools import count
 from pathlib import Path
@@ -16,7 +17,7 @@ from configs.errors import ConfigError
 from configs.files import shown_path, write_atomically
 from configs.yaml_file import yaml_text
 from data.build import build_dataset
-from search.folder import SearchFolder
+from search.folder import SearchFolder, claimed
 from search.plan import SearchPlan
 from search.preflight import check_parts, notes_on
 from search.record.events import SEARCH_STARTED, VERSION, EventLog, EventStream
@@ -26,14 +27,19 @@ from search.record.terminal import Terminal
 from search.trials.cluster import free_gpu_memory, ray_cluster, trial_resources, trial_slots
 from search.trials.gpu_memory import GpuMemory, context_size, free_before_context
 from search.trials.tuner import has_more, run_trials
-from trainable.run_folder import RunFolder
 
 FOUND, NOTHING_FOUND = 0, 3  # exit statuses, beside 130 for interrupted and 2 for what the user has to mend
 SHUTDOWN = 15.0  # seconds that Ray gets to end after an interruption
 
 
 def run_search(
-    plan: SearchPlan, folder: SearchFolder, address: str | None, resume: bool, command: str, with_dashboard: bool = True
+    plan: SearchPlan,
+    folder: SearchFolder,
+    address: str | None,
+    resume: bool,
+    command: str,
+    with_dashboard: bool = True,
+    is_given: bool = True,
 ) -> int:
     """Searches and returns the exit status.
 
@@ -44,17 +50,31 @@ def run_search(
         resume: go on with what is in the folder.
         command: that was given, to be kept in the folder.
         with_dashboard: whether the Ray that is started here has a dashboard.
+        is_given: whether the user gave the folder; else the next free one is taken.
     """
+    with _told_how_to_go_on(folder) if resume else nullcontext():
+        return _run(plan, folder, address, resume, command, with_dashboard, is_given)
+
+
+@contextmanager
+def _told_how_to_go_on(folder: SearchFolder) -> Iterator[None]:
+    """Says how a search goes on that is interrupted before its trials begin, or after they have ended."""
     try:
-        return _run(plan, folder, address, resume, command, with_dashboard)
-    except KeyboardInterrupt:  # before the trials begin, or after they have ended
+        yield
+    except KeyboardInterrupt:
         if folder.is_search():
             print(_how_to_go_on(folder), flush=True)
         raise
 
 
 def _run(
-    plan: SearchPlan, folder: SearchFolder, address: str | None, resume: bool, command: str, with_dashboard: bool
+    plan: SearchPlan,
+    folder: SearchFolder,
+    address: str | None,
+    resume: bool,
+    command: str,
+    with_dashboard: bool,
+    is_given: bool,
 ) -> int:
     free_before = free_before_context() if plan.options.gpus_per_trial else {}
     check_parts(plan)  # the first that uses the GPU
@@ -81,7 +101,11 @@ def _run(
             if "gpu" in resources:
                 memory = GpuMemory(plan.options.gpus_per_trial, free_gpu_memory(nodes), context)
                 memory.check()
-        last.enter_context(RunFolder(folder.path).locked(is_new=not resume))
+        folder, lock = claimed(folder, None if resume or is_given else plan.name, is_new=not resume)
+        last.push(lock)
+        if not resume:
+            last.enter_context(_told_how_to_go_on(folder))
+        log = EventLog(folder.events)
         events = log.read()  # again, now that nobody else can add to them
         history = History(events)
         _write_provenance(plan, folder, command)

@@ -15,7 +15,7 @@ from typing import Any
 
 from yacs.config import CfgNode
 
-from configs.command_line import add_config_arguments, command_parser
+from configs.command_line import add_config_arguments, command_parser, refuse_url
 from configs.dump import recorded_environment
 from configs.errors import ConfigError, exit_status, together, told_with_places
 from configs.loader import FREE_ON_RESUME, as_begun, differences, export_secrets, load_cfg, read_cfg, with_values
@@ -88,6 +88,7 @@ def _refuse_several_processes() -> None:
 
 
 def _check_is_free(folder: RunFolder, shown: str) -> None:
+    refuse_url(shown)
     if folder.is_used():
         if not folder.path.is_dir():
             raise ConfigError(f"{shown}: is a file; give a folder with -o")

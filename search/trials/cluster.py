@@ -9,6 +9,7 @@ from typing import Any
 
 import ray
 import torch
+from joblib import cpu_count
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from configs.errors import ConfigError
@@ -42,8 +43,12 @@ def ray_cluster(address: str | None, with_dashboard: bool = True) -> Iterator[tu
         with without_sigterm():
             # counted by torch, which will use them: Ray looks for the driver's library, which it does not always find
             gpus = torch.cuda.device_count()
+            # those that this process may use: Ray counts the machine's, whatever affinity and container allow
+            cpus = cpu_count()
             try:
-                context = ray.init(address="local", include_dashboard=with_dashboard, num_gpus=gpus, **quiet)
+                context = ray.init(
+                    address="local", include_dashboard=with_dashboard, num_cpus=cpus, num_gpus=gpus, **quiet
+                )
             except Exception as error:  # Ray has no class of its own for it
                 ray.shutdown()  # what did start
                 raise ConfigError(f"Ray could not be started here, try again: {one_line(str(error))}") from None

@@ -36,5 +36,7 @@ def prepare_ray_environment(address: str | None) -> None:
     os.environ.update(_ALWAYS)
     if address is None:
         os.environ.pop("RAY_ADDRESS", None)  # --address is the way to a cluster that is there already
+        # Under `uv run` Ray would pack the working folder for its workers, which run here and find everything.
+        os.environ["RAY_ENABLE_UV_RUN_RUNTIME_ENV"] = "0"
         os.environ["RAY_AUTH_MODE"] = "token"
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(16))

@@ -21,7 +21,7 @@ from configs.tracking import track_reads
 from configs.user_modules import import_user_modules
 from data.build import build_dataset
 from data.image_data import DataError
-from search.faults import NOTHING_GOES, fault_of
+from search.faults import NOTHING_GOES, fault_of, is_of_device
 from search.plan import merge_sample
 from search.record.history import trial_name
 from search.reports import FAILURE, FAULT, TOTAL_EPOCHS, UNREAD
@@ -83,7 +83,7 @@ def run_trial(
     except Exception as error:
         fault = NOTHING_GOES if _is_of_search(error, base_cfg) else fault_of(error)
         tune.report({FAILURE: _reason(error), FAULT: fault})
-        if "CUDA error" in str(error):
+        if is_of_device(error):
             raise  # No later kernel would run in this process; Ray starts another for the next trial.
         # Else it is not raised: a new process takes many seconds to import everything.
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from configs.command_line import add_config_arguments, command_parser
 from configs.dump import dump_cfg, recorded_environment
-from configs.errors import ConfigError
+from configs.errors import ConfigError, exit_status
 from configs.loader import build_cfg, cfg_from_text, load_cfg, read_cfg, with_values
 from configs.settings import Setting
 
@@ -342,3 +342,45 @@ def test_lines_of_others_that_cannot_be_read_are_left_alone(capfd):
     Path(".env").write_text("alias x y\nSEED=3\n")
     assert load_cfg().SEED == 3
     assert capfd.readouterr().err == ""
+
+
+BOMB = "a: &a [1, 2, 3, 4, 5, 6, 7, 8, 9]\n" + "".join(
+    f"{new}: &{new} [{', '.join([f'*{old}'] * 9)}]\n" for old, new in zip("abcdefgh", "bcdefghi", strict=True)
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (BOMB, "holds more than 100,000 values, with its aliases written out"),
+        ("a: &a [*a]\n", "holds more than 100,000 values"),
+        ("a: " + "[" * 150 + "]" * 150 + "\n", "is nested deeper than 100 levels"),
+        ("#" * 1_000_001, "has 1,000,001 characters; a YAML file of ours has 1,000,000 at most"),
+        ("SEED: !!timestamp x\n", "not valid YAML"),
+        ("SEED: 1" + "0" * 400 + "\n", "SEED: found 1000"),
+    ],
+    ids=["aliases", "an alias in itself", "depth", "length", "timestamp", "a number of 400 digits"],
+)
+def test_yaml_that_nobody_writes(text, message):
+    with pytest.raises(ConfigError, match=message):
+        load_cfg(write(text))
+
+
+def test_a_name_that_no_file_can_have():
+    with pytest.raises(ConfigError, match="cannot be read as text"):
+        load_cfg("a\0b.yaml")
+
+
+def test_of_many_problems_some_are_printed(capsys):
+    def fail() -> int:
+        raise ConfigError([*(f"problem {number}" for number in range(5000)), "x" * 10_000])
+
+    assert exit_status(fail) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 101 and lines[-1] == "error: and 4,901 more"
+
+    def fail_at_length() -> int:
+        raise ConfigError("x" * 100_000)
+
+    assert exit_status(fail_at_length) == 2
+    assert len(capsys.readouterr().err) < 2100

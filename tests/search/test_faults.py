@@ -19,6 +19,10 @@ from tests.conftest import ROOT
 from trainable.run_folder import FolderInUseError
 
 
+class UsersError(RuntimeError):
+    """Of a user's own."""
+
+
 @pytest.mark.parametrize(
     ("error", "fault"),
     [
@@ -26,6 +30,8 @@ from trainable.run_folder import FolderInUseError
         (ZeroDivisionError(), OWN),
         (MemoryError(), CAN_BE_RETRIED),
         (torch.OutOfMemoryError("CUDA out of memory"), CAN_BE_RETRIED),
+        (torch.AcceleratorError("CUDA error: an illegal memory access was encountered", 700), CAN_BE_RETRIED),
+        (UsersError("CUDA error: so it says in a message of the user's"), OWN),
         (RuntimeError("CUDA error: device-side assert triggered"), CAN_BE_RETRIED),
         (
             RuntimeError("[enforce fail at alloc_cpu.cpp:113] DefaultCPUAllocator: can't allocate memory"),

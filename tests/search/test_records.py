@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from configs.errors import ConfigError
-from search.folder import SearchFolder, folder_to_resume, new_folder
+from search.folder import SearchFolder, claimed, folder_to_resume, new_folder
 from search.plan import make_plan
 from search.record.events import (
     SEARCH_ENDED,
@@ -26,6 +26,7 @@ from search.record.history import History
 from search.record.results import Results
 from search.space.space_file import read_space
 from search.trials.tuner import run_trials
+from trainable.run_folder import FolderInUseError
 from trainable.train import main as train
 
 PARAMS = {"MODEL.HEAD.DROPOUT": 0.1, "MODEL.HEAD.HIDDEN_DIMS": [8]}
@@ -223,3 +224,21 @@ def test_trials_whose_end_was_lost_are_ended_without_training(kind):
     stream = EventStream([history])
     assert run_trials(plan, SearchFolder("exp"), history, log, stream, resources={}, slots=1) is None
     assert [history.trials[n].state for n in range(2)] == ["done", "stopped"]
+
+
+def test_of_two_searches_that_start_at_once_the_second_takes_the_next_folder():
+    chosen = new_folder(None, "head")  # by both, before either has begun
+    first, lock = claimed(chosen, "head", is_new=True)
+    second, other_lock = claimed(chosen, "head", is_new=True)
+    assert (first.path, second.path) == (Path("experiments/head"), Path("experiments/head-2"))
+    with pytest.raises(FolderInUseError, match="another process is at work in this folder"):
+        claimed(chosen, None, is_new=True)  # a folder that the user gave
+    for held in (lock, other_lock):
+        held.__exit__()
+
+
+@pytest.mark.parametrize("place", ["s3://bucket/x", "gs:/x", "file:///tmp/x"])
+def test_results_do_not_go_to_urls(place):
+    for choose in (lambda: new_folder(place, "head"), lambda: folder_to_resume(place, None)):
+        with pytest.raises(ConfigError, match=f"-o: {place}: results go to folders of this machine's file system"):
+            choose()

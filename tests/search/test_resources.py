@@ -1,6 +1,8 @@
 """How many trials fit on what Ray has."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,9 +13,11 @@ from configs.errors import ConfigError
 from search.engine.stopping import SearchStopper
 from search.plan import make_plan
 from search.record.history import History
+from search.run import main
 from search.space.options import SearchOptions
 from search.space.space_file import read_space
 from search.trials.cluster import free_gpu_memory, ray_cluster, trial_resources, trial_slots
+from tests.conftest import ROOT
 
 
 def node(cpu: float, gpu: float = 0, alive: bool = True) -> dict:
@@ -148,3 +152,23 @@ def test_the_time_budget():
     assert not SearchStopper(SearchOptions(), History()).stop_all()
     assert not SearchStopper(SearchOptions(time_budget=1000), History()).stop_all()
     assert SearchStopper(SearchOptions(time_budget=1e-9), History()).stop_all()
+
+
+def test_a_ray_of_our_own_has_the_cpus_that_this_process_may_use():
+    code = (
+        "import os\nos.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n"
+        "from search.trials.ray_environment import prepare_ray_environment\nprepare_ray_environment(None)\n"
+        "from search.trials.cluster import ray_cluster\n"
+        "with ray_cluster(None, with_dashboard=False) as (nodes, _):\n"
+        "    print(nodes[0]['Resources']['CPU'], os.environ['RAY_ENABLE_UV_RUN_RUNTIME_ENV'])\n"
+    )
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["1.0", "0"]
+
+
+def test_an_empty_address_is_no_address(capsys):
+    assert main(["--space", str(ROOT / "spaces" / "head.yaml"), "--address", ""]) == 2
+    assert "--address: is empty; give host:port or auto, or leave it out" in capsys.readouterr().err
