@@ -5,7 +5,9 @@ the process change nothing.
 """
 
 import re
+import shutil
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,6 +22,16 @@ from data.preparation import Preparation
 
 Batch = tuple[torch.Tensor, torch.Tensor]
 _Item = tuple[int, int]  # (epoch, index of the image)
+
+SHARED = Path("/dev/shm")  # through which batches come from other processes
+AHEAD = 2  # batches that each process prepares before they are asked for
+PATIENCE = 300.0  # seconds without a batch, after which the processes are given up
+
+_WAY_OUT = "lower DATASET.NUM_WORKERS or DATASET.BATCH_SIZE, or give a container more with --shm-size"
+
+
+class LoaderDiedError(OSError):
+    """The processes that prepare images have died, or give nothing any more."""
 
 
 class Loader:
@@ -54,8 +66,21 @@ class Loader:
         self._epoch_order = _EpochOrder(data.train_indices, seed)
         self._train_images = augmented
         self._train = self._data_loader(augmented, self._epoch_order, len(data.train_indices) > dataset_cfg.BATCH_SIZE)
+        views = 3 if with_views and not augmentation.is_off else 1
+        batch = min(dataset_cfg.BATCH_SIZE, len(data.train_indices))
+        self._check_shared_memory(views * batch * int(np.prod(_shape_of(images, dataset_cfg))))
         in_order = [(0, int(index)) for index in data.val_indices]
         self._val = self._data_loader(_Images(images, data.labels, None, seed), in_order, False)
+
+    def _check_shared_memory(self, batch: int) -> None:
+        """Raises ConfigError if batches of so many bytes do not fit: a process that finds no room is never heard of."""
+        workers = self._cfg.NUM_WORKERS
+        needed = workers * AHEAD * batch
+        if workers and SHARED.is_dir() and needed > (free := shutil.disk_usage(SHARED).free):
+            raise ConfigError(
+                f"DATASET.NUM_WORKERS: {workers} processes keep {needed / 2**20:,.0f} MB of batches in shared memory, "
+                f"and {SHARED} has {free / 2**20:,.0f} MB free; {_WAY_OUT}"
+            )
 
     def _data_loader(self, images: "_Images", order: "Sampler[_Item] | list[_Item]", drop_last: bool) -> DataLoader:
         workers = self._cfg.NUM_WORKERS
@@ -67,6 +92,8 @@ class Loader:
             collate_fn=_as_is,
             drop_last=drop_last,
             persistent_workers=workers > 0,
+            prefetch_factor=AHEAD if workers else None,
+            timeout=PATIENCE if workers else 0,
             generator=torch.Generator(),  # of its own: the global one belongs to the model
         )
 
@@ -172,9 +199,24 @@ class _Images(Dataset[Batch]):
         return self._changes(self._images[index], seed)
 
 
+def _shape_of(images: Sequence[np.ndarray], dataset_cfg: CfgNode) -> tuple[int, ...]:
+    """Returns the shape of a prepared image, as far as it is known without reading one."""
+    if isinstance(images, np.ndarray):
+        return images.shape[1:]
+    return (*dataset_cfg.RESIZE_SHAPE, 3 if dataset_cfg.TO_RGB else 1)
+
+
 def _batches(loader: DataLoader) -> Iterator[Batch]:
     try:
         yield from loader
+    except RuntimeError as error:
+        if loader.num_workers == 0 or "DataLoader" not in str(error):
+            raise
+        room = f"{SHARED} has {shutil.disk_usage(SHARED).free / 2**20:,.0f} MB free; " if SHARED.is_dir() else ""
+        raise LoaderDiedError(
+            f"the processes that prepare images (DATASET.NUM_WORKERS {loader.num_workers}) are gone or give nothing "
+            f"any more: {str(error).splitlines()[0]}; {room}if that is too little, {_WAY_OUT}"
+        ) from error
     except ConfigError as error:
         if "Traceback (most recent call last)" not in str(error):
             raise

@@ -1,6 +1,11 @@
 """Batches: prepared, augmented by (seed, epoch, index) alone, mixed."""
 
+import time
+from collections.abc import Sequence
+from types import SimpleNamespace
+
 import numpy as np
+import psutil
 import pytest
 import torch
 
@@ -8,7 +13,7 @@ from configs.errors import ConfigError
 from configs.loader import load_cfg
 from data.build import build_dataset
 from data.image_data import ImageData
-from data.loader import Loader, to_model_input
+from data.loader import Loader, LoaderDiedError, to_model_input
 from data.mixing import Mixing
 
 AUGMENTED = ["DATASET.AUGMENTATION.ROTATION_PROB", "0.7", "DATASET.AUGMENTATION.GAUSS_NOISE_PROB", "0.7"]
@@ -131,3 +136,47 @@ def test_cutmix_pastes_a_rectangle_whose_area_is_the_partners_weight(step):
     for index, partner in enumerate(partners.tolist()):
         if partner != index:
             assert (mixed[index] == partner).float().mean().item() == pytest.approx(1 - own)
+
+
+class StuckImages(Sequence):
+    """Images of which one is never read to its end."""
+
+    def __len__(self):
+        return 40
+
+    def __getitem__(self, index):
+        if index == 7:
+            time.sleep(600)
+        return np.zeros((8, 8, 3), np.uint8)
+
+
+def loader_of(images, *pairs: str) -> Loader:
+    given = {"NUM_WORKERS": "2", "RESIZE_SHAPE": "[8, 8]", **dict(zip(pairs[::2], pairs[1::2], strict=True))}
+    cfg = load_cfg(None, [text for key, value in given.items() for text in (f"DATASET.{key}", value)]).DATASET
+    everything = np.arange(len(images))
+    labels = np.zeros((len(images), 1), np.int64)
+    return Loader(ImageData(images, labels, {"a": ("x", "y")}, everything, everything[:2]), cfg, seed=0)
+
+
+def test_processes_that_hang_are_given_up(monkeypatch):
+    monkeypatch.setattr("data.loader.PATIENCE", 1.5)
+    with pytest.raises(LoaderDiedError, match=r"NUM_WORKERS 2\) are gone or give nothing any more: .*timed out"):
+        list(loader_of(StuckImages(), "BATCH_SIZE", "4").train_batches(1))
+
+
+def test_processes_that_are_killed_are_told():
+    batches = loader_of(np.zeros((40, 8, 8, 3), np.uint8), "BATCH_SIZE", "2").train_batches(1)
+    next(batches)
+    for child in psutil.Process().children():
+        child.kill()
+    with pytest.raises(LoaderDiedError, match="are gone or give nothing any more: DataLoader worker"):
+        list(batches)
+
+
+def test_too_little_shared_memory_is_told_before_anything_waits_for_it(monkeypatch):
+    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=2**20))
+    images = np.zeros((5000, 8, 8, 3), np.uint8)
+    with pytest.raises(ConfigError, match=r"NUM_WORKERS: 2 processes keep 3 MB of batches in shared memory"):
+        loader_of(images, "BATCH_SIZE", "4096")
+    loader_of(images, "BATCH_SIZE", "1024")
+    loader_of(images, "BATCH_SIZE", "4096", "NUM_WORKERS", "0")
