@@ -23,9 +23,15 @@ class HintError(ValueError):
 
 
 class Rule:
-    """What a key may hold. `allowed` says it in words, for messages."""
+    """What a key may hold. `allowed` says it in words, for messages.
+
+    Attributes:
+        allowed: what is legal.
+        asks_for_files: whether a value may be legal on one machine and not on another.
+    """
 
     allowed: str
+    asks_for_files = False
 
     def read(self, value: Any) -> Any:
         """Returns the value as the config holds it, or raises ValueError if it is not allowed."""
@@ -177,6 +183,7 @@ class File(Path):
     """The path of a file that exists; empty for none."""
 
     allowed = "the path of an existing file, or empty"
+    asks_for_files = True
 
     def read(self, value: Any) -> str:
         path = super().read(value)
@@ -191,6 +198,7 @@ class Module(Path):
     """A Python module: the path of a .py file or an importable name."""
 
     allowed = "the path of an existing .py file or an importable module name"
+    asks_for_files = True
 
     def read(self, value: Any) -> str:
         if not isinstance(value, str) or not value.strip() or "\n" in value:
@@ -294,6 +302,10 @@ class TupleOf(Rule):
         length = " or ".join(str(n) for n in self.lengths) + " items" if self.lengths else "any number of items"
         order = ", in ascending order" if self.ascending else ""
         return f"a list with {length}{order}, each {self.item.allowed}"
+
+    @property
+    def asks_for_files(self) -> bool:  # type: ignore[override]
+        return self.item.asks_for_files
 
     def read(self, value: Any) -> tuple[Any, ...]:
         if isinstance(value, str):

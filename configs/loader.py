@@ -140,7 +140,11 @@ def build_cfg(settings: Iterable[Setting], problems: Sequence[str] = (), base: C
     cfg = base.clone() if base is not None else get_cfg_defaults()
     cfg.defrost()
     legal: list[Setting] = []
+    settings = list(settings)
+    last = {setting.key: setting for setting in settings}
     for setting in settings:
+        if last[setting.key] is not setting and KEYS[setting.key].rule.asks_for_files:
+            continue  # a file that was moved is no mistake where another is given in its place
         value = read_setting(setting, problems)
         if value is not _REFUSED:
             set_value(cfg, setting.key, value)

@@ -4,7 +4,7 @@ import math
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import ray
@@ -52,6 +52,7 @@ def ray_cluster(address: str | None, with_dashboard: bool = True) -> Iterator[tu
             except Exception as error:  # Ray has no class of its own for it
                 ray.shutdown()  # what did start
                 raise ConfigError(f"Ray could not be started here, try again: {one_line(str(error))}") from None
+        _close_session_folder()
     take_sigterm_as_ctrl_c()
     try:
         url = f"http://{context.dashboard_url}" if context.dashboard_url else "none"
@@ -59,6 +60,13 @@ def ray_cluster(address: str | None, with_dashboard: bool = True) -> Iterator[tu
         yield ray.nodes(), f"Ray dashboard: {url}" + (f"  token: {token}" if token else "")
     finally:
         ray.shutdown()
+
+
+def _close_session_folder() -> None:
+    """Keeps other users out of the files of a Ray of our own; Ray opens its session's folder to all."""
+    folder = ray._private.worker.global_worker.node.get_session_dir_path()
+    with suppress(OSError):
+        os.chmod(folder, 0o700)
 
 
 def trial_resources(plan: SearchPlan, nodes: list[dict[str, Any]]) -> tuple[dict[str, float], list[str]]:

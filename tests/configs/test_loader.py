@@ -384,3 +384,12 @@ def test_of_many_problems_some_are_printed(capsys):
 
     assert exit_status(fail_at_length) == 2
     assert len(capsys.readouterr().err) < 2100
+
+
+def test_a_file_that_was_moved_is_no_mistake_where_another_is_given():
+    path = write("USER_MODULES: [gone.py]\nMODEL.WARM_START_PATH: gone.pt\n")
+    with pytest.raises(ConfigError, match=r"There is no file .*/gone.py"):
+        load_cfg(path)
+    Path("parts.py").touch()
+    cfg = load_cfg(path, ["USER_MODULES", "[parts.py]", "MODEL.WARM_START_PATH", ""])
+    assert (str(Path("parts.py").absolute()),) == cfg.USER_MODULES

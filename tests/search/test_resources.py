@@ -154,19 +154,21 @@ def test_the_time_budget():
     assert SearchStopper(SearchOptions(time_budget=1e-9), History()).stop_all()
 
 
-def test_a_ray_of_our_own_has_the_cpus_that_this_process_may_use():
+def test_a_ray_of_our_own_has_the_cpus_of_this_process_and_a_folder_for_its_user():
     code = (
         "import os\nos.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n"
         "from search.trials.ray_environment import prepare_ray_environment\nprepare_ray_environment(None)\n"
         "from search.trials.cluster import ray_cluster\n"
         "with ray_cluster(None, with_dashboard=False) as (nodes, _):\n"
         "    print(nodes[0]['Resources']['CPU'], os.environ['RAY_ENABLE_UV_RUN_RUNTIME_ENV'])\n"
+        "    import ray\n    folder = ray._private.worker.global_worker.node.get_session_dir_path()\n"
+        "    print(oct(os.stat(folder).st_mode & 0o777))\n"
     )
     environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
     )
-    assert done.stdout.split() == ["1.0", "0"]
+    assert done.stdout.split() == ["1.0", "0", "0o700"]
 
 
 def test_an_empty_address_is_no_address(capsys):
