@@ -36,7 +36,8 @@ from data.build import build_dataset
 from data.image_data import ImageData
 from data.loader import to_model_input
 from search.folder import SearchFolder
-from search.record.events import TRIAL_REPORTED, EventLog
+from search.record.event_log import EventLog
+from search.record.events import TRIAL_REPORTED
 from search.run import main as run_search_command
 from search.trials.ray_environment import prepare_ray_environment
 from trainable.meta_arch.build import build_model

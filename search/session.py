@@ -20,7 +20,8 @@ from data.build import build_dataset
 from search.folder import SearchFolder, claimed
 from search.plan import SearchPlan
 from search.preflight import check_parts, notes_on
-from search.record.events import SEARCH_STARTED, VERSION, EventLog, EventStream
+from search.record.event_log import VERSION, EventLog
+from search.record.events import SEARCH_STARTED, EventStream
 from search.record.history import FINISHED, History, with_result
 from search.record.results import Results
 from search.record.terminal import Terminal

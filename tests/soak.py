@@ -19,7 +19,8 @@ import pandas as pd
 import psutil
 
 from search.folder import SearchFolder
-from search.record.events import TRIAL_FAILED, TRIAL_REPORTED, EventLog
+from search.record.event_log import EventLog
+from search.record.events import TRIAL_FAILED, TRIAL_REPORTED
 from search.record.history import FINISHED, History
 from search.run import main as search
 from tests.conftest import ROOT, TINY, write_tiny

@@ -139,8 +139,9 @@ class History:
             record.last_seen = event.time
         if event.kind == TRIAL_REPORTED:
             row = event.data["metrics"]
-            # an epoch whose checkpoint was lost is trained, and reported, again
-            record.rows = [*(known for known in record.rows if known["epoch"] < row["epoch"]), row]
+            while record.rows and record.rows[-1]["epoch"] >= row["epoch"]:
+                record.rows.pop()  # an epoch whose checkpoint was lost is trained, and reported, again
+            record.rows.append(row)
         elif event.kind == TRIAL_FAILED and event.data.get("is_tried_again"):
             record.state, record.reason = INTERRUPTED, event.data["reason"]
             record.failures += 1

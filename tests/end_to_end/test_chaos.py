@@ -25,7 +25,8 @@ import torch
 import yaml
 
 from search.folder import SearchFolder
-from search.record.events import TRIAL_REPORTED, TRIAL_STARTED, EventLog
+from search.record.event_log import EventLog
+from search.record.events import TRIAL_REPORTED, TRIAL_STARTED
 from search.record.history import FINISHED, INTERRUPTED, RUNNING, History
 from search.run import main
 from tests.conftest import ROOT, TINY, without_times, write_pictures, write_tiny

@@ -11,15 +11,8 @@ from configs.loader import load_cfg
 from search.engine.engine import build_engine
 from search.folder import SearchFolder
 from search.plan import SearchPlan, make_plan
-from search.record.events import (
-    TRIAL_DONE,
-    TRIAL_PROMOTED,
-    TRIAL_REPORTED,
-    TRIAL_STARTED,
-    TRIAL_STOPPED,
-    Event,
-    EventLog,
-)
+from search.record.event_log import EventLog
+from search.record.events import TRIAL_DONE, TRIAL_PROMOTED, TRIAL_REPORTED, TRIAL_STARTED, TRIAL_STOPPED, Event
 from search.record.history import DONE, STOPPED, History
 from search.run import main
 from search.space.space_file import read_space

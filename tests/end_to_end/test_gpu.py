@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from search.folder import SearchFolder
-from search.record.events import TRIAL_REPORTED, EventLog
+from search.record.event_log import EventLog
+from search.record.events import TRIAL_REPORTED
 from search.record.history import DONE, FAILED, History
 from search.run import main
 from tests.conftest import ROOT, TINY, without_times

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from search.folder import SearchFolder
-from search.record.events import EventLog
+from search.record.event_log import EventLog
 from search.record.history import DONE, STOPPED, History
 from tests.conftest import ROOT, TINY, TINY_PAIRS, without_times
 from trainable.run_folder import RunFolder

@@ -23,7 +23,8 @@ from configs.loader import load_cfg
 from search.engine.scheduler import build_scheduler
 from search.engine.searcher import TruthfulOptunaSearch
 from search.folder import SearchFolder
-from search.record.events import TRIAL_REPORTED, TRIAL_STARTED, EventLog
+from search.record.event_log import EventLog
+from search.record.events import TRIAL_REPORTED, TRIAL_STARTED
 from search.record.history import DONE, FAILED, FINISHED, RUNNING, STOPPED, History
 from search.run import main
 from search.space.options import NamedOptions, SearchOptions

@@ -10,7 +10,7 @@ import signal
 from pathlib import Path
 
 import search.engine.rungs
-import search.record.events
+import search.record.event_log
 import search.record.results
 import search.trials.trial
 import trainable.checkpoint
@@ -143,8 +143,8 @@ training.train_batch = _without(HERE / "images" / "1", _hang(_before("step", tra
 search.trials.trial.fit = _without_a_metric(search.trials.trial.fit)
 training.state_dict = _before("epoch", training.state_dict)
 # in the driver
-search.record.events.EventLog.__call__ = _half_a_line(search.record.events.EventLog.__call__)
-search.record.events.append_line = _on_full_disk("full for the driver", search.record.events.append_line)
+search.record.event_log.EventLog.__call__ = _half_a_line(search.record.event_log.EventLog.__call__)
+search.record.event_log.append_line = _on_full_disk("full for the driver", search.record.event_log.append_line)
 search.record.results.write_atomically = _on_full_disk(
     "full for results", _in_the_middle("results", search.record.results.write_atomically)
 )

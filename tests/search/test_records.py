@@ -1,6 +1,7 @@
 """Events, the history made from them, results made from that, and folder names."""
 
 import json
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -9,6 +10,7 @@ import pytest
 from configs.errors import ConfigError
 from search.folder import SearchFolder, claimed, folder_to_resume, new_folder
 from search.plan import make_plan
+from search.record.event_log import VERSION, EventLog
 from search.record.events import (
     SEARCH_ENDED,
     SEARCH_STARTED,
@@ -17,9 +19,7 @@ from search.record.events import (
     TRIAL_REPORTED,
     TRIAL_STARTED,
     TRIAL_STOPPED,
-    VERSION,
     Event,
-    EventLog,
     EventStream,
 )
 from search.record.history import History
@@ -242,3 +242,40 @@ def test_results_do_not_go_to_urls(place):
     for choose in (lambda: new_folder(place, "head"), lambda: folder_to_resume(place, None)):
         with pytest.raises(ConfigError, match=f"-o: {place}: results go to folders of this machine's file system"):
             choose()
+
+
+START = {"id": "a1", "params": {}, "settings": {}}
+UNUSABLE = {
+    "unknown kind 'trial_exploded'": {"kind": "trial_exploded", "trial": 0},
+    "data is no mapping": {"kind": TRIAL_DONE, "trial": 0, "data": [1]},
+    "time is 'noon', which is no number": {"kind": TRIAL_DONE, "trial": 0, "time": "noon"},
+    "trial is None, which is no number of a trial": {"kind": TRIAL_DONE},
+    "trial 7 has not started before": {"kind": TRIAL_DONE, "trial": 7},
+    "metrics has no epoch": {"kind": TRIAL_REPORTED, "trial": 0, "data": {"metrics": {}}},
+    "val_score is nan": {
+        "kind": TRIAL_REPORTED,
+        "trial": 0,
+        "data": {"metrics": {"epoch": 1, "val_score": float("nan")}},
+    },
+    "val_score is '1'": {"kind": TRIAL_REPORTED, "trial": 0, "data": {"metrics": {"epoch": 1, "val_score": "1"}}},
+    "id is '/../../x'": {"kind": TRIAL_STARTED, "trial": 1, "data": {**START, "id": "/../../x"}},
+    "settings is no mapping": {"kind": TRIAL_STARTED, "trial": 1, "data": {**START, "settings": None}},
+    "donor is 3": {"kind": TRIAL_STARTED, "trial": 1, "data": {**START, "donor": 3}},
+    "reason is no text": {"kind": TRIAL_FAILED, "trial": 0, "data": {}},
+}
+
+
+@pytest.mark.parametrize("message", UNUSABLE)
+def test_events_that_somebody_has_changed(message):
+    log = EventLog("events.jsonl")
+    log(Event(SEARCH_STARTED, data={"version": VERSION}))
+    log(Event(TRIAL_STARTED, 0, START))
+    with open("events.jsonl", "a") as file:
+        file.write(json.dumps({"time": 1.0, "data": {}, **UNUSABLE[message]}) + "\n")
+    with pytest.raises(ConfigError, match=rf"events.jsonl, line 3: is no event of a search \({re.escape(message)}"):
+        log.read()
+
+
+def test_an_epoch_that_is_reported_again_takes_the_place_of_the_later_ones():
+    history = History([*events()[:6], *(reported(0, epoch, epoch / 10, 101.0) for epoch in (1, 2, 3, 2))])
+    assert [row["epoch"] for row in history.trials[0].rows] == [1, 2]

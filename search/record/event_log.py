@@ -1,0 +1,66 @@
+"""events.jsonl: the events of a search in a file.
+
+It is the truth about a search: results, best.yaml and resuming are all made from it. It is append-only; a last line
+that was cut off is dropped.
+"""
+
+import json
+from pathlib import Path
+
+from configs.errors import ConfigError
+from configs.files import append_line
+from search.record.event_check import EventCheck
+from search.record.events import Event
+
+VERSION = 2  # of the file
+
+
+class EventLog:
+    """Appends events to a file, one JSON object a line."""
+
+    def __init__(self, path: str | Path):
+        self.path = Path(path)
+
+    def read(self) -> list[Event]:
+        """Returns the events of the file, checked, none if it is missing.
+
+        Raises:
+            ConfigError: the file is not an event log of this version.
+        """
+        if not self.path.exists():
+            return []
+        content = self.path.read_bytes()
+        lines = content[: content.rfind(b"\n") + 1].splitlines()
+        events: list[Event] = []
+        for number, line in enumerate(lines, start=1):
+            try:
+                events.append(Event(**json.loads(line)))
+            except (ValueError, TypeError, RecursionError) as error:
+                raise self._unusable(number, str(error)) from None
+        if events and isinstance(events[0].data, dict) and events[0].data.get("version") != VERSION:
+            raise ConfigError(
+                f"{self.path}: was written by another version of yacstune, in format {events[0].data.get('version')}; "
+                f"this version has format {VERSION}: finish the search with that version, or start a new one"
+            )
+        check = EventCheck()
+        for number, event in enumerate(events, start=1):
+            problem = check.problem(event)
+            if problem:
+                raise self._unusable(number, problem)
+        return events
+
+    def _unusable(self, number: int, why: str) -> ConfigError:
+        return ConfigError(
+            f"{self.path}, line {number}: is no event of a search ({why}); mend the line, or start a new search"
+        )
+
+    def drop_torn_line(self) -> None:
+        """Cuts off a last line that was not written whole, so that the next event starts on a line of its own."""
+        if self.path.exists():
+            with open(self.path, "r+b") as file:
+                file.truncate(file.read().rfind(b"\n") + 1)
+
+    def __call__(self, event: Event) -> None:
+        """Appends an event."""
+        content = {"kind": event.kind, "trial": event.trial, "time": event.time, "data": event.data}
+        append_line(self.path, json.dumps(content))
