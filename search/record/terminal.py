@@ -4,6 +4,7 @@ import os
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from configs.files import shown_path
@@ -147,15 +148,27 @@ class Terminal:
         print(f"retrain the best{over}: {retrain_command(self._folder.best, output)}", flush=True)
 
 
-def describe(params: dict[str, Any]) -> str:
+def describe(params: Mapping[str, Any]) -> str:
     """Returns a sample in a line, keys without the path that they share with all others."""
-    return ", ".join(f"{short_name(key)} {_short(value)}" for key, value in params.items())
+    names = short_names(list(params))
+    return ", ".join(f"{names[key]} {_short(value)}" for key, value in params.items())
 
 
-def short_name(key: str) -> str:
-    """Returns the end of a key that says enough: HEAD.NAME, DROPOUT."""
+def short_names(keys: Sequence[str]) -> dict[str, str]:
+    """Returns the end of each key that says enough beside the others: HEAD.NAME, DROPOUT, LOSS.EPS and ADAM.EPS."""
+    beside = [f".{key}" for key in keys]
+
+    def shortest(key: str) -> str:
+        return next((end for end in _ends(key) if sum(other.endswith(f".{end}") for other in beside) == 1), key)
+
+    return {key: shortest(key) for key in keys}
+
+
+def _ends(key: str) -> Iterator[str]:
+    """Gives ends of a key, the shortest first; NAME says nothing alone."""
     parts = key.split(".")
-    return ".".join(parts[-2:]) if parts[-1] == "NAME" else parts[-1]
+    for count in range(2 if parts[-1] == "NAME" else 1, len(parts) + 1):
+        yield ".".join(parts[-count:])
 
 
 def _short(value: Any) -> str:
