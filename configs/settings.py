@@ -88,8 +88,17 @@ def resolve_name(key: str, value: Any, source: str, problems: list[str]) -> str 
         problems.append(f"{source}: {key}: found {value!r}, but this is a group of keys: {inside}")
         return None
     shown = without_secrets(key)
-    problems.append(f"{source}: unknown key {shown!r}.{did_you_mean(shown, [*KEYS, *NODES])}")
+    problems.append(f"{source}: unknown key {shown!r}.{_meant(shown) or did_you_mean(shown, [*KEYS, *NODES])}")
     return None
+
+
+def _meant(key: str) -> str:
+    """Returns ` Did you mean 'x'?` for the shortest key of the same group whose name has the given one in it."""
+    group, _, name = key.rpartition(".")
+    inside = [
+        known for known in KEYS if known.rpartition(".")[0] == group and name.lower() in known[len(group) :].lower()
+    ]
+    return f" Did you mean {min(inside, key=len)!r}?" if group and name and inside else ""
 
 
 def refuse_repeated(settings: Sequence[Setting], problems: list[str]) -> None:

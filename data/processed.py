@@ -21,6 +21,7 @@ from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
+from numpy.lib.format import open_memmap
 from yacs.config import CfgNode
 
 from configs import legal
@@ -116,9 +117,10 @@ class ProcessedData:
         return ""
 
     def _arrays(self) -> tuple[Any, np.ndarray, dict[str, np.ndarray]]:
-        images = np.load(self.path / "images.npy", mmap_mode="r") if self.has_images() else None
-        with np.load(self.path / "split.npz") as constraints:
-            return images, np.load(self.path / "labels.npy"), dict(constraints)
+        # opened here, since numpy leaves a file open that is damaged
+        with open(self.path / "labels.npy", "rb") as labels, open(self.path / "split.npz", "rb") as constraints:
+            images = open_memmap(self.path / "images.npy", mode="r") if self.has_images() else None
+            return images, np.load(labels), dict(np.load(constraints))
 
     def load(self) -> ImageData:
         """Opens the images memory-mapped and splits them as the config says.

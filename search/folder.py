@@ -5,6 +5,7 @@ from pathlib import Path
 
 from configs.command_line import refuse_url
 from configs.errors import ConfigError
+from configs.files import shown_path
 from trainable.run_folder import FolderInUseError, FolderLock, RunFolder
 
 EXPERIMENTS = Path("experiments")  # in the working folder
@@ -28,6 +29,10 @@ class SearchFolder:
         self.pareto = self.path / "pareto"
         self.pareto_csv = self.path / "pareto.csv"
         self.pareto_picture = self.path / "pareto.png"
+
+    def resume_command(self) -> str:
+        """Returns the command that goes on with the search, for a terminal in this working folder."""
+        return f"python -m search.run --resume -o {shlex.quote(shown_path(self.path))}"
 
     def is_used(self) -> bool:
         """Whether the folder holds anything but what a process left that ended before it began."""

@@ -2,7 +2,6 @@
 
 import os
 import platform
-import shlex
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
@@ -64,7 +63,7 @@ def _told_how_to_go_on(folder: SearchFolder) -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         if folder.is_search():
-            print(_how_to_go_on(folder), flush=True)
+            print(f"go on with: {folder.resume_command()}", flush=True)
         raise
 
 
@@ -118,15 +117,11 @@ def _run(
         stream.emit(SEARCH_STARTED, version=VERSION, data_digest=digest)
         early = run_trials(plan, folder, history, events, stream, resources, slots, digest, memory)
         if early is not None:
-            print(_how_to_go_on(folder), flush=True)
+            print(f"go on with: {folder.resume_command()}", flush=True)
             last.callback(_limited(SHUTDOWN, early).cancel)  # when Ray has ended
     if early is not None:
         return early
     return FOUND if with_result(history.samples()) else NOTHING_FOUND
-
-
-def _how_to_go_on(folder: SearchFolder) -> str:
-    return f"go on with: python -m search.run --resume -o {shlex.quote(shown_path(folder.path))}"
 
 
 def _data_digest(plan: SearchPlan) -> str | None:

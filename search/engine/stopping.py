@@ -11,6 +11,7 @@ from typing import Any
 from ray import tune
 
 from configs.metric_names import sign
+from search.record.events import TIME_IS_UP
 from search.record.history import FAILED, FINISHED, History
 from search.space.options import SearchOptions, StopRules
 
@@ -102,7 +103,7 @@ class SearchStopper(tune.Stopper):
         if self.halted:
             return f"stopped, since no trial can go on: {self.halted}"
         if self._deadline is not None and time.monotonic() >= self._deadline:
-            return "time budget used up"
+            return TIME_IS_UP
         return failing_alike(self._history)
 
     @contextmanager

@@ -14,6 +14,8 @@ TRIAL_DONE = "trial_done"  # all its epochs
 TRIAL_FAILED = "trial_failed"
 SEARCH_ENDED = "search_ended"
 
+TIME_IS_UP = "time budget used up"  # a reason why a search ended
+
 
 @dataclass(frozen=True)
 class Event:

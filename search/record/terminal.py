@@ -11,7 +11,15 @@ from configs.files import shown_path
 from search.folder import SearchFolder
 from search.plan import SearchPlan
 from search.record.confirmation import confirmed
-from search.record.events import SEARCH_ENDED, TRIAL_DONE, TRIAL_FAILED, TRIAL_STARTED, TRIAL_STOPPED, Event
+from search.record.events import (
+    SEARCH_ENDED,
+    TIME_IS_UP,
+    TRIAL_DONE,
+    TRIAL_FAILED,
+    TRIAL_STARTED,
+    TRIAL_STOPPED,
+    Event,
+)
 from search.record.history import DONE, FAILED, INTERRUPTED, STOPPED, History, TrialRecord
 from search.record.pareto import objective_values, pareto_front
 from search.record.results import WAITS, describe_winner, retrain_command, shown_state
@@ -146,6 +154,8 @@ class Terminal:
         elif found and found.margin is not None:
             over = f", {abs(found.margin):.4f} {'better' if found.margin >= 0 else 'worse'} than the base"
         print(f"retrain the best{over}: {retrain_command(self._folder.best, output)}", flush=True)
+        if event.data["reason"] == TIME_IS_UP:
+            print(f"go on for as long again: {self._folder.resume_command()}", flush=True)
 
 
 def describe(params: Mapping[str, Any]) -> str:

@@ -393,3 +393,16 @@ def test_a_file_that_was_moved_is_no_mistake_where_another_is_given():
     Path("parts.py").touch()
     cfg = load_cfg(path, ["USER_MODULES", "[parts.py]", "MODEL.WARM_START_PATH", ""])
     assert (str(Path("parts.py").absolute()),) == cfg.USER_MODULES
+
+
+@pytest.mark.parametrize(
+    ("key", "meant"),
+    [
+        ("MODEL.SOLVER.OPTIMIZER.LR", "MODEL.SOLVER.OPTIMIZER.BASE_LR"),
+        ("MODEL.SOLVER.TOTAL_EPOCS", "MODEL.SOLVER.TOTAL_EPOCHS"),
+        ("MODEL.SOLVER.EPOCHS", "MODEL.SOLVER.TOTAL_EPOCHS"),
+    ],
+)
+def test_an_unknown_key_is_answered_with_the_nearest(key, meant):
+    with pytest.raises(ConfigError, match=rf"unknown key '{key}'. Did you mean '{meant}'\?"):
+        load_cfg(None, [key, "1"])
