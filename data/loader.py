@@ -209,13 +209,14 @@ def _shape_of(images: Sequence[np.ndarray], dataset_cfg: CfgNode) -> tuple[int, 
 def _batches(loader: DataLoader) -> Iterator[Batch]:
     try:
         yield from loader
-    except RuntimeError as error:
-        if loader.num_workers == 0 or "DataLoader" not in str(error):
+    except (RuntimeError, ConnectionError, EOFError) as error:
+        # a process that was killed while it handed a batch over is a connection that ends
+        if loader.num_workers == 0 or (isinstance(error, RuntimeError) and "DataLoader" not in str(error)):
             raise
         room = f"{SHARED} has {shutil.disk_usage(SHARED).free / 2**20:,.0f} MB free; " if SHARED.is_dir() else ""
         raise LoaderDiedError(
             f"the processes that prepare images (DATASET.NUM_WORKERS {loader.num_workers}) are gone or give nothing "
-            f"any more: {str(error).splitlines()[0]}; {room}if that is too little, {_WAY_OUT}"
+            f"any more: {(str(error) or type(error).__name__).splitlines()[0]}; {room}if that is too little, {_WAY_OUT}"
         ) from error
     except ConfigError as error:
         if "Traceback (most recent call last)" not in str(error):
