@@ -169,7 +169,7 @@ def test_processes_that_are_killed_are_told():
     next(batches)
     for child in psutil.Process().children():
         child.kill()
-    with pytest.raises(LoaderDiedError, match="NUM_WORKERS 2.* are gone or give nothing any more: "):
+    with pytest.raises(LoaderDiedError, match=r"NUM_WORKERS 2.* are gone or give nothing any more: "):
         list(batches)
 
 
