@@ -93,6 +93,8 @@ def _import_file(path: Path) -> ModuleType | None:
     assert spec is not None and spec.loader is not None  # true of every .py file
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
+    if str(path.parent) not in sys.path:
+        sys.path.append(str(path.parent))  # where its neighbours are found, after everybody else's modules
     try:
         spec.loader.exec_module(module)
     except BaseException:

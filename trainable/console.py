@@ -1,6 +1,7 @@
 """Training at a terminal: a progress bar, one line an epoch, and where everything is in the end."""
 
 import logging
+import os
 import shlex
 import sys
 from collections.abc import Iterator
@@ -26,6 +27,15 @@ from trainable.start_weights import hints, other_weights
 from trainable.training import Metrics
 from trainable.update import TrainingDivergedError
 
+
+class _LastingConsole(Console):
+    """A console whose training goes on when nobody reads what it says any more, as behind `| head`."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 NOT_FINISHED = 3  # exit status
 
 
@@ -38,7 +48,7 @@ def train_on_console(cfg: CfgNode, folder: RunFolder, resume: bool, recorded: di
         resume: go on from its newest checkpoint.
         recorded: the environment that the config's file records, whose differences are told.
     """
-    console = Console(highlight=False)
+    console = _LastingConsole(highlight=False)
     rehearse(cfg)  # before a file is written
     with (
         folder.locked(is_new=not resume),

@@ -2,6 +2,9 @@
 
 import os
 import secrets
+import tempfile
+
+from configs.errors import ConfigError
 
 _ALWAYS = {
     # Ray's own output is a flood; ours is made from events.
@@ -26,6 +29,10 @@ _ALWAYS = {
 }
 
 
+_LONGEST_SOCKET = 107  # characters of its path, which begins with Ray's temporary folder
+_SHORT_FOLDER = "/tmp"
+
+
 def prepare_ray_environment(address: str | None) -> None:
     """Sets what Ray reads; to be called before ray is imported for the first time.
 
@@ -38,5 +45,24 @@ def prepare_ray_environment(address: str | None) -> None:
         os.environ.pop("RAY_ADDRESS", None)  # --address is the way to a cluster that is there already
         # Under `uv run` Ray would pack the working folder for its workers, which run here and find everything.
         os.environ["RAY_ENABLE_UV_RUN_RUNTIME_ENV"] = "0"
+        _shorten_folder()
         os.environ["RAY_AUTH_MODE"] = "token"
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(16))
+
+
+def _shorten_folder() -> None:
+    """Gives Ray a temporary folder whose sockets have paths that the system takes.
+
+    Raises:
+        ConfigError: RAY_TMPDIR is too long.
+    """
+    below = f"/ray/session_2026-01-01_00-00-00_000000_{os.getpid()}/sockets/plasma_store"
+    longest = _LONGEST_SOCKET - len(below)
+    named = os.environ.get("RAY_TMPDIR", "")
+    if len(named) > longest:
+        raise ConfigError(
+            f"environment variable RAY_TMPDIR: {named} has {len(named)} characters; allowed are {longest}, since the "
+            "paths of Ray's sockets begin with it"
+        )
+    if not named and len(tempfile.gettempdir()) > longest and os.access(_SHORT_FOLDER, os.W_OK):
+        os.environ["RAY_TMPDIR"] = _SHORT_FOLDER

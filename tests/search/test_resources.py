@@ -17,6 +17,7 @@ from search.run import main
 from search.space.options import SearchOptions
 from search.space.space_file import read_space
 from search.trials.cluster import free_gpu_memory, ray_cluster, trial_resources, trial_slots
+from search.trials.ray_environment import prepare_ray_environment
 from tests.conftest import ROOT
 
 
@@ -165,6 +166,9 @@ def test_a_ray_of_our_own_has_the_cpus_of_this_process_and_a_folder_for_its_user
         "    print(oct(os.stat(folder).st_mode & 0o777))\n"
     )
     environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    long = Path("a" * 65, "b" * 65)  # too long for the paths of Ray's sockets
+    long.mkdir(parents=True)
+    environment["TMPDIR"] = str(long.absolute())
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
     )
@@ -174,3 +178,9 @@ def test_a_ray_of_our_own_has_the_cpus_of_this_process_and_a_folder_for_its_user
 def test_an_empty_address_is_no_address(capsys):
     assert main(["--space", str(ROOT / "spaces" / "head.yaml"), "--address", ""]) == 2
     assert "--address: is empty; give host:port or auto, or leave it out" in capsys.readouterr().err
+
+
+def test_a_temporary_folder_whose_name_is_too_long_for_ray(monkeypatch):
+    monkeypatch.setenv("RAY_TMPDIR", "/" + "x" * 60)
+    with pytest.raises(ConfigError, match=r"RAY_TMPDIR: /x+ has 61 characters; allowed are \d+, since"):
+        prepare_ray_environment(None)

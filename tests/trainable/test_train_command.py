@@ -2,6 +2,8 @@
 
 import os
 import re
+import shlex
+import subprocess
 import sys
 from pathlib import Path
 
@@ -9,7 +11,7 @@ import pytest
 import torch
 
 from configs.loader import load_cfg
-from tests.conftest import TINY_PAIRS, write_pictures, write_tiny
+from tests.conftest import ROOT, TINY_PAIRS, write_pictures, write_tiny
 from trainable import console
 from trainable.checkpoint import load_checkpoint, save_checkpoint
 from trainable.run_folder import RunFolder
@@ -246,3 +248,28 @@ def test_a_folder_whose_name_is_no_utf_8():
     given |= {"DATASET.VALIDATION_FRACTION": "0.4"}
     assert main(["-o", "run", *(text for pair in given.items() for text in pair)]) == 0
     assert str(Path(raw).absolute()) == load_cfg("run/results/config.yaml").DATASET.PATH_DATA_RAW
+
+
+def test_a_training_goes_on_when_nobody_reads_what_it_says():
+    words = shlex.join([sys.executable, "-m", "trainable.train", "-o", "run", *TINY_PAIRS])
+    done = subprocess.run(f"{words} | head -2", shell=True, capture_output=True, text=True, env=environment())
+    assert done.stdout.splitlines()[0] == "importing torch ..." and done.stderr == ""
+    assert len(RunFolder("run").read_metrics()) == 3
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(ROOT)}
+
+
+def test_a_module_of_the_users_finds_its_neighbours():
+    Path("sub").mkdir()
+    Path("sub/sizes.py").write_text("WIDTH = 12\n")
+    Path("sub/deep.py").write_text(
+        "from sizes import WIDTH\nfrom torch import nn\nfrom trainable.backbone.registry import BACKBONE_REGISTRY\n"
+        "class Deep(nn.Module):\n    num_features = WIDTH\n    def __init__(self):\n        super().__init__()\n"
+        "        self.layer = nn.Conv2d(3, WIDTH, 3)\n"
+        "    def forward(self, images):\n        return self.layer(images).amax(dim=(2, 3))\n"
+        "@BACKBONE_REGISTRY.register('deep')\ndef build(backbone_cfg):\n    return Deep()\n"
+    )
+    pairs = ["USER_MODULES", "[sub/deep.py]", "MODEL.BACKBONE.NAME", "deep", "MODEL.SOLVER.TOTAL_EPOCHS", "1"]
+    assert main(["-o", "run", *pairs, "TENSORBOARD", "false", "DATASET.VALIDATION_FRACTION", "0.9"]) == 0
