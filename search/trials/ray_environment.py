@@ -65,4 +65,4 @@ def _shorten_folder() -> None:
             "paths of Ray's sockets begin with it"
         )
     if not named and len(tempfile.gettempdir()) > longest and os.access(_SHORT_FOLDER, os.W_OK):
-        os.environ["RAY_TMPDIR"] = _SHORT_FOLDER
+        os.environ["RAY_TMPDIR"] = os.environ["TMPDIR"] = _SHORT_FOLDER  # the dashboard's sockets lie in the second
