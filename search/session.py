@@ -23,7 +23,7 @@ from search.record.event_log import VERSION, EventLog
 from search.record.events import SEARCH_STARTED, EventStream
 from search.record.history import FINISHED, History, with_result
 from search.record.results import Results
-from search.record.terminal import Terminal
+from search.record.terminal import Terminal, describe
 from search.trials.cluster import free_gpu_memory, ray_cluster, trial_resources, trial_slots
 from search.trials.gpu_memory import GpuMemory, context_size, free_before_context
 from search.trials.tuner import has_more, run_trials
@@ -164,7 +164,14 @@ def _resumed(plan: SearchPlan, history: History) -> list[str]:
     kept = len(history.in_state(*FINISHED))
     going_on = len(history.trials) - kept
     new = max(0, plan.options.num_samples - len(history.samples()))
-    return [f"resumed: {kept} trials are kept, {going_on} go on from their last checkpoint, {new} are still to be made"]
+    others = f"{going_on} go on from their last checkpoint, {new} are still to be made"
+    lines = [f"resumed: {kept} trials are kept, {others}"]
+    metric = plan.options.metric
+    best = history.best_trial(metric)
+    if best is not None:
+        row = best.best(metric) or {}
+        lines.append(f"best so far: {best.title}, {metric} {row[metric]:.4f}: {describe(best.params)}")
+    return lines
 
 
 def _write_provenance(plan: SearchPlan, folder: SearchFolder, command: str) -> None:

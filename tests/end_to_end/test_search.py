@@ -260,6 +260,9 @@ def test_a_search_goes_on_after_ctrl_c(ray_address, tmp_path, capsys, monkeypatc
         assert main([*start, "--resume"]) == 130
     printed = capsys.readouterr().out
     assert "(once more: at once)" in printed and "go on with: python -m search.run --resume -o out" in printed
+    assert "resumed: " in printed and re.search(
+        r"^best so far: .*, val_score 0\.\d{4}: BASE_LR ", printed, re.MULTILINE
+    )
 
     assert main([*start, "--resume"]) == 0
     events = EventLog(folder / "events.jsonl").read()
