@@ -206,6 +206,14 @@ def _shape_of(images: Sequence[np.ndarray], dataset_cfg: CfgNode) -> tuple[int, 
     return (*dataset_cfg.RESIZE_SHAPE, 3 if dataset_cfg.TO_RGB else 1)
 
 
+def _died(workers: int, error: Exception) -> LoaderDiedError:
+    room = f"{SHARED} has {shutil.disk_usage(SHARED).free / 2**20:,.0f} MB free; " if SHARED.is_dir() else ""
+    return LoaderDiedError(
+        f"the processes that prepare images (DATASET.NUM_WORKERS {workers}) are gone or give nothing any more: "
+        f"{(str(error) or type(error).__name__).splitlines()[0]}; {room}if that is too little, {_WAY_OUT}"
+    )
+
+
 def _batches(loader: DataLoader) -> Iterator[Batch]:
     try:
         yield from loader
@@ -213,11 +221,11 @@ def _batches(loader: DataLoader) -> Iterator[Batch]:
         # a process that was killed while it handed a batch over is a connection that ends
         if loader.num_workers == 0 or (isinstance(error, RuntimeError) and "DataLoader" not in str(error)):
             raise
-        room = f"{SHARED} has {shutil.disk_usage(SHARED).free / 2**20:,.0f} MB free; " if SHARED.is_dir() else ""
-        raise LoaderDiedError(
-            f"the processes that prepare images (DATASET.NUM_WORKERS {loader.num_workers}) are gone or give nothing "
-            f"any more: {(str(error) or type(error).__name__).splitlines()[0]}; {room}if that is too little, {_WAY_OUT}"
-        ) from error
+        try:
+            died = _died(loader.num_workers, error)
+        except RuntimeError as of_signal:  # by which torch tells of the death, whatever is done at that moment
+            died = _died(loader.num_workers, of_signal)
+        raise died from error
     except ConfigError as error:
         if "Traceback (most recent call last)" not in str(error):
             raise
