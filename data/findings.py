@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from configs.errors import ConfigError, counted, few
+from data.image_files import notes_on_reading
 from data.raw_data import RawImages
 from data.scan import Scan
 
@@ -37,25 +38,18 @@ def check_readable(scan: Scan, ids: Sequence[str], on_unreadable: str, root: str
 
 def notes_on_scan(scan: Scan, raw_images: RawImages, background: Sequence[int] | None) -> list[str]:
     """Returns what was found while images were read: transparent ones, blank ones, those that could not be read."""
-    notes = []
-    if scan.transparent:
-        notes.append(
-            f"{counted(scan.transparent, 'image')} with transparency, shown on DATASET.BACKGROUND "
-            f"{list(background or ())}"
-        )
+    ids = [raw_images.ids[position] for position in scan.unreadable]
+    notes = notes_on_reading(scan.transparent, background, ids)
     if scan.blank:
         notes.append(
             f"{counted(scan.blank, 'image')} of one colour only: what they show has the colour of DATASET.BACKGROUND; "
             "choose another"
         )
-    if scan.unreadable:
-        ids = [raw_images.ids[position] for position in scan.unreadable]
-        notes.append(f"{counted(len(ids), 'image')} left out, which cannot be read: {few(ids)}")
-        kept = np.delete(raw_images.labels, list(scan.unreadable), axis=0)
-        for task, (name, names) in enumerate(raw_images.classes.items()):
-            empty = [names[label] for label in np.setdiff1d(raw_images.labels[:, task], kept[:, task])]
-            if empty:
-                notes.append(f"{name}: no image can be read of {few(empty)}")
+    kept = np.delete(raw_images.labels, list(scan.unreadable), axis=0)
+    for task, (name, names) in enumerate(raw_images.classes.items()):
+        empty = [names[label] for label in np.setdiff1d(raw_images.labels[:, task], kept[:, task])]
+        if empty:
+            notes.append(f"{name}: no image can be read of {few(empty)}")
     return notes
 
 

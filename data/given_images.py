@@ -6,10 +6,23 @@ from pathlib import Path
 import numpy as np
 from yacs.config import CfgNode
 
-from configs.errors import ConfigError, counted, few
+from configs.errors import ConfigError, counted
 from data.bengali import read_ids, read_images
-from data.image_files import Decoder, ImageFiles, UnreadableImageError, printable
-from data.image_table import table_images
+from data.image_files import Decoder, ImageFiles, UnreadableImageError, notes_on_reading, printable
+from data.image_table import read_table, table_images
+
+
+def is_folder(path: Path) -> bool:
+    """Whether images are given as a folder; else they are a table that can be read.
+
+    Raises:
+        ConfigError: there is neither.
+    """
+    if path.is_file():
+        read_table(path)
+    elif not path.is_dir():
+        raise ConfigError(f"--data: there is no {path}; give a folder or a .csv or .parquet table")
+    return path.is_dir()
 
 
 class GivenImages:
@@ -37,7 +50,7 @@ class GivenImages:
         self._files = files
         self._note = note
         self._hint = hint
-        self._background = f"DATASET.BACKGROUND {list(dataset_cfg.BACKGROUND or ())}"
+        self._background = dataset_cfg.BACKGROUND
         self._skips = dataset_cfg.ON_UNREADABLE == "skip"
         self._inverts = dataset_cfg.NAME == "bengali"  # as its own reader does: the model knows bright ink on black
 
@@ -77,13 +90,8 @@ class GivenImages:
 
     def remarks(self) -> list[str]:
         """What people should know of the images, when all have been read."""
-        lines = [self._note] if self._note else []
-        if self.transparent:
-            lines.append(f"{counted(self.transparent, 'image')} with transparency, shown on {self._background}")
-        if self.unreadable:
-            unreadable = counted(len(self.unreadable), "image")
-            lines.append(f"{unreadable} left out, which cannot be read: {few(self.unreadable)}")
-        return lines
+        note = [self._note] if self._note else []
+        return [*note, *notes_on_reading(self.transparent, self._background, self.unreadable)]
 
 
 class KaggleImages(GivenImages):
@@ -103,7 +111,9 @@ class KaggleImages(GivenImages):
                 f"--data: {parts[0].parent} holds Kaggle's graphemes, but the model was trained on "
                 f"{dataset_cfg.NAME}; give a folder of images or a table"
             )
-        super().__init__(dataset_cfg, ImageFiles([], Decoder()), [name for part in parts for name in read_ids(part)])
+        super().__init__(
+            dataset_cfg, ImageFiles([], Decoder.of(dataset_cfg)), [name for part in parts for name in read_ids(part)]
+        )
         self._parts = parts
 
     def __iter__(self) -> Iterator[tuple[str, np.ndarray]]:

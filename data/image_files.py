@@ -19,6 +19,8 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 from yacs.config import CfgNode
 
+from configs.defaults import KEYS
+from configs.errors import counted, few
 from data.image_data import DataError
 
 # OpenCV says on its own what it cannot read; our messages name the row
@@ -42,8 +44,8 @@ class Decoder:
         max_pixels: larger images are refused before they take memory.
     """
 
-    background: tuple[int, int, int] | None = (255, 255, 255)
-    max_pixels: int = 200_000_000
+    background: tuple[int, int, int] | None = KEYS["DATASET.BACKGROUND"].default
+    max_pixels: int = KEYS["DATASET.MAX_PIXELS"].default
 
     @classmethod
     def of(cls, dataset_cfg: CfgNode) -> "Decoder":
@@ -246,9 +248,26 @@ def images_as_in_0_1(folder: Path) -> FoundImages:
     return FoundImages(files)
 
 
-def described(left_out: Counter[str]) -> str:
-    """Returns what was left out in words, as in `left out: 2 gif, 1 hidden folder`; empty if nothing was."""
+def described(what: str, left_out: Counter[str]) -> str:
+    """Returns what was found and what was not taken, as in `9 images; left out: 2 gif, 1 hidden folder`."""
     kinds = ", ".join(
         f"{count} {kind}{'s' if count > 1 and ' ' in kind else ''}" for kind, count in sorted(left_out.items())
     )
-    return f"left out: {kinds}" if kinds else ""
+    return f"{what}; left out: {kinds}" if kinds else what
+
+
+def notes_on_reading(transparent: int, background: Sequence[int] | None, unreadable: Sequence[str]) -> list[str]:
+    """Returns, a line each, what people should know of images that were read.
+
+    Args:
+        transparent: how many are transparent in places.
+        background: what they are shown on.
+        unreadable: names of those that could not be read, and were left out.
+    """
+    lines = []
+    if transparent:
+        shown = f"shown on DATASET.BACKGROUND {list(background or ())}"
+        lines.append(f"{counted(transparent, 'image')} with transparency, {shown}")
+    if unreadable:
+        lines.append(f"{counted(len(unreadable), 'image')} left out, which cannot be read: {few(unreadable)}")
+    return lines

@@ -76,7 +76,7 @@ class FolderRaw:
         return self._images_of_classes(self._validation) if self._validation and self._validation.is_dir() else {}
 
     def _images_of_classes(self, root: Path) -> dict[str, FoundImages]:
-        return {folder.name: self._list(folder) for folder in class_folders(root)}
+        return {folder.name: self._list(folder) for folder in class_folders(root)[0]}
 
     def read(self) -> RawImages:
         """Lists the images.
@@ -96,10 +96,11 @@ class FolderRaw:
             trained = len(labels)
             labels += [number for number, found in self._numbered_validation(classes) for _ in found.files]
             is_validation = np.arange(len(labels)) >= trained
-        images = ImageFiles(self.files, self._decoder)
+        files = self.files
+        images = ImageFiles(files, self._decoder)
         names = tuple(printable(name) for name in classes)
         return RawImages(
-            ids=[printable(os.path.relpath(file, self._root)) for file in self.files],
+            ids=[printable(os.path.relpath(file, self._root)) for file in files],
             labels=np.array(labels, np.int64)[:, None],
             classes={"class": names},
             images=images,
@@ -144,29 +145,26 @@ class FolderRaw:
     def _note(self, images: int, classes: int) -> str:
         left_out: Counter[str] = Counter()
         for root in filter(None, (self._root, self._validation)):
-            left_out.update(beside_classes(root))
+            left_out.update(class_folders(root)[1])
         for found in (*self._trained.values(), *self._validated.values()):
             left_out.update(found.left_out)
-        return "; ".join(filter(None, (f"{counted(images, 'image')} of {classes} classes", described(left_out))))
+        return described(f"{counted(images, 'image')} of {classes} classes", left_out)
 
 
-def class_folders(root: Path) -> list[Path]:
-    """Returns the folders of classes, sorted; hidden ones, and links to what they lie in, are left out."""
-    folders = (path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
-    return sorted(path for path in folders if not _is_within(root, path))
-
-
-def beside_classes(root: Path) -> Counter[str]:
-    """Returns what lies beside the folders of classes, and how often."""
-    left_out: Counter[str] = Counter()
-    for path in root.iterdir():
+def class_folders(root: Path) -> tuple[list[Path], Counter[str]]:
+    """Returns the folders of classes, sorted, and how much of what lies beside them is none, by what it is."""
+    folders: list[Path] = []
+    beside: Counter[str] = Counter()
+    for path in sorted(root.iterdir()):
         if path.name.startswith("."):
-            left_out["hidden folder" if path.is_dir() else "hidden file"] += 1
+            beside["hidden folder" if path.is_dir() else "hidden file"] += 1
         elif not path.is_dir():
-            left_out["loose file"] += 1
+            beside["loose file"] += 1
         elif _is_within(root, path):
-            left_out["circular link"] += 1
-    return left_out
+            beside["circular link"] += 1
+        else:
+            folders.append(path)
+    return folders, beside
 
 
 def _is_within(path: Path, folder: Path) -> bool:

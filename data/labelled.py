@@ -9,9 +9,9 @@ from yacs.config import CfgNode
 
 from configs.errors import ConfigError, counted, did_you_mean
 from data.bengali import BengaliRaw, part_files
-from data.given_images import GivenImages, KaggleImages, images_of_table
+from data.given_images import GivenImages, KaggleImages, images_of_table, is_folder
 from data.image_files import Decoder, FoundImages, ImageFiles, described, images_in, printable
-from data.image_folder import beside_classes, class_folders
+from data.image_folder import class_folders
 from data.image_table import TEST, check_column, read_sides, read_table
 
 TRAINED_ON = "the model was trained on most of these images: what it scores says little of new ones"
@@ -25,11 +25,7 @@ def check_labelled(path: Path) -> None:
     Raises:
         ConfigError: there are no labelled images at this path.
     """
-    if path.is_file():
-        read_table(path)
-    elif not path.is_dir():
-        raise ConfigError(f"--data: there is no {path}; give a folder or a .csv or .parquet table")
-    elif not _is_kaggle(path) and not any(found.files for found in _folders(path).values()):
+    if is_folder(path) and not _is_kaggle(path) and not any(found.files for found in _folders(path)[0].values()):
         raise ConfigError(
             f"--data: {path} holds no folders with images, and no train.csv with train_image_data_*.parquet; expected "
             "one folder a class, named as the model's classes"
@@ -105,22 +101,23 @@ def _of_folders(path: Path, dataset_cfg: CfgNode, classes: dict[str, tuple[str, 
             f"--data: {path} has one folder a class, but the model has the tasks {', '.join(classes)}; give a table "
             "with a column for each"
         )
-    folders = _folders(path)
+    folders, beside = _folders(path)
     files = [file for found in folders.values() for file in found.files]
-    left_out = sum((found.left_out for found in folders.values()), beside_classes(path))
+    left_out = sum((found.left_out for found in folders.values()), beside)
     what = f"{counted(len(files), 'image')} of {sum(bool(found.files) for found in folders.values())} classes"
     is_trained_on = dataset_cfg.NAME == "image_folder" and path.resolve() == Path(dataset_cfg.PATH_DATA_RAW).resolve()
     images = GivenImages(
         dataset_cfg,
         ImageFiles(files, Decoder.of(dataset_cfg)),
         [printable(str(file.relative_to(path))) for file in files],
-        "; ".join(filter(None, (what, described(left_out), TRAINED_ON if is_trained_on else ""))),
+        described(what, left_out) + (f"; {TRAINED_ON}" if is_trained_on else ""),
     )
     return images, {next(iter(classes)): [name for name, found in folders.items() for _ in found.files]}
 
 
-def _folders(path: Path) -> dict[str, FoundImages]:
-    return {printable(folder.name): images_in(folder) for folder in class_folders(path)}
+def _folders(path: Path) -> tuple[dict[str, FoundImages], Counter[str]]:
+    folders, beside = class_folders(path)
+    return {printable(folder.name): images_in(folder) for folder in folders}, beside
 
 
 def unknown_classes(labels: Labels, classes: dict[str, tuple[str, ...]]) -> list[str]:

@@ -202,7 +202,7 @@ class ProcessedData:
                 with image_progress() as on_image:
                     made_from, arrays = self._looked_through(raw_images, on_image, None)
                 return self._opened(made_from, None, raw_images.labels, arrays)
-        return self.load()
+        return self._opened(self._made_from(), *self._arrays())
 
     def _ensure(self, raw_images: RawImages) -> None:
         with self._locked(wait=True):

@@ -9,7 +9,7 @@ import numpy as np
 from yacs.config import CfgNode
 
 from configs.registry import Registry
-from data.image_files import ImageFiles, UnreadableImageError
+from data.image_files import ImageFiles
 from data.splits import Classes, SplitConstraints
 
 
@@ -62,17 +62,6 @@ class RawImages:
     constraints: SplitConstraints = field(default_factory=SplitConstraints)
     notes: tuple[str, ...] = ()
     digest: Callable[[], str] = str
-
-    def each(self) -> Iterator[tuple[int, np.ndarray | None]]:
-        """Gives each image with its position, None for one that is to be left out or cannot be read."""
-        if not isinstance(self.images, ImageFiles):
-            yield from self.images()
-            return
-        for position in range(len(self.images)):
-            try:
-                yield position, self.images[position]
-            except UnreadableImageError:
-                yield position, None
 
 
 def reading_options(dataset_cfg: CfgNode) -> dict[str, Any]:

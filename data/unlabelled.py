@@ -7,7 +7,7 @@ from yacs.config import CfgNode
 
 from configs.errors import ConfigError, counted
 from data.bengali import part_files
-from data.given_images import GivenImages, KaggleImages, images_of_table
+from data.given_images import GivenImages, KaggleImages, images_of_table, is_folder
 from data.image_files import SUFFIXES, Decoder, ImageFiles, described, images_in, printable
 from data.image_table import read_table
 
@@ -33,13 +33,12 @@ def check_source(path: Path) -> None:
     Raises:
         ConfigError: there is nothing to predict at this path.
     """
-    if path.is_file():
-        read_table(path)
-    elif not path.is_dir():
-        raise ConfigError(f"--data: there is no {path}; give a folder or a .csv or .parquet table")
-    elif part_files(path, "test") or ((path / "test.csv").is_file() and not images_in(path).files):
+    if not is_folder(path):
+        return
+    has_images = bool(images_in(path).files)
+    if part_files(path, "test") or ((path / "test.csv").is_file() and not has_images):
         _read_wanted(path)
-    elif not images_in(path).files:
+    elif not has_images:
         raise ConfigError(
             f"--data: {path} holds no images ({', '.join(SUFFIXES)}) and no test.csv with test_image_data_*.parquet"
         )
@@ -57,12 +56,12 @@ def unlabelled_images(path: Path, dataset_cfg: CfgNode) -> tuple[GivenImages, Su
     """
     if path.is_file():
         return images_of_table(read_table(path), path, dataset_cfg), None
-    if part_files(path, "test") or not images_in(path).files:
+    found = images_in(path)
+    if part_files(path, "test") or not found.files:
         images = KaggleImages(dataset_cfg, part_files(path, "test"))
         return images, _read_submission(path, set(images.names))
-    found = images_in(path)
     names = [printable(str(file.relative_to(path))) for file in found.files]
-    note = "; ".join(filter(None, (counted(len(names), "image"), described(found.left_out))))
+    note = described(counted(len(names), "image"), found.left_out)
     return GivenImages(dataset_cfg, ImageFiles(found.files, Decoder.of(dataset_cfg)), names, note), None
 
 

@@ -1,12 +1,13 @@
 """The folder of a search: its files, its name, and whether it may be used."""
 
 import shlex
+from contextlib import ExitStack
 from pathlib import Path
 
 from configs.command_line import refuse_url
 from configs.errors import ConfigError
 from configs.files import shown_path
-from trainable.run_folder import FolderInUseError, FolderLock, RunFolder
+from trainable.run_folder import FolderInUseError, RunFolder
 
 EXPERIMENTS = Path("experiments")  # in the working folder
 
@@ -71,21 +72,22 @@ def new_folder(output: str | None, name: str) -> SearchFolder:
     return folder
 
 
-def claimed(folder: SearchFolder, name: str | None, is_new: bool) -> tuple[SearchFolder, FolderLock]:
-    """Returns the folder of a search with its lock held; another one, if it was named here and is taken meanwhile.
+def claimed(folder: SearchFolder, name: str | None, is_new: bool, stack: ExitStack) -> SearchFolder:
+    """Returns the folder of a search, locked; another one, if it was named here and is taken meanwhile.
 
     Args:
         folder: from `new_folder` or `folder_to_resume`.
         name: of the search, if that named the folder; None: the user did.
         is_new: whether it must be unused.
+        stack: whose end gives up the lock.
 
     Raises:
         FolderInUseError: another process works in the user's choice, or has taken it.
     """
     while True:
-        lock = RunFolder(folder.path).locked(is_new=is_new)
         try:
-            return folder, lock.__enter__()
+            stack.enter_context(RunFolder(folder.path).locked(is_new=is_new))
+            return folder
         except FolderInUseError:
             if name is None:
                 raise

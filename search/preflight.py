@@ -153,9 +153,11 @@ def _samples_naming_each_part(plan: SearchPlan) -> Iterator[dict[str, Any]]:
         ):
             for value in decisive.distribution.values()[1:]:
                 samples.append(_settings_with(plan.space, decisive, value))
+    sampled = (one for one in plan.space.parameters if one.key == PRETRAINED)
+    may_be_pretrained = any(one.distribution.contains(True) for one in sampled)
     for sample in samples:
         yield sample
-        if PRETRAINED in sample:  # each backbone with its weights, which are fetched now
+        if PRETRAINED in sample and may_be_pretrained:  # each backbone with its weights, which are fetched now
             yield {**sample, PRETRAINED: True}
 
 

@@ -101,8 +101,7 @@ def _run(
             if "gpu" in resources:
                 memory = GpuMemory(plan.options.gpus_per_trial, free_gpu_memory(nodes), context)
                 memory.check()
-        folder, lock = claimed(folder, None if resume or is_given else plan.name, is_new=not resume)
-        last.push(lock)
+        folder = claimed(folder, None if resume or is_given else plan.name, not resume, last)
         if not resume:
             last.enter_context(_told_how_to_go_on(folder))
         log = EventLog(folder.events)

@@ -61,6 +61,15 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
     return content
 
 
+def peek(path: str | Path) -> dict[str, Any]:
+    """Returns what a checkpoint holds, with its tensors left on the disk and unverified; nothing for another file."""
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except Exception:  # torch's reader raises whatever a foreign file happens to trip over
+        return {}
+    return content if isinstance(content, dict) and {"format", "sha256"} <= content.keys() else {}
+
+
 def _digest(content: Any) -> str:
     digest = hashlib.sha256()
     _feed(digest, content)

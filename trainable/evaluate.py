@@ -37,12 +37,9 @@ def build_parser() -> argparse.ArgumentParser:
         __doc__,
         "Evaluates the models of one or several checkpoints on labelled images; classes are matched by their names.",
     )
-    add_model_arguments(parser)
-    parser.add_argument(
-        "--data",
-        metavar="PATH",
-        required=True,
-        help="folder with one folder a class, .csv or .parquet table with a column of labels for each task of the "
+    add_model_arguments(
+        parser,
+        "folder with one folder a class, .csv or .parquet table with a column of labels for each task of the "
         "model (its paths start at the table's folder), or folder with Kaggle's training files",
     )
     parser.add_argument("-o", "--output", metavar="DIR", required=True, help="for the results; must be new or empty")

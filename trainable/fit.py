@@ -3,7 +3,6 @@
 import logging
 import math
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from configs.metric_names import best_row
 from configs.user_modules import import_user_modules
 from data.build import build_dataset
 from data.image_data import DataError
-from trainable.checkpoint import CheckpointError, CheckpointFormatError, load_checkpoint, save_checkpoint
+from trainable.checkpoint import CheckpointError, CheckpointFormatError, load_checkpoint, peek, save_checkpoint
 from trainable.environment import describe_environment
 from trainable.evaluation.class_table import write_class_table
 from trainable.evaluation.confusion_picture import draw_confusion
@@ -178,10 +177,11 @@ def _as_resumed(cfg: CfgNode) -> CfgNode:
     """Returns the config, with what RESUME_PATH says where defaults have changed since and nothing else is given."""
     if not cfg.RESUME_PATH:
         return cfg
-    with suppress(CheckpointError):  # told by whoever goes on from it
-        before = cfg_from_text(load_checkpoint(cfg.RESUME_PATH)["config"], cfg.RESUME_PATH)
-        return as_begun(before, cfg, dict.fromkeys(changed_keys(get_cfg_defaults(), cfg), ""))
-    return cfg
+    content = peek(cfg.RESUME_PATH)
+    if "config" not in content:  # told by whoever goes on from it
+        return cfg
+    before = cfg_from_text(content["config"], cfg.RESUME_PATH)
+    return as_begun(before, cfg, dict.fromkeys(changed_keys(get_cfg_defaults(), cfg), ""))
 
 
 def _continue_from(training: Training, path: str, folder: RunFolder) -> None:

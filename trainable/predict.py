@@ -35,12 +35,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser = command_parser(
         "trainable.predict", __doc__, "Predicts classes of images with the models of one or several checkpoints."
     )
-    add_model_arguments(parser)
-    parser.add_argument(
-        "--data",
-        metavar="PATH",
-        required=True,
-        help="folder with Kaggle's test files, folder of images, or .csv or .parquet table of images, whose paths "
+    add_model_arguments(
+        parser,
+        "folder with Kaggle's test files, folder of images, or .csv or .parquet table of images, whose paths "
         "start at the table's folder",
     )
     parser.add_argument("-o", "--output", metavar="FILE", required=True, help=".csv or .parquet; must not exist yet")

@@ -17,9 +17,10 @@ if TYPE_CHECKING:
     from trainable.predictor import TrainedModel
 
 
-def add_model_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the arguments that say which models to use, and how."""
+def add_model_arguments(parser: argparse.ArgumentParser, images: str) -> None:
+    """Adds the arguments that say which models to use, how, and on which images; these are described in words."""
     parser.add_argument("--checkpoint", metavar="PT", nargs="+", required=True, help="several are averaged")
+    parser.add_argument("--data", metavar="PATH", required=True, help=images)
     parser.add_argument(
         "--tta", metavar="N", type=int, default=0, help="also predict N augmented versions of each image, and average"
     )

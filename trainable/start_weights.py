@@ -6,13 +6,13 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import torch
 from yacs.config import CfgNode
 
 from configs.defaults import AUTO
 from configs.tree import get_value
 from configs.yaml_file import parse_yaml
 from trainable.backbone.pretrained import pretrained_cfg, timm_name, weights_file
+from trainable.checkpoint import peek
 
 MEAN, STD = "DATASET.NORMALIZE_MEAN", "DATASET.NORMALIZE_STD"
 WARM_START, PATH, BY_NAME = "MODEL.WARM_START_PATH", "MODEL.BACKBONE.PRETRAINED_PATH", "MODEL.BACKBONE.PRETRAINED"
@@ -102,13 +102,11 @@ def _trained_with(cfg: CfgNode) -> dict[str, Any]:
 @lru_cache(maxsize=32)
 def _of_checkpoint(path: Path, modified: int) -> dict[str, Any]:
     """Returns what a checkpoint of ours was trained with; nothing for another file."""
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-        dataset = parse_yaml(content["config"], str(path))["DATASET"]
-        given = {
-            key: content.get("derived", {}).get(key) or dataset[key.removeprefix("DATASET.")] for key in (MEAN, STD)
-        }
-        size = tuple(int(side) for side in dataset["RESIZE_SHAPE"])
-    except Exception:  # torch's reader raises whatever a foreign file happens to trip over
+    content = peek(path)
+    if "config" not in content:
         return {}
+    dataset = parse_yaml(content["config"], str(path))["DATASET"]
+    derived = content.get("derived", {})
+    given = {key: derived.get(key) or dataset[key.removeprefix("DATASET.")] for key in (MEAN, STD)}
+    size = tuple(int(side) for side in dataset["RESIZE_SHAPE"])
     return {**{key: tuple(map(float, values)) for key, values in given.items()}, "size": size}

@@ -11,6 +11,7 @@ from torch import nn
 from yacs.config import CfgNode
 
 from configs.errors import ConfigError, few
+from trainable.checkpoint import peek
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +37,7 @@ def warm_start(model: nn.Module, model_cfg: CfgNode, classes: Mapping[str, Seque
     key, path = "MODEL.WARM_START_PATH", model_cfg.WARM_START_PATH
     if model_cfg.WARM_START_HEAD == IF_IT_FITS:
         return load_weights(model, path, key, MODEL_PREFIXES)
-    there = _classes_of(Path(path))
+    there = peek(path).get("classes", {})
     if list(there.items()) == [(task, list(names)) for task, names in classes.items()]:  # heads are numbered by task
         logger.warning("%s: the same classes there and here: weights of the head are taken, too", key)
         return load_weights(model, path, key, MODEL_PREFIXES)
@@ -44,15 +45,6 @@ def warm_start(model: nn.Module, model_cfg: CfgNode, classes: Mapping[str, Seque
     logger.warning("%s: %s: the head starts anew", key, what)
     load_weights(model, path, key, MODEL_PREFIXES, without=("head.", "heads."))
     return None
-
-
-def _classes_of(path: Path) -> dict[str, list[str]]:
-    """Returns the classes that a checkpoint of ours names; nothing for another file."""
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-        return {str(task): [str(name) for name in names] for task, names in content["classes"].items()}
-    except Exception:  # torch's reader raises whatever a foreign file happens to trip over
-        return {}
 
 
 def _shown(classes: Mapping[str, Sequence[str]]) -> str:

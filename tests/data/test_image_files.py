@@ -164,7 +164,7 @@ def test_hidden_files_are_left_out_and_links_are_followed():
     os.symlink("..", "a/deep/round")
     found = images_in(Path("a"))
     assert Path("a/deep/6.png") in found.files
-    told = described(found.left_out)
+    told = described("", found.left_out)
     for part in ("2 gif", "1 hidden folder", "1 hidden file", "1 broken link", "1 other file", "circular link"):
         assert part in told
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+from contextlib import ExitStack
 from pathlib import Path
 
 import pandas as pd
@@ -228,13 +229,11 @@ def test_trials_whose_end_was_lost_are_ended_without_training(kind):
 
 def test_of_two_searches_that_start_at_once_the_second_takes_the_next_folder():
     chosen = new_folder(None, "head")  # by both, before either has begun
-    first, lock = claimed(chosen, "head", is_new=True)
-    second, other_lock = claimed(chosen, "head", is_new=True)
-    assert (first.path, second.path) == (Path("experiments/head"), Path("experiments/head-2"))
-    with pytest.raises(FolderInUseError, match="another process is at work in this folder"):
-        claimed(chosen, None, is_new=True)  # a folder that the user gave
-    for held in (lock, other_lock):
-        held.__exit__()
+    with ExitStack() as stack:
+        first, second = (claimed(chosen, "head", True, stack) for _ in range(2))
+        assert (first.path, second.path) == (Path("experiments/head"), Path("experiments/head-2"))
+        with pytest.raises(FolderInUseError, match="another process is at work in this folder"):
+            claimed(chosen, None, True, stack)  # a folder that the user gave
 
 
 @pytest.mark.parametrize("place", ["s3://bucket/x", "gs:/x", "file:///tmp/x"])
