@@ -6,6 +6,7 @@ the process change nothing.
 
 import re
 import shutil
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ _Item = tuple[int, int]  # (epoch, index of the image)
 SHARED = Path("/dev/shm")  # through which batches come from other processes
 AHEAD = 2  # batches that each process prepares before they are asked for
 PATIENCE = 300.0  # seconds without a batch, after which the processes are given up
+NOTICE = 2.0  # seconds in which torch notices that a process has died, once its connection has ended
 
 _WAY_OUT = "lower DATASET.NUM_WORKERS or DATASET.BATCH_SIZE, or give a container more with --shm-size"
 
@@ -218,14 +220,15 @@ def _batches(loader: DataLoader) -> Iterator[Batch]:
     try:
         yield from loader
     except (RuntimeError, ConnectionError, EOFError) as error:
-        # a process that was killed while it handed a batch over is a connection that ends
         if loader.num_workers == 0 or (isinstance(error, RuntimeError) and "DataLoader" not in str(error)):
             raise
-        try:
-            died = _died(loader.num_workers, error)
-        except RuntimeError as of_signal:  # by which torch tells of the death, whatever is done at that moment
-            died = _died(loader.num_workers, of_signal)
-        raise died from error
+        reason: Exception = error
+        if not isinstance(error, RuntimeError):  # the connection of a process that died while it handed a batch over
+            try:
+                time.sleep(NOTICE)
+            except RuntimeError as of_signal:  # by which torch tells of the death, whatever is done at that moment
+                reason = of_signal
+        raise _died(loader.num_workers, reason) from error
     except ConfigError as error:
         if "Traceback (most recent call last)" not in str(error):
             raise
