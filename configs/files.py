@@ -102,5 +102,9 @@ def _flush_folder(folder: Path) -> None:
 
 def shown_path(path: str | Path) -> str:
     """Returns a path as people would write it here: relative where it lies below the working folder."""
-    relative = os.path.relpath(path)
-    return str(path) if relative.split(os.sep)[0] == ".." else relative
+    return os.path.relpath(path) if lies_below_working_folder(path) else str(path)
+
+
+def lies_below_working_folder(path: str | Path) -> bool:
+    """Whether a path leads into the working folder; links are not followed."""
+    return os.path.relpath(path).split(os.sep)[0] != ".."

@@ -21,6 +21,7 @@ from configs.settings import (
     settings_from_yaml,
 )
 from configs.tree import flatten, get_value, set_value
+from configs.user_modules import announced
 from configs.yaml_file import YamlMap, parse_yaml, read_yaml
 
 # What may differ between a training and its continuation: it changes neither a number nor which epoch is the best.
@@ -38,7 +39,7 @@ class LoadedConfig:
     Attributes:
         cfg: frozen.
         sources: where keys were given that are not at their default, in words that lead a message.
-        notes: which values of the YAML, or of the defaults, .env and the environment change.
+        notes: which values of the YAML, or of the defaults, .env and the environment change, and whose code runs.
     """
 
     cfg: CfgNode
@@ -63,7 +64,12 @@ def read_cfg(path: str | Path | None = None, pairs: Sequence[str] = (), with_env
     refuse_both(from_command_line, from_environment, problems)
     given = [*from_yaml, *from_command_line, *from_environment]
     cfg = build_cfg(given, problems)
-    return LoadedConfig(cfg, sources_of(given), overruled(from_yaml, from_environment))
+    sources = sources_of(given)
+    notes = [
+        *overruled(from_yaml, from_environment),
+        *announced(cfg.USER_MODULES, sources.get("USER_MODULES", "")),
+    ]
+    return LoadedConfig(cfg, sources, notes)
 
 
 def load_cfg(path: str | Path | None = None, pairs: Sequence[str] = (), with_environment: bool = True) -> CfgNode:

@@ -1,9 +1,11 @@
 """Parts by name: a registry for each kind of part."""
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from configs.errors import ConfigError, did_you_mean
+from configs.files import shown_path
 
 
 class Registry:
@@ -36,8 +38,8 @@ class Registry:
             return lambda decorated: self.register(name, decorated)
         if name in self._builders:
             raise ConfigError(
-                f"{self.kind} {name!r} is registered twice: in {self._builders[name].__module__} and in "
-                f"{builder.__module__}; give one of them another name"
+                f"{self.kind} {name!r} is registered twice: in {_place(self._builders[name])} and in "
+                f"{_place(builder)}; give one of them another name"
             )
         self._builders[name] = builder
         return builder
@@ -66,3 +68,9 @@ class Registry:
 
     def __iter__(self) -> Iterator[str]:
         return iter(sorted(self._builders))
+
+
+def _place(builder: Callable[..., Any]) -> str:
+    """Returns where a builder is: the file, or the name of its module."""
+    file = getattr(sys.modules.get(builder.__module__), "__file__", None)
+    return shown_path(file) if file else builder.__module__

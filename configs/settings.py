@@ -4,7 +4,7 @@ import logging
 import os
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from dotenv import dotenv_values, find_dotenv
@@ -13,7 +13,10 @@ from dotenv.parser import parse_stream
 from configs.defaults import KEYS, NODES, TOP_LEVEL
 from configs.errors import did_you_mean
 from configs.formats import KEY, RENAMED, before, format_of
+from configs.relative_paths import folders_above, found
 from configs.yaml_file import YamlMap
+
+COMMAND_LINE = "command line"  # a source of settings
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,8 @@ def settings_from_yaml(tree: YamlMap, problems: list[str]) -> list[Setting]:
     if "space" in tree:
         problems.append(f"{tree.file}: is a space file; search it with: python -m search.run --space {tree.file}")
         return []
-    settings = list(_walk(tree, problems, ""))
+    folders = folders_above(tree.file)
+    settings = [replace(one, value=found(one.key, one.value, folders)) for one in _walk(tree, problems, "")]
     refuse_repeated(settings, problems)
     return _in_this_format(settings, tree.file)
 
@@ -112,7 +116,7 @@ def refuse_repeated(settings: Sequence[Setting], problems: list[str]) -> None:
 
 def settings_from_command_line(pairs: Sequence[str], problems: list[str]) -> list[Setting]:
     """Reads trailing `KEY VALUE KEY VALUE` arguments."""
-    source = "command line"
+    source = COMMAND_LINE
     if len(pairs) % 2:
         last = without_secrets(pairs[-1])
         problems.append(f"{source}: {last!r} has no value; write KEY VALUE pairs, as in DATASET.BATCH_SIZE 64")

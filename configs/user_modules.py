@@ -1,5 +1,6 @@
 """The user's own modules, named by USER_MODULES, which register parts when they are imported."""
 
+import hashlib
 import importlib
 import importlib.util
 import sys
@@ -9,6 +10,8 @@ from pathlib import Path
 from types import ModuleType
 
 from configs.errors import ConfigError
+from configs.files import shown_path
+from configs.settings import COMMAND_LINE
 
 
 def import_user_modules(modules: Sequence[str]) -> None:
@@ -51,8 +54,22 @@ def check_user_modules(modules: Sequence[str]) -> None:
         )
 
 
+def announced(modules: Sequence[str], source: str) -> list[str]:
+    """Returns a line that says whose code runs, for when it has not run yet; none where the command line names it.
+
+    Args:
+        modules: of USER_MODULES.
+        source: where they were named.
+    """
+    named = ", ".join(shown_path(module) if module.endswith(".py") else module for module in modules)
+    return [f"runs {named} (USER_MODULES of {source})"] if modules and source != COMMAND_LINE else []
+
+
 def _cannot_be_imported(module: str, error: BaseException) -> str:
-    return f"USER_MODULES: {module}: cannot be imported: {describe_error(error)}"
+    hint = ""
+    if isinstance(error, ImportError) and "beyond top-level package" in str(error):
+        hint = "; name a module of a package with dots, as in package.parts, instead of giving its file"
+    return f"USER_MODULES: {module}: cannot be imported: {describe_error(error)}{hint}"
 
 
 def _is_there(name: str) -> bool:
@@ -86,9 +103,7 @@ def _import_file(path: Path) -> ModuleType | None:
         return None
     if not path.is_file():
         raise ConfigError(f"USER_MODULES: {path}: no such file")
-    name = f"user_modules.{path.stem}"  # not the bare stem: a user's scipy.py must not pass for scipy
-    if name in sys.modules:
-        raise ConfigError(f"USER_MODULES: {path}: a module named {path.stem} is loaded already; rename one of them")
+    name = f"{_package_of(path.parent)}.{path.stem}"  # not the bare stem: a user's scipy.py must not pass for scipy
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None and spec.loader is not None  # true of every .py file
     module = importlib.util.module_from_spec(spec)
@@ -101,3 +116,13 @@ def _import_file(path: Path) -> ModuleType | None:
         del sys.modules[name]
         raise
     return module
+
+
+def _package_of(folder: Path) -> str:
+    """Returns the name of a package whose modules are the files of a folder, for `from .neighbour import ...`."""
+    name = f"user_modules_{hashlib.sha256(str(folder).encode()).hexdigest()[:8]}"
+    if name not in sys.modules:
+        package = ModuleType(name, f"The files of {folder}.")
+        package.__path__ = [str(folder)]
+        sys.modules[name] = package
+    return name

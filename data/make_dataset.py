@@ -35,6 +35,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def make_dataset(args: argparse.Namespace) -> int:
     """Makes the processed data of a config, unless it is there and up to date."""
     loaded = read_cfg(args.cfg, args.pairs)
+    for note in loaded.notes:
+        print(f"note: {note}")
     export_secrets(loaded.cfg)
     with told_with_places(loaded.sources):
         import_user_modules(loaded.cfg.USER_MODULES)

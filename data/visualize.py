@@ -62,6 +62,8 @@ def visualize(args: argparse.Namespace) -> int:
     if Path(args.output).is_file():
         raise ConfigError(f"-o: {args.output} is a file; give a folder")
     loaded = read_cfg(args.cfg, args.pairs)
+    for note in loaded.notes:
+        print(f"note: {note}")
     export_secrets(loaded.cfg)
     try:
         import matplotlib.figure  # noqa: F401

@@ -14,6 +14,7 @@ from configs.command_line import command_parser, output_file_problems
 from configs.errors import ConfigError, exit_status
 from configs.files import shown_path, write_atomically
 from data.preparation import CONTENT_CONTRAST, MARGIN
+from trainable.prediction import add_code_arguments
 
 if TYPE_CHECKING:
     from trainable.predictor import TrainedModel
@@ -30,16 +31,17 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--checkpoint", metavar="PT", required=True, help="of a training or a trial")
     parser.add_argument("-o", "--output", metavar="FILE", required=True, help="ends in .pt2; must not exist yet")
+    add_code_arguments(parser)
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit status."""
-    args = build_parser().parse_args(argv)
-    return exit_status(lambda: export(Path(args.checkpoint), Path(args.output)))
+    args = build_parser().parse_intermixed_args(argv)
+    return exit_status(lambda: export(Path(args.checkpoint), Path(args.output), args.pairs, args.allow_code))
 
 
-def export(checkpoint: Path, output: Path) -> int:
+def export(checkpoint: Path, output: Path, pairs: Sequence[str] = (), allow_code: bool = False) -> int:
     """Writes model and preprocessing, after a check that the exported model gives the same logits.
 
     The program takes float32 images (batch, channels, height, width), normalised as the .json says, and returns a
@@ -59,7 +61,7 @@ def export(checkpoint: Path, output: Path) -> int:
     print("importing torch ...", flush=True)
     from trainable.predictor import TrainedModel
 
-    trained = TrainedModel(checkpoint)
+    trained = TrainedModel(checkpoint, pairs, allow_code)
     program = _exported(trained)
     write_atomically(output, program)
     write_atomically(description, json.dumps(_description(trained), indent=1, ensure_ascii=False) + "\n")

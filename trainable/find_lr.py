@@ -56,6 +56,8 @@ def find_lr(args: argparse.Namespace) -> int:
     if Path(args.output).is_file():
         raise ConfigError(f"-o: {args.output} is a file; give a folder")
     loaded = read_cfg(args.cfg, args.pairs)
+    for note in loaded.notes:
+        print(f"note: {note}")
     export_secrets(loaded.cfg)
     with told_with_places(loaded.sources):
         check_user_modules(loaded.cfg.USER_MODULES)

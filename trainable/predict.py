@@ -46,7 +46,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit status."""
-    args = build_parser().parse_args(argv)
+    args = build_parser().parse_intermixed_args(argv)
     return exit_status(lambda: predict(args))
 
 
@@ -62,7 +62,7 @@ def predict(args: argparse.Namespace) -> int:
     print("importing torch ...", flush=True)
     from trainable.predictor import load_models
 
-    models = load_models(args.checkpoint)
+    models = load_models(args.checkpoint, args.pairs, args.allow_code)
     dataset_cfg = reading_cfg(models[0], args)
     images, submission = unlabelled_images(Path(args.data), dataset_cfg)
     if submission:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from yacs.config import CfgNode
 
+from configs.defaults import KEYS
 from configs.errors import ConfigError, counted
 from configs.loader import with_values
 
@@ -28,19 +29,34 @@ def add_model_arguments(parser: argparse.ArgumentParser, images: str) -> None:
         "--skip-unreadable", action="store_true", help="leave out images that cannot be read, instead of stopping"
     )
     parser.add_argument("--batch-size", metavar="N", type=int, default=64, help="images at a time (default: 64)")
+    add_code_arguments(parser)
+
+
+def add_code_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments that say whose code a checkpoint may run, and the KEY VALUE pairs."""
+    parser.add_argument(
+        "--allow-code",
+        action="store_true",
+        help="run the USER_MODULES of a checkpoint that lies elsewhere than below the working folder",
+    )
+    parser.add_argument(
+        "pairs", nargs="*", metavar="KEY VALUE", help="USER_MODULES [parts.py], where it lies elsewhere than it did"
+    )
 
 
 def model_problems(args: argparse.Namespace) -> list[str]:
     """Returns what is wrong with the arguments of `add_model_arguments`."""
-    problems = [
-        f"--checkpoint: {path}: {'is a folder; give best.pt in it' if Path(path).is_dir() else 'no such file'}"
-        for path in args.checkpoint
-        if not Path(path).is_file()
-    ]
+    problems = [f"--checkpoint: {path}: {_what_is_there(path)}" for path in args.checkpoint if not Path(path).is_file()]
     for flag, value, lowest in (("--tta", args.tta, 0), ("--batch-size", args.batch_size, 1)):
         if value < lowest:
             problems.append(f"{flag}: found {value}, allowed is at least {lowest}")
     return problems
+
+
+def _what_is_there(path: str) -> str:
+    if path in KEYS:
+        return "is a config key; give KEY VALUE pairs before --checkpoint, which takes several files"
+    return "is a folder; give best.pt in it" if Path(path).is_dir() else "no such file"
 
 
 def described_models(args: argparse.Namespace) -> str:

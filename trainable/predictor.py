@@ -1,4 +1,4 @@
-"""Predicts with the models of checkpoints, which carry all that it takes."""
+"""Predicts with the models of checkpoints, which carry all that it takes but the code of USER_MODULES."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,10 +12,12 @@ from yacs.config import CfgNode
 
 from configs.defaults import AUTO
 from configs.errors import ConfigError
-from configs.loader import build_cfg, with_values
-from configs.settings import Setting, settings_from_yaml
+from configs.files import lies_below_working_folder, shown_path
+from configs.loader import build_cfg, sources_of, with_values
+from configs.relative_paths import found
+from configs.settings import settings_from_command_line, settings_from_environment, settings_from_yaml
 from configs.tree import get_value
-from configs.user_modules import import_user_modules
+from configs.user_modules import announced, import_user_modules
 from configs.yaml_file import parse_yaml
 from data.augmentation import Augmentation
 from data.loader import to_model_input
@@ -31,6 +33,8 @@ _STARTS = (
     *("RESUME_PATH", "MODEL.WARM_START_PATH"),
     *("MODEL.BACKBONE.PRETRAINED", "MODEL.BACKBONE.PRETRAINED_PATH"),
 )
+# What may be another where a model is used: where its code lies, and which images count as unreadable.
+CAN_BE_GIVEN = ("USER_MODULES", "DATASET.ON_UNREADABLE", "DATASET.MAX_PIXELS")
 
 
 class TrainedModel:
@@ -38,6 +42,8 @@ class TrainedModel:
 
     Args:
         path: of the checkpoint.
+        pairs: KEY, VALUE, KEY, VALUE ... in place of what the checkpoint says; the keys are those of CAN_BE_GIVEN.
+        allow_code: run what its USER_MODULES name, too, if checkpoint or modules do not lie below the working folder.
 
     Attributes:
         cfg: that it was trained with, with the mean and std that were used.
@@ -45,22 +51,27 @@ class TrainedModel:
         classes: for each task, by name, the names of its classes.
 
     Raises:
-        ConfigError: the checkpoint is missing or damaged, or its model cannot be built here.
+        ConfigError: the checkpoint is missing or damaged, its model cannot be built here, or it names code that nobody
+            has allowed.
         OSError: the checkpoint cannot be read.
     """
 
-    def __init__(self, path: str | Path):
+    def __init__(self, path: str | Path, pairs: Sequence[str] = (), allow_code: bool = False):
         try:
             state = load_checkpoint(path)
         except CheckpointError as error:
             raise ConfigError(f"--checkpoint: {error}") from None
-        cfg = _cfg_of(state, Path(path).absolute())
+        cfg, whose_code = _cfg_of(state, Path(path), pairs)
         derived = state.get("derived", {})  # checkpoints of 0.1 have none, and need none
         self.cfg = with_values(cfg, {key: derived[key] for key in (MEAN, STD) if get_value(cfg, key) == AUTO})
         self.task_weights: tuple[float, ...] = tuple(state.get("task_weights", ()))
         self.classes: dict[str, tuple[str, ...]] = {task: tuple(names) for task, names in state["classes"].items()}
         self.device = pick_device()
-        import_user_modules(self.cfg.USER_MODULES)
+        if whose_code == str(path) and not allow_code:
+            _refuse_foreign_code(path, cfg.USER_MODULES)
+        for line in announced(cfg.USER_MODULES, whose_code):
+            print(f"note: {line}")
+        import_user_modules(cfg.USER_MODULES)
         model, _ = build_model(self.cfg, self.classes)
         model.load_state_dict(state["ema"] or state["model"])
         self.model: nn.Module = model.to(self.device).eval()
@@ -98,13 +109,13 @@ class TrainedModel:
         return [total / len(versions) for total in sums]
 
 
-def load_models(paths: Sequence[str]) -> list[TrainedModel]:
-    """Returns the models of several checkpoints that tell the same classes apart.
+def load_models(paths: Sequence[str], pairs: Sequence[str] = (), allow_code: bool = False) -> list[TrainedModel]:
+    """Returns the models of several checkpoints that tell the same classes apart; see TrainedModel.
 
     Raises:
         ConfigError: a checkpoint cannot be used, or has other classes than the first.
     """
-    models = [TrainedModel(path) for path in paths]
+    models = [TrainedModel(path, pairs, allow_code) for path in paths]
     for path, model in zip(paths, models, strict=True):
         if list(model.classes.items()) != list(models[0].classes.items()):
             raise ConfigError(f"--checkpoint: {path} has other tasks or classes than {paths[0]}; average models alike")
@@ -122,18 +133,33 @@ def average(of_models: Sequence[list[np.ndarray]]) -> list[np.ndarray]:
     return [np.mean(of_task, axis=0) for of_task in zip(*of_models, strict=True)]
 
 
-def _cfg_of(state: dict[str, Any], path: Path) -> CfgNode:
+def _cfg_of(state: dict[str, Any], path: Path, pairs: Sequence[str]) -> tuple[CfgNode, str]:
+    """Returns the config of a checkpoint, with what is given in place of it, and where its USER_MODULES were named."""
     problems: list[str] = []
-    settings = settings_from_yaml(parse_yaml(state["config"], str(path)), problems)
-    started = [Path(), *path.parents, Path(state.get("working_folder", ""))]
-    found = [_found(one, started) if one.key == "USER_MODULES" else one for one in settings if one.key not in _STARTS]
-    return build_cfg(found, problems)
+    trained_in = [Path(state.get("working_folder", ""))]
+    from_checkpoint = [
+        replace(setting, value=found(setting.key, setting.value, trained_in), source=str(path))
+        for setting in settings_from_yaml(parse_yaml(state["config"], str(path)), problems)
+        if setting.key not in _STARTS
+    ]
+    from_command_line = settings_from_command_line(pairs, problems)
+    problems += [
+        f"{setting.source}: {setting.key} belongs to the model; what can be given here: {', '.join(CAN_BE_GIVEN)}"
+        for setting in from_command_line
+        if setting.key not in CAN_BE_GIVEN
+    ]
+    from_environment = [setting for setting in settings_from_environment([]) if setting.key in CAN_BE_GIVEN]
+    settings = [*from_checkpoint, *from_command_line, *from_environment]
+    return build_cfg(settings, problems), sources_of(settings)["USER_MODULES"]
 
 
-def _found(modules: Setting, folders: Sequence[Path]) -> Setting:
-    """Looks for the files of modules, whose paths start where the training was started, which may be one of these."""
-    found = []
-    for module in modules.value:
-        places = [folder / module for folder in folders] if module.endswith(".py") else []
-        found.append(next((str(place) for place in places if place.is_file()), module))
-    return replace(modules, value=found)
+def _refuse_foreign_code(path: str | Path, modules: Sequence[str]) -> None:
+    """Raises ConfigError if a checkpoint that somebody else may have made wants code to be run."""
+    files = [module for module in modules if module.endswith(".py")]
+    if modules and not all(lies_below_working_folder(file) for file in (path, *files)):
+        named = ", ".join(shown_path(file) if file in files else file for file in modules)
+        raise ConfigError(
+            f"--checkpoint: {path}: its USER_MODULES want to run {named}, which does not lie below the working folder, "
+            "or the checkpoint does not; read it, and add --allow-code if you trust it, or give your own: USER_MODULES "
+            "[parts.py]"
+        )

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from configs.errors import ConfigError
+from configs.loader import read_cfg
 from configs.registry import Registry
 from configs.user_modules import import_user_modules
 
@@ -27,7 +28,9 @@ def test_decorator_and_function_form():
 def test_a_name_twice_names_both_modules():
     registry = Registry("head", "MODEL.HEAD.NAME")
     registry.register("a", lambda cfg: None)
-    with pytest.raises(ConfigError, match=r"head 'a' is registered twice: in .*test_registry and in .*test_registry"):
+    with pytest.raises(
+        ConfigError, match=r"head 'a' is registered twice: in .*test_registry\.py and in .*test_registry\.py"
+    ):
         registry.register("a", lambda cfg: None)
 
 
@@ -67,3 +70,31 @@ def test_a_users_module_by_name_is_found_in_the_working_folder():
     import_user_modules(["findable_parts"])
     with pytest.raises(ConfigError, match="USER_MODULES: no_such_module: cannot be imported"):
         import_user_modules(["no_such_module"])
+
+
+def write(path: str, text: str) -> str:
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    Path(path).write_text(text)
+    return str(Path(path).absolute())
+
+
+def test_a_users_file_finds_the_files_beside_it():
+    for folder, width in (("a", 1), ("b", 2)):  # of the same name in two folders
+        write(f"{folder}/sizes.py", f"WIDTH = {width}\n")
+        deep = write(f"{folder}/deep.py", "from pathlib import Path\nfrom .sizes import *\nPath(str(WIDTH)).touch()\n")
+        import_user_modules([deep])
+        assert Path(str(width)).exists()
+
+
+def test_a_users_file_that_reaches_above_its_folder_is_told_how():
+    deep = write("package/deep.py", "from ..sizes import WIDTH\n")
+    with pytest.raises(ConfigError, match=r"beyond top-level package .*name a module of a package with dots, as in"):
+        import_user_modules([deep])
+
+
+def test_code_is_announced_where_a_file_brings_it():
+    write("parts.py", "")
+    write("mine.yaml", "USER_MODULES: [parts.py, pprint]\n")
+    assert read_cfg("mine.yaml").notes == ["runs parts.py, pprint (USER_MODULES of mine.yaml, line 1)"]
+    assert read_cfg(None, ["USER_MODULES", "[parts.py]"]).notes == []
+    assert read_cfg("mine.yaml", ["USER_MODULES", "[]"]).notes == []

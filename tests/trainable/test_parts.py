@@ -37,7 +37,7 @@ REGISTRIES = (
 
 def own_names(registry) -> set[str]:
     """The names of our parts: not those that tests have registered as users do."""
-    return {name for name in registry if not registry[name].__module__.startswith("user_modules.")}
+    return {name for name in registry if not registry[name].__module__.startswith("user_modules")}
 
 
 @pytest.mark.parametrize("registry", REGISTRIES, ids=lambda registry: registry.kind)

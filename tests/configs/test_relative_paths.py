@@ -1,0 +1,42 @@
+"""Relative paths: found from the working folder, then beside the file that names them."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from configs.errors import ConfigError
+from configs.loader import load_cfg
+
+
+def project(folder: str) -> Path:
+    """A project whose experiment names files of it."""
+    yaml = Path(folder, "experiments/head/trials/0001_x/results/config.yaml")
+    yaml.parent.mkdir(parents=True)
+    yaml.write_text("USER_MODULES: [parts.py, pprint]\nDATASET.PATH_DATA_RAW: pictures\nDATASET.TABLE.PATH: t.csv\n")
+    Path(folder, "parts.py").touch()
+    Path(folder, "pictures").mkdir()
+    return yaml
+
+
+def test_a_dump_finds_its_files_from_another_working_folder(tmp_path):
+    cfg = load_cfg(project("project"))
+    assert (str(tmp_path / "project/parts.py"), "pprint") == cfg.USER_MODULES
+    assert str(tmp_path / "project/pictures") == cfg.DATASET.PATH_DATA_RAW
+    assert str(tmp_path / "t.csv") == cfg.DATASET.TABLE.PATH  # which is nowhere
+
+
+def test_the_working_folder_comes_first(tmp_path, monkeypatch):
+    yaml = project("project").absolute()
+    Path("parts.py").touch()
+    assert load_cfg(yaml).USER_MODULES[0] == str(tmp_path / "parts.py")
+    Path("elsewhere").mkdir()
+    monkeypatch.chdir("elsewhere")
+    assert load_cfg(yaml).USER_MODULES[0] == str(tmp_path / "project/parts.py")
+
+
+def test_folders_far_above_are_not_asked(tmp_path):
+    project("project/a")
+    os.rename("project/a/parts.py", "project/parts.py")
+    with pytest.raises(ConfigError, match=r"There is no file .*parts\.py; it starts at the working folder"):
+        load_cfg("project/a/experiments/head/trials/0001_x/results/config.yaml")
