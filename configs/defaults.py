@@ -253,6 +253,13 @@ _key(
     searchable=False,
 )
 _key(
+    "DATASET.TABLE.PATHS_OUTSIDE",
+    False,
+    Bool(),
+    "of image_table: whether its paths may lead out of PATH_DATA_RAW, as ../x.png and /disk/x.png do",
+    searchable=False,
+)
+_key(
     "DATASET.CROP_TO_CONTENT",
     False,
     Bool(),

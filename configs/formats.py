@@ -20,6 +20,7 @@ _BEFORE: dict[int, dict[str, Any]] = {
         "DATASET.BACKGROUND": None,
         "DATASET.FOLDER_FILES": "as_in_0.1",
         "DATASET.KEEP_DUPLICATES_TOGETHER": False,
+        "DATASET.TABLE.PATHS_OUTSIDE": True,
         "MODEL.WARM_START_HEAD": "if_it_fits",
     },
 }

@@ -135,6 +135,6 @@ def images_of_table(table: object, path: Path, dataset_cfg: CfgNode, note: str =
     """
     folder = path.absolute().parent  # images lie where the table lies, wherever those of the training were
     column = dataset_cfg.TABLE.IMAGE_COLUMN
-    files, names = table_images(table, path, column, folder, Decoder.of(dataset_cfg), may_repeat=True)
+    files, names = table_images(table, path, column, folder, dataset_cfg, may_repeat=True)
     hint = f" (paths in the table start at its own folder, {folder})"
     return GivenImages(dataset_cfg, files, [printable(name) for name in names], note, hint)

@@ -14,6 +14,8 @@ from data.processed import ProcessedData
 from data.raw_data import RAW_DATA_REGISTRY, RawImages, reading_options
 from data.splits import SplitConstraints
 
+PATHS_OUTSIDE = "PATHS_OUTSIDE"  # a key that changes no image
+
 # What SPLIT_COLUMN may say; images of the test are left out, to be evaluated when all is done.
 TRAINING, VALIDATION, TEST = ("train", "training"), ("validation", "valid", "val"), ("test",)
 
@@ -38,7 +40,7 @@ class TableRaw:
     def __init__(self, dataset_cfg: CfgNode):
         self._table = dataset_cfg.TABLE
         self._root = Path(dataset_cfg.PATH_DATA_RAW)
-        self._decoder = Decoder.of(dataset_cfg)
+        self._dataset_cfg = dataset_cfg
         if not self._table.LABEL_COLUMNS:
             raise ConfigError("DATASET.TABLE.LABEL_COLUMNS: is empty; name the columns of labels, one a task")
         self.name = f"image_table-{printable(Path(self._table.PATH).stem)}"
@@ -47,7 +49,7 @@ class TableRaw:
         if repeated:
             raise ConfigError(f"DATASET.TABLE.LABEL_COLUMNS: {repeated[0]} is there more than once; name it once")
         self.options: dict[str, Any] = {
-            **{f"DATASET.TABLE.{name}": self._table[name] for name in self._table},
+            **{f"DATASET.TABLE.{name}": self._table[name] for name in self._table if name != PATHS_OUTSIDE},
             **reading_options(dataset_cfg),
         }
 
@@ -89,7 +91,7 @@ class TableRaw:
                 )
             table = table[sides != TEST[0]]
             sides = sides[sides != TEST[0]]
-        files, names = table_images(table, path, self._table.IMAGE_COLUMN, self._root, self._decoder)
+        files, names = table_images(table, path, self._table.IMAGE_COLUMN, self._root, self._dataset_cfg)
         classes, labels = {}, []
         for column in self._table.LABEL_COLUMNS:
             classes[column], numbers = _read_classes(table[column], path)
@@ -164,7 +166,7 @@ def read_table(path: Path) -> Any:
 
 
 def table_images(
-    table: Any, path: Path, column: str, root: Path, decoder: Decoder, may_repeat: bool = False
+    table: Any, path: Path, column: str, root: Path, dataset_cfg: CfgNode, may_repeat: bool = False
 ) -> tuple[ImageFiles, list[str]]:
     """Returns the images of a table, and a different name for each.
 
@@ -173,13 +175,14 @@ def table_images(
         path: of the table, for messages.
         column: of image files, or of encoded images as bytes.
         root: where relative paths start.
-        decoder: of the images.
+        dataset_cfg: how images are read, and whether paths may lead out of the root.
         may_repeat: whether a file may be there twice, which in training could be trained and validated on.
 
     Raises:
-        ConfigError: the column is missing, has empty rows, or holds a file twice.
+        ConfigError: the column is missing, has empty rows, holds a file twice, or a path that leads out of the root.
     """
     check_column(table, path, column, "DATASET.TABLE.IMAGE_COLUMN")
+    decoder = Decoder.of(dataset_cfg)
     values = table[column].tolist()
     numbers = [int(number) + 1 for number in table.index]
     rows = [f"{path}, row {number}" for number in numbers]
@@ -187,6 +190,8 @@ def table_images(
         return ImageFiles(values, decoder, rows), [str(number - 1) for number in numbers]
     names = [str(value) for value in values]
     files = [root / name for name in names]
+    if not dataset_cfg.TABLE[PATHS_OUTSIDE]:
+        _refuse_outside(files, root, rows)
     if not may_repeat:
         first: dict[str, int] = {}
         for file, name, number in zip(files, names, numbers, strict=True):
@@ -197,6 +202,17 @@ def table_images(
                     "on: keep one of them"
                 )
     return ImageFiles(files, decoder, [f"{row}: {file}" for row, file in zip(rows, files, strict=True)]), names
+
+
+def _refuse_outside(files: list[Path], root: Path, rows: list[str]) -> None:
+    """Raises ConfigError if a table, which somebody else may have made, has files read that lie anywhere."""
+    below = os.path.join(os.path.abspath(root), "")
+    outside = [number for number, file in enumerate(files) if not os.path.abspath(file).startswith(below)]
+    if outside:
+        raise ConfigError(
+            f"{rows[outside[0]]}: {files[outside[0]]} leads out of {root}, as {counted(len(outside), 'path')} of the "
+            f"table in all; keep images below it, or allow it with DATASET.TABLE.{PATHS_OUTSIDE} true"
+        )
 
 
 def check_column(table: Any, path: Path, column: str, key: str) -> None:

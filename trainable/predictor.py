@@ -34,7 +34,7 @@ _STARTS = (
     *("MODEL.BACKBONE.PRETRAINED", "MODEL.BACKBONE.PRETRAINED_PATH"),
 )
 # What may be another where a model is used: where its code lies, and which images count as unreadable.
-CAN_BE_GIVEN = ("USER_MODULES", "DATASET.ON_UNREADABLE", "DATASET.MAX_PIXELS")
+CAN_BE_GIVEN = ("USER_MODULES", "DATASET.ON_UNREADABLE", "DATASET.MAX_PIXELS", "DATASET.TABLE.PATHS_OUTSIDE")
 
 
 class TrainedModel:

@@ -11,7 +11,7 @@ from torch import nn
 from yacs.config import CfgNode
 
 from configs.errors import ConfigError, few
-from trainable.checkpoint import peek
+from trainable.checkpoint import ClaimError, peek, read_torch_file
 
 logger = logging.getLogger(__name__)
 
@@ -109,9 +109,10 @@ def read_weights(path: Path, key: str) -> dict[str, torch.Tensor]:
 
             content = load_file(path)
         else:
-            content = torch.load(path, map_location="cpu", weights_only=True)
+            content = read_torch_file(path)
     except Exception as error:  # torch's reader raises whatever the damage happens to trip over
-        raise ConfigError(f"{key}: {path}: cannot be read as weights ({type(error).__name__})") from None
+        why = str(error) if isinstance(error, ClaimError) else type(error).__name__
+        raise ConfigError(f"{key}: {path}: cannot be read as weights ({why})") from None
     for container in _CONTAINERS:
         if isinstance(content, Mapping) and isinstance(content.get(container), Mapping) and content[container]:
             content = content[container]

@@ -317,3 +317,20 @@ def test_the_most_alike_is_named(table, capsys):
     with pytest.raises(ConfigError, match=r"was made with DATASET.ON_UNREADABLE stop, which is skip now\)"):
         others = [*pairs, "DATASET.TABLE.SPLIT_COLUMN", "part", "DATASET.ON_UNREADABLE", "skip"]
         build_dataset(load_cfg(None, others).DATASET)
+
+
+def test_paths_that_lead_out_of_the_folder_are_refused_unless_a_key_allows_them(table, capsys):
+    Path("pictures/3.png").rename("3.png")
+    table.loc[3, "file"] = "../3.png"
+    table.loc[4, "file"] = str(Path("pictures/4.png").absolute())
+    assert make_dataset.main(pairs_for(table)) == 2
+    error = capsys.readouterr().err
+    assert "table.csv, row 4: " in error and "leads out of" in error and "as 1 path of the table" in error
+    assert "allow it with DATASET.TABLE.PATHS_OUTSIDE true" in error and not Path("done").exists()
+    assert make_dataset.main(pairs_for(table, "DATASET.TABLE.PATHS_OUTSIDE", "true")) == 0
+
+
+def test_a_key_that_changes_no_image_leaves_what_is_made(table):
+    pairs = pairs_for(table)
+    make(pairs)
+    build_dataset(load_cfg(None, [*pairs, "DATASET.TABLE.PATHS_OUTSIDE", "true"]).DATASET)

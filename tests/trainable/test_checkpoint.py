@@ -1,12 +1,16 @@
 """Checkpoints: what goes in comes out, and damage is noticed."""
 
+import resource
+import zipfile
 from pathlib import Path
 
 import pytest
 import torch
 
-from trainable.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
+from configs.errors import ConfigError
+from trainable.checkpoint import FORMAT, CheckpointError, load_checkpoint, save_checkpoint
 from trainable.process_state import rng_state
+from trainable.weights import read_weights
 
 CONTENT = {
     "epoch": 3,
@@ -72,3 +76,55 @@ def test_nothing_in_a_file_is_run():
     with pytest.raises(CheckpointError):
         load_checkpoint("evil.pt")
     assert not Path("was_run").exists()
+
+
+def with_itself() -> list:
+    items: list = []
+    items.append(items)
+    return items
+
+
+def doubled(times: int) -> list:
+    items: list = [0]
+    for _ in range(times):
+        items = [items, items]
+    return items
+
+
+@pytest.mark.parametrize(
+    "bomb",  # made in the test: nobody should print one
+    [
+        lambda: torch.zeros(1).expand(2**33),
+        lambda: list(torch.zeros(2**20).expand(5, -1)),  # which share their bytes
+        with_itself,
+        lambda: doubled(40),
+        lambda: torch.zeros(2**20),
+    ],
+    ids=["a number that is repeated", "the same numbers", "a list in itself", "lists of lists", "zeros, compressed"],
+)
+def test_what_claims_more_than_the_file_holds_is_refused_before_memory_is_asked_for(bomb, tmp_path, request):
+    path = str(tmp_path / "a.pt")
+    torch.save({"format": FORMAT, "sha256": "", "w": bomb()}, path)
+    if "compressed" in request.node.name:
+        with zipfile.ZipFile(path) as plain, zipfile.ZipFile("b.pt", "w", zipfile.ZIP_DEFLATED) as deflated:
+            for record in plain.infolist():
+                deflated.writestr(record.filename, plain.read(record))
+        path = "b.pt"
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(CheckpointError, match=r"claim.? more than the file holds"):
+        load_checkpoint(path)
+    with pytest.raises(ConfigError, match=r"cannot be read as weights .*claim.? more than the file holds"):
+        read_weights(Path(path), "MODEL.WARM_START_PATH")
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300_000  # kB
+
+
+def test_what_is_nested_deeper_than_python_counts_is_refused():
+    save_checkpoint("a.pt", {"w": []})
+    with zipfile.ZipFile("a.pt") as plain, zipfile.ZipFile("b.pt", "w") as deep:
+        for record in plain.infolist():
+            content = plain.read(record)
+            if record.filename.endswith("data.pkl"):  # ] begins a list, and a appends the last one to the one before
+                content = content.replace(b"X\x01\x00\x00\x00w", b"X\x01\x00\x00\x00w" + b"]" * 5000 + b"a" * 5000)
+            deep.writestr(record.filename, content)
+    with pytest.raises(CheckpointError, match="damaged"):
+        load_checkpoint("b.pt")

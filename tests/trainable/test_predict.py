@@ -307,3 +307,12 @@ def test_models_that_read_images_otherwise_are_not_averaged(picture_run, capsys)
     checkpoints = (trained / "best.pt", "other.pt")
     assert run("--checkpoint", *checkpoints, "--data", folder / "table.csv", "-o", "out.csv") == 2
     assert "was trained with DATASET.BACKGROUND None, and" in capsys.readouterr().err
+
+
+def test_a_table_to_predict_from_opens_no_file_outside_its_folder(picture_run, capsys):
+    folder, trained = picture_run
+    Path("table.csv").write_text(f"image\n{folder}/0.png\n")
+    common = ("--checkpoint", trained / "best.pt", "--data", "table.csv", "-o", "out.csv")
+    assert run(*common) == 2
+    assert "0.png leads out of" in capsys.readouterr().err
+    assert run("DATASET.TABLE.PATHS_OUTSIDE", "true", *common) == 0
