@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from trainable.evaluation.class_table import write_class_table
 from trainable.evaluation.confusion_picture import draw_confusion
 from trainable.process_state import configure_process
 from trainable.run_folder import RunFolder
-from trainable.tensorboard import open_tensorboard
+from trainable.tensorboard import hyperparameters_of, open_tensorboard
 from trainable.training import Metrics, OnStep, Training
 from trainable.update import TrainingDivergedError
 
@@ -40,6 +40,7 @@ def fit(
     heard: int | None = None,
     data_digest: str | None = None,
     on_step: OnStep = lambda epoch, step, steps: None,
+    hyperparameters: Mapping[str, Any] | None = None,
 ) -> list[Metrics]:
     """Trains the model of a config and leaves checkpoints, metrics and config in a folder.
 
@@ -53,6 +54,7 @@ def fit(
             without being trained again. None: all.
         data_digest: of the data that must be found (ImageData.digest); None: any.
         on_step: called after each update of the weights.
+        hyperparameters: that TensorBoard lists, by key; None: what the config changes of the defaults.
 
     Returns:
         The metrics of all epochs, those before a resume included.
@@ -85,9 +87,14 @@ def fit(
 
     logger.info("training on %s, %d thread(s), from epoch %d", device, cfg.NUM_THREADS, training.epoch + 1)
     with_graph = not folder.is_trial if cfg.TENSORBOARD_GRAPH is None else cfg.TENSORBOARD_GRAPH
-    with open_tensorboard(folder.tensorboard if cfg.TENSORBOARD else None, training.epoch) as tensorboard:
+    with open_tensorboard(folder.tensorboard if cfg.TENSORBOARD else None) as tensorboard:
         if training.epoch == 0:
             tensorboard.add_start(training, with_graph)
+        tensorboard.add_hyperparameters(
+            hyperparameters_of(cfg) if hyperparameters is None else hyperparameters, cfg.BEST_METRIC
+        )
+        for epoch in range(1, training.epoch + 1):  # again: a process that was killed may not have written them
+            tensorboard.add_epoch(training.metrics[:epoch], training.task_metrics, cfg.BEST_METRIC)
         while training.epoch < cfg.MODEL.SOLVER.TOTAL_EPOCHS:
             skipped = training.update.skipped
             row = training.run_epoch(on_step)
@@ -98,12 +105,10 @@ def fit(
                     training.update.skipped - skipped,
                 )
             _keep(training, row, folder)
-            tensorboard.add_epoch(row, training.task_metrics[-len(training.data.classes) :])
+            tensorboard.add_epoch(training.metrics, training.task_metrics, cfg.BEST_METRIC)
             logger.info(
                 "epoch %(epoch)d: train_loss %(train_loss).4f, val_loss %(val_loss).4f, val_score %(val_score).4f", row
             )
-            if training.epoch == cfg.MODEL.SOLVER.TOTAL_EPOCHS:
-                tensorboard.add_hyperparameters(cfg, best_row(cfg.BEST_METRIC, training.metrics))
             report(row, folder.latest)
     if not folder.is_trial:
         _draw_confusion(training, folder)

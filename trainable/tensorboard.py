@@ -2,18 +2,21 @@
 
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 from tensorboardX import SummaryWriter
+from tensorboardX.proto.api_pb2 import DataType, Experiment, MetricName
+from tensorboardX.proto.plugin_hparams_pb2 import HParamsPluginData, SessionStartInfo
+from tensorboardX.proto.summary_pb2 import Summary, SummaryMetadata
 from yacs.config import CfgNode
 
 from configs.defaults import get_cfg_defaults
-from configs.loader import changed_keys
-from configs.metric_names import OBJECTIVES
+from configs.loader import FREE_ON_RESUME, changed_keys
+from configs.metric_names import OBJECTIVES, best_row
 from configs.tree import flatten
 from data.image_files import printable
 from trainable.training import Training
@@ -21,6 +24,7 @@ from trainable.training import Training
 logger = logging.getLogger(__name__)
 
 GRID_IMAGES = 16  # four rows of four
+FLUSH = 10  # seconds after which people see what was added
 
 
 class Tensorboard:
@@ -50,43 +54,79 @@ class Tensorboard:
         finally:
             training_model.train(was_training)
 
-    def add_epoch(self, row: dict[str, Any], tasks: list[dict[str, Any]]) -> None:
-        """Adds an epoch: its metrics, named as in metrics.csv, and those of its tasks."""
+    def add_epoch(self, rows: Sequence[dict[str, Any]], tasks: Iterable[dict[str, Any]], metric: str) -> None:
+        """Adds the last of some epochs: its metrics, named as in metrics.csv, those of its tasks, and the best so far.
+
+        Args:
+            rows: metrics of all epochs up to this one.
+            tasks: metrics of the tasks, of any epochs.
+            metric: by which the best epoch is chosen.
+        """
         if self._writer is None:
             return
-        for name, value in row.items():
+        epoch = rows[-1]["epoch"]
+        for name, value in rows[-1].items():
             if name != "epoch":
-                self._writer.add_scalar(name, value, row["epoch"])
+                self._writer.add_scalar(name, value, epoch)
+        self._writer.add_scalar(_best(metric), best_row(metric, rows)[metric], epoch)
         for of_task in tasks:
             for name in ("acc", "recall"):
-                self._writer.add_scalar(f"{of_task['task']}/{name}", of_task[name], row["epoch"])
+                if of_task["epoch"] == epoch:
+                    self._writer.add_scalar(f"{of_task['task']}/{name}", of_task[name], epoch)
 
-    def add_hyperparameters(self, cfg: CfgNode, best: dict[str, Any]) -> None:
-        """Adds what the config changes of the defaults, with the metrics of the best epoch."""
+    def add_hyperparameters(self, values: Mapping[str, Any], metric: str) -> None:
+        """Adds a row to the table of hyperparameters, where the best value of the metric so far comes first.
+
+        Args:
+            values: of hyperparameters, by key; None: this training has none. TensorBoard shows the columns of the
+                first training that it finds, so that those of one search all name the same.
+            metric: by which the trainings are compared.
+        """
         if self._writer is None:
             return
-        values = flatten(cfg)
-        changed = {key: values[key] for key in changed_keys(get_cfg_defaults(), cfg)}
-        shown = {
-            key: value if isinstance(value, bool | int | float) else printable(str(value))
-            for key, value in changed.items()
-        }
-        metrics = {f"best/{name}": best[name] for name in OBJECTIVES if name in best}
-        self._writer.add_hparams(shown, metrics, name="hyperparameters", global_step=best["epoch"])
+        experiment, start = Experiment(), SessionStartInfo()
+        for key, value in values.items():
+            is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+            experiment.hparam_infos.add(
+                name=key, type=DataType.Value(f"DATA_TYPE_{'FLOAT64' if is_number else 'STRING'}")
+            )
+            if is_number:
+                start.hparams[key].number_value = value
+            elif value is not None:
+                start.hparams[key].string_value = printable(str(value))
+        for name in (_best(metric), metric, *(name for name in OBJECTIVES if name != metric)):
+            experiment.metric_infos.add(name=MetricName(tag=name))
+        self._add_to_table("experiment", HParamsPluginData(experiment=experiment))
+        self._add_to_table("session_start_info", HParamsPluginData(session_start_info=start))
+
+    def _add_to_table(self, tag: str, content: HParamsPluginData) -> None:
+        assert self._writer is not None
+        plugin = SummaryMetadata.PluginData(plugin_name="hparams", content=content.SerializeToString())
+        value = Summary.Value(tag=f"_hparams_/{tag}", metadata=SummaryMetadata(plugin_data=plugin))
+        self._writer.file_writer.add_summary(Summary(value=[value]))
+
+
+def _best(metric: str) -> str:
+    return f"best/{metric}"
+
+
+def hyperparameters_of(cfg: CfgNode) -> dict[str, Any]:
+    """Returns what a config changes of the defaults, by key, but for what changes no number."""
+    values = flatten(cfg)
+    return {key: values[key] for key in changed_keys(get_cfg_defaults(), cfg, FREE_ON_RESUME)}
 
 
 @contextmanager
-def open_tensorboard(folder: Path | None, trained_epochs: int) -> Iterator[Tensorboard]:
-    """Opens the event files of a folder.
+def open_tensorboard(folder: Path | None) -> Iterator[Tensorboard]:
+    """Opens a new event file in a folder, in which epochs are written that older files may lack, and hides theirs.
 
     Args:
-        folder: where they go; None writes nothing.
-        trained_epochs: later epochs that an interrupted run left there are hidden.
+        folder: where it goes; None writes nothing.
     """
     if folder is None:
         yield Tensorboard(None)
         return
-    writer = SummaryWriter(str(folder), purge_step=trained_epochs + 1 if trained_epochs else None)
+    writer = SummaryWriter(str(folder), purge_step=1, flush_secs=FLUSH)
     try:
         yield Tensorboard(writer)
     finally:

@@ -18,6 +18,7 @@ from configs.loader import FREE_ON_RESUME, build_cfg, cfg_from_text, changed_key
 from configs.metric_names import METRICS, best_row
 from configs.settings import Setting
 from configs.tracking import track_reads
+from configs.tree import get_value
 from configs.user_modules import import_user_modules
 from data.build import build_dataset
 from data.image_data import DataError
@@ -56,6 +57,7 @@ def run_trial(
     timeout: float | None = None,
     data_digest: str | None = None,
     memory: GpuMemory | None = None,
+    searched: Sequence[str] = (),
 ) -> None:
     """Trains the config of a sample in the trial's folder and reports each epoch to Ray.
 
@@ -67,6 +69,7 @@ def run_trial(
         timeout: seconds that an epoch may take.
         data_digest: of the data that all trials train on; None: it depends on the sample.
         memory: of the GPU, of which the trial gets a share; None: it uses none.
+        searched: the keys of the space's parameters.
     """
     folder = RunFolder(Path(trials_folder) / trial_name(config["number"], config["id"]), is_trial=True)
     try:
@@ -79,7 +82,7 @@ def run_trial(
             _output_to(log),
             watching(log, timeout) as watchdog,
         ):
-            _train(config, base_cfg, folder, lock, watchdog, data_digest, memory)
+            _train(config, base_cfg, folder, lock, watchdog, data_digest, memory, searched)
     except Exception as error:
         fault = NOTHING_GOES if _is_of_search(error, base_cfg) else fault_of(error)
         tune.report({FAILURE: _reason(error), FAULT: fault})
@@ -147,6 +150,7 @@ def _train(
     watchdog: Watchdog | None,
     data_digest: str | None,
     memory: GpuMemory | None,
+    searched: Sequence[str],
 ) -> None:
     try:
         cfg, read = track_reads(merge_sample(_base(base_cfg), config["settings"]))
@@ -173,13 +177,28 @@ def _train(
             lock.acquire()
 
         with within_share(memory, cfg):
-            fit(cfg, report, folder, resume=True, heard=config["heard"], data_digest=data_digest)
+            fit(
+                cfg,
+                report,
+                folder,
+                resume=True,
+                heard=config["heard"],
+                data_digest=data_digest,
+                hyperparameters=_searched(cfg, config, searched),
+            )
     except OURS as error:
         logger.error("%s", error)
         raise
     except Exception:
         logger.exception("the trial failed")
         raise
+
+
+def _searched(cfg: CfgNode, config: dict[str, Any], searched: Sequence[str]) -> dict[str, Any]:
+    """Returns the values of the parameters of the space; None for those that the sample does not have."""
+    if config["is_reference"]:
+        return {key: get_value(cfg, key) if key in KEYS else None for key in searched}
+    return {key: config["params"].get(key) for key in searched}
 
 
 def _take_over(cfg: CfgNode, folder: RunFolder, donor: dict[str, Any]) -> None:

@@ -90,6 +90,7 @@ def run_trials(
             timeout=plan.options.trial_timeout,
             data_digest=data_digest,
             memory=memory,
+            searched=[parameter.key for parameter in plan.space.parameters],
         )
         with (
             tempfile.TemporaryDirectory(prefix="yacstune-", ignore_cleanup_errors=True) as rays_own,

@@ -5,7 +5,7 @@ import pytest
 from configs.dump import dump_cfg
 from configs.errors import ConfigError
 from configs.loader import load_cfg
-from search.trials.trial import _take_over
+from search.trials.trial import _searched, _take_over
 from tests.conftest import write_tiny
 from trainable.checkpoint import load_checkpoint, save_checkpoint
 from trainable.run_folder import RunFolder
@@ -64,3 +64,12 @@ def test_the_best_of_the_epochs_that_are_taken_over_comes_along(tmp_path, backup
     _take_over(cfg, taker, {"number": 0, "name": donor.path.name, "epoch": 2})
     assert load_checkpoint(taker.latest)["epoch"] == 2
     assert (load_checkpoint(taker.best)["epoch"] if taker.best.exists() else None) == expected
+
+
+def test_tensorboard_is_told_the_same_keys_by_each_trial(tmp_path):
+    cfg = load_cfg(write_tiny(tmp_path / "tiny.yaml", {"MODEL.SOLVER.OPTIMIZER.BASE_LR": "0.5"}))
+    searched = ["MODEL.SOLVER.OPTIMIZER.BASE_LR", "MODEL.HEAD.DROPOUT", "width"]
+    sample = {"is_reference": False, "params": {"width": 3, "MODEL.SOLVER.OPTIMIZER.BASE_LR": 0.1, "derived": 7}}
+    assert _searched(cfg, sample, searched) == dict(zip(searched, (0.1, None, 3), strict=True))
+    base = {"is_reference": True, "params": {}}
+    assert _searched(cfg, base, searched) == dict(zip(searched, (0.5, cfg.MODEL.HEAD.DROPOUT, None), strict=True))
