@@ -26,6 +26,7 @@ from search.plan import SearchPlan, decide_confirm, make_plan, problems_beside
 from search.space.options import CPUS, GPUS, POPULATIONS, SearchOptions
 from search.space.options_reader import read_duration
 from search.space.space_file import read_space
+from search.trials.address import check_address
 from search.trials.ray_environment import prepare_ray_environment
 from search.trials.signals import sigterm_as_ctrl_c
 from trainable.run_folder import RunFolder
@@ -117,6 +118,8 @@ def search(args: argparse.Namespace, command: str) -> int:
         print(f"{mark}data: {line}")
 
     prepare_ray_environment(args.address)
+    if args.address and not args.dry_run and not args.resume:  # of which nothing may be left to run
+        check_address(args.address)
     print(f"{mark}checking every part (importing torch takes some seconds) ...", flush=True)
     if args.dry_run:
         from search.dry_run import dry_run

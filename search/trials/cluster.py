@@ -2,7 +2,6 @@
 
 import math
 import os
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -14,10 +13,10 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from configs.errors import ConfigError
 from search.plan import SearchPlan
+from search.trials.address import check_address
 from search.trials.callback import one_line
 from search.trials.signals import take_sigterm_as_ctrl_c, without_sigterm
 
-REACHABLE_TIMEOUT = 5.0  # seconds
 RAYS_UNITS = 10_000  # Ray counts in ten thousandths
 
 
@@ -34,7 +33,7 @@ def ray_cluster(address: str | None, with_dashboard: bool = True) -> Iterator[tu
     """
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     if address:
-        _check_reachable(address)
+        check_address(address)
         try:
             context = ray.init(address=address, **quiet)
         except (ConnectionError, RuntimeError, ValueError) as error:
@@ -155,17 +154,6 @@ def free_gpu_memory(nodes: list[dict[str, Any]]) -> dict[str, int]:
         if _devices([node])
     ]
     return {uuid: free for node in ray.get(asked) for uuid, free in node.items()}
-
-
-def _check_reachable(address: str) -> None:
-    """Asks whether anything listens at host:port; Ray itself would try for ten minutes."""
-    host, _, port = address.removeprefix("ray://").rpartition(":")
-    if not port.isdigit():  # "auto", which Ray looks up itself
-        return
-    try:
-        socket.create_connection((host, int(port)), timeout=REACHABLE_TIMEOUT).close()
-    except (OSError, OverflowError) as error:
-        raise ConfigError(f"--address {address}: no Ray cluster answers: {error}") from None
 
 
 def trial_slots(resources: dict[str, float], nodes: list[dict[str, Any]]) -> int:
