@@ -204,6 +204,16 @@ def cfg_from_text(text: str, source: str) -> CfgNode:
     return build_cfg(settings_from_yaml(parse_yaml(text, source), problems), problems)
 
 
+def cfg_of(values: Mapping[str, Any], source: str) -> CfgNode:
+    """Returns the frozen config of values by key.
+
+    Args:
+        values: of all keys, or of some.
+        source: where they are from, for messages.
+    """
+    return build_cfg(Setting(key, value, source) for key, value in values.items())
+
+
 def changed_keys(before: CfgNode, now: CfgNode, free: Sequence[str] = ()) -> list[str]:
     """Returns the keys whose values differ between two configs.
 

@@ -69,6 +69,10 @@ class SearchPlan:
         """The config that samples are merged over, as used."""
         return dump_cfg(self.base_cfg)
 
+    def base_values(self) -> dict[str, Any]:
+        """The base config by key, without secrets, to be sent to workers; `configs.loader.cfg_of` makes it again."""
+        return {name: get_value(self.base_cfg, name) for name, key in KEYS.items() if not key.is_secret}
+
     def total_epochs(self, settings: dict[str, Any]) -> int:
         """Returns how many epochs a trial with these settings trains, if it is not stopped."""
         return int(settings.get(TOTAL_EPOCHS, self.base_cfg.MODEL.SOLVER.TOTAL_EPOCHS))

@@ -5,6 +5,7 @@ import platform
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import replace
 from importlib.metadata import version
 from itertools import count
 from pathlib import Path
@@ -24,8 +25,10 @@ from search.record.events import SEARCH_STARTED, EventStream
 from search.record.history import FINISHED, History, with_result
 from search.record.results import Results
 from search.record.terminal import Terminal, describe
-from search.trials.cluster import free_gpu_memory, ray_cluster, trial_resources, trial_slots
+from search.trials.cluster import Machines, free_gpu_memory, ray_cluster, trial_resources, trial_slots, workers_host
 from search.trials.gpu_memory import GpuMemory, context_size, free_before_context
+from search.trials.node_check import checked_nodes, expected_of_nodes
+from search.trials.secret_values import served
 from search.trials.tuner import has_more, run_trials
 
 FOUND, NOTHING_FOUND = 0, 3  # exit statuses, beside 130 for interrupted and 2 for what the user has to mend
@@ -91,17 +94,25 @@ def _run(
             "new search without --resume"
         )
     with ExitStack() as last, ExitStack() as stack:
-        resources: dict[str, float] = {}
-        memory: GpuMemory | None = None
-        slots, lines = 0, ["nothing is left to run: Ray is not started"]
-        if has_more(plan, history, events):
+        machines, lines = Machines(), ["nothing is left to run: Ray is not started"]
+        is_needed = has_more(plan, history, events)
+        if is_needed:
             nodes, dashboard = stack.enter_context(ray_cluster(address, with_dashboard))
-            resources, notes = trial_resources(plan, nodes)
-            slots, lines = trial_slots(resources, nodes), [dashboard, *notes]
+            resources, notes = trial_resources(plan, nodes)  # before there is a folder
+            lines = [dashboard, *notes]
+        folder = claimed(folder, None if resume or is_given else plan.name, not resume, last)
+        if is_needed:
+            source = stack.enter_context(served(plan.secrets, workers_host(address)))
+            machines = Machines(resources, trial_slots(resources, nodes), secret_source=source)
+            if address:
+                expected = stack.enter_context(expected_of_nodes(plan, folder, digest, source))
+                checks, nodes, left_out = checked_nodes(expected, nodes, resources)
+                lines += left_out
+                machines = replace(machines, slots=trial_slots(resources, nodes), checks=checks)
             if "gpu" in resources:
                 memory = GpuMemory(plan.options.gpus_per_trial, free_gpu_memory(nodes), context)
                 memory.check()
-        folder = claimed(folder, None if resume or is_given else plan.name, not resume, last)
+                machines = replace(machines, memory=memory)
         if not resume:
             last.enter_context(_told_how_to_go_on(folder))
         log = EventLog(folder.events)
@@ -112,9 +123,9 @@ def _run(
         stream = EventStream([log, history, Results(plan, history, folder), Terminal(plan, history, folder)])
         base = history.reference()
         is_compared = base is not None and base.state in FINISHED
-        _greet(plan, folder, slots, [*lines, *_resumed(plan, history)], is_compared)
+        _greet(plan, folder, machines.slots, [*lines, *_resumed(plan, history)], is_compared)
         stream.emit(SEARCH_STARTED, version=VERSION, data_digest=digest)
-        early = run_trials(plan, folder, history, events, stream, resources, slots, digest, memory)
+        early = run_trials(plan, folder, history, events, stream, machines, digest)
         if early is not None:
             print(f"go on with: {folder.resume_command()}", flush=True)
             last.callback(_limited(SHUTDOWN, early).cancel)  # when Ray has ended

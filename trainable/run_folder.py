@@ -4,6 +4,7 @@ import csv
 import fcntl
 import io
 import os
+import platform
 import time
 from pathlib import Path
 from typing import Any
@@ -41,8 +42,11 @@ class FolderLock:
 
     def __enter__(self) -> "FolderLock":
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._file = open(self._folder / LOCK, "w")
+        self._file = open(self._folder / LOCK, "a")
         self.acquire()
+        self._file.truncate(0)
+        self._file.write(platform.node())
+        self._file.flush()
         if self._is_new and RunFolder(self._folder).is_used():
             self._file.close()
             raise FolderInUseError(f"{self._folder}: another process has taken the folder meanwhile; start again")
@@ -71,6 +75,14 @@ class FolderLock:
     def release(self) -> None:
         """Lets others in, until `acquire`."""
         fcntl.flock(self._file, fcntl.LOCK_UN)
+
+
+def holder(folder: Path) -> str:
+    """Returns the name of the machine that trains in a folder, or did last; empty if that is not known."""
+    try:
+        return (folder / LOCK).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
 
 
 class RunFolder:

@@ -115,6 +115,10 @@ class TruthfulOptunaSearch(OptunaSearch):
         self._open[trial_id] = record
         return trial_config(record)
 
+    def set_slots(self, slots: int) -> None:
+        """Says anew how many trials there is room for."""
+        self._slots = slots
+
     def close(self) -> None:
         """Makes no more samples and lets none that waits go on: only repeats, and what was interrupted, are to come."""
         self._is_closed = True

@@ -54,7 +54,8 @@ def failing_alike(history: History) -> str | None:
 
 
 def _kind(reason: str) -> str:
-    """Returns a reason without what differs from trial to trial: paths, numbers and their units."""
+    """Returns a reason without what differs from trial to trial: the node, paths, numbers and their units."""
+    reason = re.sub(r" \(on \S+\)$", "", reason)
     return re.sub(r"[0-9.]+( [KMGT]iB)?", "0", re.sub(r"\S*/\S*", "path", reason))
 
 

@@ -40,6 +40,8 @@ class EventCheck:
             return problem
         if event.trial not in self._started:
             return f"trial {event.trial} has not started before"
+        if not isinstance(event.data.get("node", ""), str):
+            return "node is no text"
         if event.kind == kinds.TRIAL_REPORTED:
             return _problem_of_metrics(event.data.get("metrics"))
         if event.kind == kinds.TRIAL_FAILED and not isinstance(event.data.get("reason"), str):

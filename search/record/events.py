@@ -27,8 +27,9 @@ class Event:
         data: search_started has version and data_digest; trial_started has id, params, settings, donor, confirms,
             is_reference and notes (see TrialRecord); trial_reported has metrics, and the worker's pid; trial_promoted
             has promotion, which says why (see Promotion in search/engine/rungs.py); trial_failed has reason and
-            is_tried_again; trial_done and trial_stopped have unread, where the trial said it; search_ended has reason,
-            and is_exhausted: whether there was nothing new to sample.
+            is_tried_again; trial_reported and trial_failed have node, where there are several; trial_done and
+            trial_stopped have unread, where the trial said it; search_ended has reason, and is_exhausted: whether
+            there was nothing new to sample.
         time: seconds since 1970.
     """
 

@@ -50,6 +50,7 @@ class TrialRecord:
         is_reference: whether it is the base config, which samples are compared with.
         notes: what the sampler keeps with it.
         failures: how often it has failed and was tried again.
+        node: the machine that it ran on last, where there are several.
         unread: keys that were sampled for it and that it never looked at.
         ended: its place in the order in which trials ended.
     """
@@ -68,6 +69,7 @@ class TrialRecord:
     is_reference: bool = False
     notes: dict[str, Any] = field(default_factory=dict)
     failures: int = 0
+    node: str = ""
     unread: tuple[str, ...] = ()
     ended: int = -1
 
@@ -134,6 +136,7 @@ class History:
             record.state, record.last_seen = RUNNING, event.time
             return
         record = self.trials[event.trial]
+        record.node = event.data.get("node", record.node)
         if record.state == RUNNING:
             record.seconds += event.time - record.last_seen
             record.last_seen = event.time

@@ -87,6 +87,8 @@ class Results:
             table["over_reference"] = [sign(metric) * (row[metric] - of_base[metric]) if row else None for row in rows]
         table["best_epoch"] = [row.get("epoch") for row in rows]
         table["epochs"] = [len(record.rows) for record in records]
+        if any(record.node for record in records):
+            table["node"] = [record.node for record in records]
         table["seconds"] = [round(record.seconds, 3) for record in records]
         table["reason"] = [record.reason for record in records]
         return table

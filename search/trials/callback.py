@@ -26,7 +26,7 @@ from search.record.events import (
 from search.record.history import History, trial_name
 from search.reports import FAILURE, FAULT, UNREAD, has_finished
 from search.trials.watchdog import hanging
-from trainable.run_folder import RunFolder
+from trainable.run_folder import RunFolder, holder
 
 
 class EventCallback(tune.Callback):
@@ -39,6 +39,7 @@ class EventCallback(tune.Callback):
         max_failures: how often a trial is tried again.
         halt: called with the reason where no trial can go on.
         promotion: returns, once, why a trial has gone on from a rung.
+        names_nodes: whether there are several, so that it is said on which a trial ran.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class EventCallback(tune.Callback):
         max_failures: int,
         halt: Callable[[str], None],
         promotion: Callable[[int], Promotion | None],
+        names_nodes: Callable[[], bool] = lambda: False,
     ):
         self._stream = stream
         self._history = history
@@ -56,6 +58,7 @@ class EventCallback(tune.Callback):
         self._max_failures = max_failures
         self._halt = halt
         self._promotion = promotion
+        self._names_nodes = names_nodes
         self._is_over = False
         self._logged: dict[int, int] = {}  # sizes of the logs of trials when they began, or went on
 
@@ -82,7 +85,8 @@ class EventCallback(tune.Callback):
     ) -> None:
         if FAILURE not in result:
             metrics = {name: result[name] for name in METRICS}
-            self._emit(TRIAL_REPORTED, trial.config["number"], metrics=metrics, pid=result["pid"])
+            node = {"node": result["hostname"]} if self._names_nodes() else {}
+            self._emit(TRIAL_REPORTED, trial.config["number"], metrics=metrics, pid=result["pid"], **node)
             self._tell_promotion(trial.config["number"])  # it was among the best at once
 
     def _tell_promotion(self, number: int) -> None:
@@ -93,7 +97,7 @@ class EventCallback(tune.Callback):
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         number, result = trial.config["number"], trial.last_result or {}
         if FAILURE in result:
-            self._failed(number, result[FAILURE], result[FAULT])
+            self._failed(number, result[FAILURE], result[FAULT], result["hostname"])
         else:
             self._emit(TRIAL_DONE if has_finished(result) else TRIAL_STOPPED, number, unread=result[UNREAD])
         _forget(trial)
@@ -103,7 +107,10 @@ class EventCallback(tune.Callback):
         reason = (trial.last_result or {}).get(FAILURE) or self._why_it_died(trial)
         if trial.config["number"] not in self._history.trials:  # it died before Ray said that the trial had started
             self.on_trial_start(iteration, trials, trial)
-        self._failed(trial.config["number"], reason, CAN_BE_RETRIED)
+        number = trial.config["number"]
+        self._failed(
+            number, reason, CAN_BE_RETRIED, holder(self._folder.trials / trial_name(number, trial.config["id"]))
+        )
         _forget(trial)
 
     def _why_it_died(self, trial: Any) -> str:
@@ -119,14 +126,17 @@ class EventCallback(tune.Callback):
     def _log(self, number: int, sample_id: str) -> Path:
         return RunFolder(self._folder.trials / trial_name(number, sample_id)).log
 
-    def _failed(self, number: int, reason: str, fault: str) -> None:
+    def _failed(self, number: int, reason: str, fault: str, node: str) -> None:
         if number not in self._history.trials:  # that it started could not be kept
             return
         reason = one_line(reason)
+        where = {"node": node} if node and self._names_nodes() else {}
+        if where:
+            reason = f"{reason} (on {node})"
         record = self._history.trials[number]
         can_be_retried = fault == CAN_BE_RETRIED and record.failures < self._max_failures
         is_tried_again = fault == NOTHING_GOES or can_be_retried
-        self._emit(TRIAL_FAILED, number, reason=reason, is_tried_again=is_tried_again)
+        self._emit(TRIAL_FAILED, number, reason=reason, is_tried_again=is_tried_again, **where)
         if fault == NOTHING_GOES:
             self._halt(f"{reason} (log: {shown_path(self._log(number, record.id))})")
 

@@ -2,22 +2,53 @@
 
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import ray
 import torch
 from joblib import cpu_count
+from ray import tune
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from configs.errors import ConfigError
 from search.plan import SearchPlan
 from search.trials.address import check_address
 from search.trials.callback import one_line
+from search.trials.secret_values import SecretSource, hidden
 from search.trials.signals import take_sigterm_as_ctrl_c, without_sigterm
 
+if TYPE_CHECKING:
+    from search.trials.gpu_memory import GpuMemory
+    from search.trials.node_check import NodeChecks
+
 RAYS_UNITS = 10_000  # Ray counts in ten thousandths
+
+
+@dataclass(frozen=True)
+class Machines:
+    """What the trials of a search run on.
+
+    Attributes:
+        resources: of one trial, from `trial_resources`.
+        slots: how many trials run at a time, from `trial_slots`.
+        memory: of GPUs, which trials share; None: they use none.
+        secret_source: where workers ask for secrets; None: there are none.
+        checks: of the nodes of a cluster; None: Ray runs on this machine alone.
+    """
+
+    resources: dict[str, float] = field(default_factory=dict)
+    slots: int = 0
+    memory: "GpuMemory | None" = None
+    secret_source: SecretSource | None = None
+    checks: "NodeChecks | None" = None
+
+
+def workers_host(address: str | None) -> str:
+    """Returns the address of this machine that workers know."""
+    return str(ray.util.get_node_ip_address()) if address else "127.0.0.1"
 
 
 @contextmanager
@@ -39,7 +70,7 @@ def ray_cluster(address: str | None, with_dashboard: bool = True) -> Iterator[tu
         except (ConnectionError, RuntimeError, ValueError) as error:
             raise ConfigError(f"--address {address}: no Ray cluster answers: {str(error).splitlines()[0]}") from None
     else:
-        with without_sigterm():
+        with without_sigterm(), hidden():
             # counted by torch, which will use them: Ray looks for the driver's library, which it does not always find
             gpus = torch.cuda.device_count()
             # those that this process may use: Ray counts the machine's, whatever affinity and container allow
@@ -53,6 +84,8 @@ def ray_cluster(address: str | None, with_dashboard: bool = True) -> Iterator[tu
                 raise ConfigError(f"Ray could not be started here, try again: {one_line(str(error))}") from None
         _close_session_folder()
     take_sigterm_as_ctrl_c()
+    # Ray prints a paragraph of its own when a worker has died, whatever log_to_driver says; our events tell it
+    ray._private.worker.print_to_stdstream = lambda data, ignore_prefix: None
     try:
         url = f"http://{context.dashboard_url}" if context.dashboard_url else "none"
         token = os.environ.get("RAY_AUTH_TOKEN") if context.dashboard_url and not address else None
@@ -100,6 +133,18 @@ def trial_resources(plan: SearchPlan, nodes: list[dict[str, Any]]) -> tuple[dict
         if resources["gpu"] > gpus:
             notes.append(f"Ray gives each trial {resources['gpu']:g} of a GPU, so that all {_devices(nodes)} are used")
     return resources, notes
+
+
+def placed(resources: dict[str, float], without: Collection[str]) -> tune.PlacementGroupFactory:
+    """Returns what Ray Tune asks for a trial.
+
+    Args:
+        resources: of one trial, from `trial_resources`.
+        without: ids of nodes that trials do not run on.
+    """
+    bundle = {name.upper(): amount for name, amount in resources.items()}
+    selector = {"bundle_label_selector": [{"ray.io/node-id": f"!in({','.join(without)})"}]} if without else {}
+    return tune.PlacementGroupFactory([bundle], **selector)
 
 
 def _devices(nodes: list[dict[str, Any]]) -> int:

@@ -14,9 +14,8 @@ from configs.defaults import KEYS
 from configs.dump import dump_cfg
 from configs.errors import ConfigError, explained
 from configs.files import write_atomically
-from configs.loader import FREE_ON_RESUME, build_cfg, cfg_from_text, changed_keys
+from configs.loader import FREE_ON_RESUME, cfg_from_text, cfg_of, changed_keys
 from configs.metric_names import METRICS, best_row
-from configs.settings import Setting
 from configs.tracking import track_reads
 from configs.tree import get_value
 from configs.user_modules import import_user_modules
@@ -27,6 +26,7 @@ from search.plan import merge_sample
 from search.record.history import trial_name
 from search.reports import FAILURE, FAULT, TOTAL_EPOCHS, UNREAD
 from search.trials.gpu_memory import GpuMemory, GpuShareExceededError, within_share
+from search.trials.secret_values import SecretSource, take
 from search.trials.watchdog import Watchdog, watching
 from trainable.checkpoint import CheckpointError, CheckpointFormatError, load_checkpoint, save_checkpoint
 from trainable.fit import fit, newest_checkpoint
@@ -58,6 +58,7 @@ def run_trial(
     data_digest: str | None = None,
     memory: GpuMemory | None = None,
     searched: Sequence[str] = (),
+    secret_source: SecretSource | None = None,
 ) -> None:
     """Trains the config of a sample in the trial's folder and reports each epoch to Ray.
 
@@ -70,11 +71,12 @@ def run_trial(
         data_digest: of the data that all trials train on; None: it depends on the sample.
         memory: of the GPU, of which the trial gets a share; None: it uses none.
         searched: the keys of the space's parameters.
+        secret_source: where the process asks for secrets; None: there are none.
     """
     folder = RunFolder(Path(trials_folder) / trial_name(config["number"], config["id"]), is_trial=True)
     try:
         _leave_rays_folder(working_folder, folder.path.name)
-        _restore_process(base_cfg["USER_MODULES"])
+        _restore_process(base_cfg["USER_MODULES"], secret_source)
         with (
             folder.locked(wait=LOCK_WAIT) as lock,
             log_to(folder.log),
@@ -118,7 +120,7 @@ def _is_of_search(error: Exception, base_cfg: dict[str, Any]) -> bool:
         return True
     if isinstance(error, ConfigError | OSError):  # of the sample, unless the search's own data cannot be built either
         try:
-            build_dataset(_base(base_cfg).DATASET)
+            build_dataset(cfg_of(base_cfg, "base").DATASET)
         except (ConfigError, OSError):
             return True
     return False
@@ -133,9 +135,11 @@ def _leave_rays_folder(working_folder: str, name: str) -> None:
             rays.rmdir()
 
 
-def _restore_process(user_modules: Sequence[str]) -> None:
+def _restore_process(user_modules: Sequence[str], secret_source: SecretSource | None) -> None:
     """Undoes whatever the trial before left behind in this process."""
     global _pristine
+    if _pristine is None:
+        take(secret_source)
     import_user_modules(user_modules)
     if _pristine is None:  # what they change when they are imported holds for all trials
         _pristine = ProcessState()
@@ -153,7 +157,7 @@ def _train(
     searched: Sequence[str],
 ) -> None:
     try:
-        cfg, read = track_reads(merge_sample(_base(base_cfg), config["settings"]))
+        cfg, read = track_reads(merge_sample(cfg_of(base_cfg, "base"), config["settings"]))
         total_epochs = cfg.MODEL.SOLVER.TOTAL_EPOCHS
         if not folder.config.exists():  # so that a trial that fails at once can be run alone, too
             folder.config.parent.mkdir(parents=True, exist_ok=True)
@@ -226,8 +230,3 @@ def _take_over_best(metric: str, rows: list[dict[str, Any]], donor: RunFolder, f
                 save_checkpoint(folder.best, state)
                 return
     logger.info("there is no best.pt until an epoch is better than epoch %d, whose weights are gone", epoch)
-
-
-def _base(base_cfg: dict[str, Any]) -> CfgNode:
-    """The base config; secrets do not travel with it, a worker has them in its environment."""
-    return build_cfg(Setting(key, value, "base") for key, value in base_cfg.items())

@@ -9,10 +9,8 @@ from typing import Any
 
 from ray import tune
 
-from configs.defaults import KEYS
 from configs.errors import explained
 from configs.files import shown_path, write_atomically
-from configs.tree import get_value
 from search.engine.engine import Engine, build_engine
 from search.engine.scheduler import build_scheduler
 from search.engine.searcher import TruthfulOptunaSearch
@@ -22,7 +20,8 @@ from search.plan import SearchPlan
 from search.record.events import SEARCH_ENDED, TRIAL_DONE, TRIAL_STOPPED, Event, EventStream
 from search.record.history import INTERRUPTED, RUNNING, History, trial_name
 from search.trials.callback import EventCallback, one_line
-from search.trials.gpu_memory import GpuMemory
+from search.trials.cluster import Machines, placed
+from search.trials.node_watch import NodeWatch
 
 HALTED, INTERRUPTED_STATUS = 2, 130  # exit statuses
 
@@ -47,10 +46,8 @@ def run_trials(
     history: History,
     events: list[Event],
     stream: EventStream,
-    resources: dict[str, float],
-    slots: int,
+    machines: Machines,
     data_digest: str | None = None,
-    memory: GpuMemory | None = None,
 ) -> int | None:
     """Runs the trials that are still to be run.
 
@@ -60,19 +57,16 @@ def run_trials(
         history: of a search that is resumed; empty for a new one.
         events: that made the history.
         stream: gets the events.
-        resources: of one trial, from `trial_resources`.
-        slots: how many trials run at a time, from `trial_slots`.
+        machines: on which they run.
         data_digest: of the data that all trials must find; None: it depends on the sample.
-        memory: of GPUs, which trials share; None: they use none.
 
     Returns:
         The exit status of a search that has ended early, to be gone on with; None: it has come to its end.
     """
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # failed trials are told by our own events
     events = [*events, *_settle(plan, history, events, stream)]
-    engine, stopper = _engine_and_stopper(plan, history, events, slots)
+    engine, stopper = _engine_and_stopper(plan, history, events, machines.slots)
     if not stopper.stop_all() and engine.searcher.has_more():
-        base_cfg = {key: get_value(plan.base_cfg, key) for key in KEYS if not KEYS[key].is_secret}
 
         def run_in_worker(config: dict[str, Any], **parameters: Any) -> None:
             # A function in a function travels by value: a worker imports nothing of ours before yacstune, which makes
@@ -84,20 +78,32 @@ def run_trials(
 
         trainable = tune.with_parameters(
             run_in_worker,
-            base_cfg=base_cfg,
+            base_cfg=plan.base_values(),
             trials_folder=str(folder.trials.absolute()),
             working_folder=os.getcwd(),
             timeout=plan.options.trial_timeout,
             data_digest=data_digest,
-            memory=memory,
+            memory=machines.memory,
             searched=[parameter.key for parameter in plan.space.parameters],
+            secret_source=machines.secret_source,
         )
+        checks = machines.checks
+        callback = EventCallback(
+            stream,
+            history,
+            folder,
+            plan.options.max_failures,
+            stopper.halt,
+            engine.scheduler.promotion,
+            names_nodes=lambda: checks is not None and checks.are_several,
+        )
+        watch = [NodeWatch(checks, machines.resources, engine.searcher.set_slots)] if checks else []
         with (
             tempfile.TemporaryDirectory(prefix="yacstune-", ignore_cleanup_errors=True) as rays_own,
             stopper.listening(),
         ):
             tuner = tune.Tuner(
-                tune.with_resources(trainable, resources),
+                tune.with_resources(trainable, placed(machines.resources, checks.unfit if checks else ())),
                 tune_config=tune.TuneConfig(
                     search_alg=engine.searcher,
                     scheduler=engine.scheduler,
@@ -110,11 +116,7 @@ def run_trials(
                     name=folder.path.name,
                     storage_path=rays_own,
                     stop=stopper,
-                    callbacks=[
-                        EventCallback(
-                            stream, history, folder, plan.options.max_failures, stopper.halt, engine.scheduler.promotion
-                        )
-                    ],
+                    callbacks=[callback, *watch],
                     verbose=0,
                 ),
             )

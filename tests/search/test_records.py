@@ -26,6 +26,7 @@ from search.record.events import (
 from search.record.history import History
 from search.record.results import Results
 from search.space.space_file import read_space
+from search.trials.cluster import Machines
 from search.trials.tuner import run_trials
 from trainable.run_folder import FolderInUseError
 from trainable.train import main as train
@@ -223,7 +224,7 @@ def test_trials_whose_end_was_lost_are_ended_without_training(kind):
     history = History(log)
     plan = make_plan(read_space("s.yaml"), num_samples=2)
     stream = EventStream([history])
-    assert run_trials(plan, SearchFolder("exp"), history, log, stream, resources={}, slots=1) is None
+    assert run_trials(plan, SearchFolder("exp"), history, log, stream, Machines()) is None
     assert [history.trials[n].state for n in range(2)] == ["done", "stopped"]
 
 

@@ -1,0 +1,218 @@
+"""Whether a node of a cluster can train trials of this search: it must see and have what the driver has."""
+
+import hashlib
+import os
+import platform
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+import yacstune
+from configs.errors import ConfigError, explained
+from configs.files import write_atomically
+from configs.loader import cfg_of
+from configs.user_modules import import_user_modules
+from data.build import build_dataset
+from search.folder import SearchFolder
+from search.plan import SearchPlan
+from search.trials.callback import one_line
+from search.trials.cluster import trial_slots
+from search.trials.secret_values import SecretSource, take
+
+PATIENCE = 120.0  # seconds: a worker imports torch, and a data set of the user's may take its time
+MARK = ".node_check.tmp"  # in the folder of the search; what a search that was killed has left is removed
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What a node must see and have.
+
+    Attributes:
+        mark: a file in the folder of the search.
+        content: of that file, which nobody else knows.
+        working_folder: where the search was started.
+        modules: the files of USER_MODULES, each with its checksum.
+        versions: of Python, Ray, torch and yacstune.
+        base_cfg: by key, whose DATASET is built.
+        data_digest: of that data; None: it depends on the trial.
+        secret_source: where the data set's secrets are asked for.
+    """
+
+    mark: str
+    content: str
+    working_folder: str
+    modules: Mapping[str, str]
+    versions: Mapping[str, str]
+    base_cfg: Mapping[str, Any]
+    data_digest: str | None
+    secret_source: SecretSource | None
+
+
+@contextmanager
+def expected_of_nodes(
+    plan: SearchPlan, folder: SearchFolder, data_digest: str | None, secret_source: SecretSource | None
+) -> Iterator[Expected]:
+    """Yields what nodes must have, and keeps its mark in the folder of the search meanwhile."""
+    mark, content = folder.path.absolute() / MARK, secrets.token_hex(16)
+    write_atomically(mark, content)
+    try:
+        yield Expected(
+            str(mark),
+            content,
+            os.getcwd(),
+            {module: _checksum(module) for module in plan.base_cfg.USER_MODULES if module.endswith(".py")},
+            _versions(),
+            plan.base_values(),
+            data_digest,
+            secret_source,
+        )
+    finally:
+        mark.unlink(missing_ok=True)
+
+
+def _checksum(path: str) -> str:
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+
+
+def _versions() -> dict[str, str]:
+    packages = {name: version(name) for name in ("ray", "torch")}
+    return {"Python": platform.python_version(), **packages, "yacstune": yacstune.__version__}
+
+
+def problem_here(expected: Expected) -> str:
+    """Returns why the node of this process cannot train trials; empty if it can."""
+    here = _versions()
+    others = [f"{name} {here[name]} (here {there})" for name, there in expected.versions.items() if here[name] != there]
+    if others:
+        return f"it has {', '.join(others)}; install the same versions there"
+    if not Path(expected.working_folder).is_dir():
+        return f"it has no folder {expected.working_folder}; mount the file system on which this search was started"
+    mark = Path(expected.mark)
+    try:
+        is_seen = mark.read_text(encoding="utf-8") == expected.content
+    except OSError:
+        is_seen = False
+    if not is_seen:
+        return f"it does not see what is written here into {mark.parent}; that must lie on a file system of all nodes"
+    for module, checksum in expected.modules.items():
+        if not Path(module).is_file() or _checksum(module) != checksum:
+            return f"{module} of USER_MODULES is {'another' if Path(module).is_file() else 'not'} there"
+    return _problem_of_data(expected)
+
+
+def _problem_of_data(expected: Expected) -> str:
+    os.chdir(expected.working_folder)
+    try:
+        take(expected.secret_source)
+        cfg = cfg_of(expected.base_cfg, "base")
+        import_user_modules(cfg.USER_MODULES)
+        digest = build_dataset(cfg.DATASET).digest
+    except ConfigError as error:
+        return error.problems[0]
+    except OSError as error:
+        return explained(error)
+    if expected.data_digest not in (None, digest):
+        return f"the images of {cfg.DATASET.NAME}, their labels or their split are others there"
+    return ""
+
+
+class NodeChecks:
+    """Asks nodes whether they can train trials, each once.
+
+    Attributes:
+        unfit: by the id of a node, why it cannot.
+    """
+
+    def __init__(self, expected: Expected):
+        self.unfit: dict[str, str] = {}
+        self._expected = expected
+        self._asked: dict[Any, str] = {}  # ids of nodes, by what they will answer
+        self._fit: set[str] = set()
+
+    @property
+    def are_several(self) -> bool:
+        """Whether there is, or was, more than one that can train trials."""
+        return len(self._fit) > 1
+
+    def ask(self, nodes: Sequence[Mapping[str, Any]]) -> None:
+        """Asks those that were not asked before."""
+
+        def check(expected: Expected) -> str:  # travels by value, see tuner.py
+            import yacstune  # noqa: F401
+            from search.trials.node_check import problem_here
+
+            return problem_here(expected)
+
+        for node in nodes:
+            node_id = node["NodeID"]
+            if node["Alive"] and node_id not in (*self._asked.values(), *self.unfit, *self._fit):
+                strategy = NodeAffinitySchedulingStrategy(node_id, soft=False)
+                remote = ray.remote(num_cpus=0, max_retries=0)(check).options(scheduling_strategy=strategy)
+                self._asked[remote.remote(self._expected)] = node_id
+
+    def listen(self, seconds: float) -> None:
+        """Takes note of the answers that come within some seconds."""
+        if not self._asked:
+            return
+        answered, _ = ray.wait(list(self._asked), num_returns=len(self._asked), timeout=seconds)
+        for one in answered:
+            node_id = self._asked.pop(one)
+            try:
+                problem = ray.get(one)
+            except Exception as error:  # of Ray, or of a Python that lacks ours
+                problem = one_line(str(error).strip().splitlines()[-1])
+            if problem:
+                self.unfit[node_id] = problem
+            else:
+                self._fit.add(node_id)
+
+    def give_up(self) -> None:
+        """Takes those that have not answered as unfit."""
+        for node_id in self._asked.values():
+            self.unfit[node_id] = f"it has not answered in {PATIENCE:g} s"
+        self._asked.clear()
+
+    def fit(self, nodes: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """Returns those that can train trials, and are alive."""
+        return [dict(node) for node in nodes if node["Alive"] and node["NodeID"] in self._fit]
+
+
+def checked_nodes(
+    expected: Expected, nodes: Sequence[Mapping[str, Any]], resources: Mapping[str, float]
+) -> tuple[NodeChecks, list[dict[str, Any]], list[str]]:
+    """Returns the checks, the nodes that can train trials, and a line for each that cannot.
+
+    Args:
+        expected: of nodes.
+        nodes: as ray.nodes() describes them.
+        resources: of one trial; nodes without as much are not asked.
+
+    Raises:
+        ConfigError: no node can.
+    """
+    checks = NodeChecks(expected)
+    checks.ask([node for node in nodes if trial_slots(dict(resources), [dict(node)])])
+    checks.listen(PATIENCE)
+    checks.give_up()
+    left_out = [
+        f"node {node_name(node)} is left out: {checks.unfit[node['NodeID']]}"
+        for node in nodes
+        if node["NodeID"] in checks.unfit
+    ]
+    fit = checks.fit(nodes)
+    if not fit:
+        raise ConfigError(left_out)
+    return checks, fit, left_out
+
+
+def node_name(node: Mapping[str, Any]) -> str:
+    """Returns what people call a node."""
+    host, address = node.get("NodeManagerHostname", ""), node.get("NodeManagerAddress", "")
+    return f"{host} ({address})" if host else address

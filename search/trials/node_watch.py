@@ -1,0 +1,74 @@
+"""Follows the nodes of a cluster while a search runs: those that join are used, and it is said what trials wait for."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import ray
+from ray import tune
+
+from search.trials.cluster import trial_slots
+from search.trials.node_check import NodeChecks, node_name
+
+INTERVAL = 2.0  # seconds
+
+
+class NodeWatch(tune.Callback):
+    """Tells how many trials there is room for, as nodes come and go.
+
+    Args:
+        checks: of the nodes that were there at the start, answered; those that join are asked by it.
+        resources: of one trial, from `trial_resources`.
+        set_slots: called with the number of trials that there is room for, when it changes.
+    """
+
+    def __init__(self, checks: NodeChecks, resources: dict[str, float], set_slots: Callable[[int], None]):
+        self._checks = checks
+        self._resources = resources
+        self._set_slots = set_slots
+        self._names = {node["NodeID"]: node_name(node) for node in ray.nodes()}
+        self._used = {node["NodeID"] for node in checks.fit(ray.nodes())}
+        self._told = set(checks.unfit)
+        self._looked = 0.0
+        self._waits_since: float | None = None
+        if not trial_slots(self._resources, [_free()]):
+            self._waits_since = time.monotonic()
+            print(f"waiting for {_words(resources)}: others use all that this cluster has of it", flush=True)
+
+    def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
+        """Looks at the nodes from time to time; Ray Tune calls this ten times a second."""
+        if time.monotonic() - self._looked < INTERVAL:
+            return
+        self._looked = time.monotonic()
+        nodes = ray.nodes()
+        self._checks.ask(nodes)
+        self._checks.listen(0)
+        self._names |= {node["NodeID"]: node_name(node) for node in nodes}
+        for node_id in self._checks.unfit.keys() - self._told:
+            print(f"node {self._names[node_id]} has joined and is left out: {self._checks.unfit[node_id]}", flush=True)
+        self._told |= self._checks.unfit.keys()
+        fit = self._checks.fit(nodes)
+        now = {node["NodeID"] for node in fit}
+        if now == self._used:
+            return
+        slots = trial_slots(self._resources, fit)
+        for node_ids, what in ((now - self._used, "has joined"), (self._used - now, "is gone")):
+            for node_id in node_ids:
+                print(f"node {self._names[node_id]} {what}: {slots} at a time", flush=True)
+        self._used = now
+        self._set_slots(slots)
+
+    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Says once that what was waited for is there."""
+        if self._waits_since is not None:
+            print(f"the first trial has it, after {time.monotonic() - self._waits_since:.0f} s", flush=True)
+            self._waits_since = None
+
+
+def _free() -> dict[str, Any]:
+    """Returns what is free in the whole cluster, as if it were one node."""
+    return {"Alive": True, "Resources": ray.available_resources()}
+
+
+def _words(resources: dict[str, float]) -> str:
+    return " and ".join(f"{amount:g} {name.upper()}" for name, amount in resources.items() if amount)
