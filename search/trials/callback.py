@@ -39,7 +39,7 @@ class EventCallback(tune.Callback):
         max_failures: how often a trial is tried again.
         halt: called with the reason where no trial can go on.
         promotion: returns, once, why a trial has gone on from a rung.
-        names_nodes: whether there are several, so that it is said on which a trial ran.
+        is_cluster: whether to say on which machine each trial ran.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class EventCallback(tune.Callback):
         max_failures: int,
         halt: Callable[[str], None],
         promotion: Callable[[int], Promotion | None],
-        names_nodes: Callable[[], bool] = lambda: False,
+        is_cluster: bool = False,
     ):
         self._stream = stream
         self._history = history
@@ -58,7 +58,7 @@ class EventCallback(tune.Callback):
         self._max_failures = max_failures
         self._halt = halt
         self._promotion = promotion
-        self._names_nodes = names_nodes
+        self._is_cluster = is_cluster
         self._is_over = False
         self._logged: dict[int, int] = {}  # sizes of the logs of trials when they began, or went on
 
@@ -85,7 +85,7 @@ class EventCallback(tune.Callback):
     ) -> None:
         if FAILURE not in result:
             metrics = {name: result[name] for name in METRICS}
-            node = {"node": result["hostname"]} if self._names_nodes() else {}
+            node = {"node": result["hostname"]} if self._is_cluster else {}
             self._emit(TRIAL_REPORTED, trial.config["number"], metrics=metrics, pid=result["pid"], **node)
             self._tell_promotion(trial.config["number"])  # it was among the best at once
 
@@ -130,7 +130,7 @@ class EventCallback(tune.Callback):
         if number not in self._history.trials:  # that it started could not be kept
             return
         reason = one_line(reason)
-        where = {"node": node} if node and self._names_nodes() else {}
+        where = {"node": node} if node and self._is_cluster else {}
         if where:
             reason = f"{reason} (on {node})"
         record = self._history.trials[number]

@@ -100,7 +100,7 @@ def problem_here(expected: Expected) -> str:
     except OSError:
         is_seen = False
     if not is_seen:
-        return f"it does not see what is written here into {mark.parent}; that must lie on a file system of all nodes"
+        return f"it does not see what is written here into {mark.parent}, which must lie on a file system that nodes share"
     for module, checksum in expected.modules.items():
         if not Path(module).is_file() or _checksum(module) != checksum:
             return f"{module} of USER_MODULES is {'another' if Path(module).is_file() else 'not'} there"
@@ -135,11 +135,6 @@ class NodeChecks:
         self._expected = expected
         self._asked: dict[Any, str] = {}  # ids of nodes, by what they will answer
         self._fit: set[str] = set()
-
-    @property
-    def are_several(self) -> bool:
-        """Whether there is, or was, more than one that can train trials."""
-        return len(self._fit) > 1
 
     def ask(self, nodes: Sequence[Mapping[str, Any]]) -> None:
         """Asks those that were not asked before."""

@@ -19,6 +19,7 @@ from configs.defaults import KEYS
 
 _CHALLENGE, _PROOF = 32, 32  # bytes
 PATIENCE = 10.0  # seconds
+POLL = 0.1  # seconds after which the server notices that it is to end
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ def served(values: Mapping[str, str], host: str) -> Iterator[SecretSource | None
             """Says nothing of others who knock at the port."""
 
     with Server((host, 0), Answer) as server:
-        thread = threading.Thread(target=server.serve_forever, name="secrets", daemon=True)
+        thread = threading.Thread(target=server.serve_forever, args=[POLL], name="secrets", daemon=True)
         thread.start()
         try:
             yield SecretSource(host, server.server_address[1], key)

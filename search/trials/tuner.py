@@ -95,7 +95,7 @@ def run_trials(
             plan.options.max_failures,
             stopper.halt,
             engine.scheduler.promotion,
-            names_nodes=lambda: checks is not None and checks.are_several,
+            is_cluster=checks is not None,
         )
         watch = [NodeWatch(checks, machines.resources, engine.searcher.set_slots)] if checks else []
         with (
