@@ -100,7 +100,9 @@ def problem_here(expected: Expected) -> str:
     except OSError:
         is_seen = False
     if not is_seen:
-        return f"it does not see what is written here into {mark.parent}, which must lie on a file system that nodes share"
+        return (
+            f"it does not see what is written here into {mark.parent}, which must lie on a file system that nodes share"
+        )
     for module, checksum in expected.modules.items():
         if not Path(module).is_file() or _checksum(module) != checksum:
             return f"{module} of USER_MODULES is {'another' if Path(module).is_file() else 'not'} there"

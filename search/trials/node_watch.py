@@ -61,7 +61,9 @@ class NodeWatch(tune.Callback):
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Says once that what was waited for is there."""
         if self._waits_since is not None:
-            print(f"{_words(self._resources)} became free after {time.monotonic() - self._waits_since:.0f} s", flush=True)
+            print(
+                f"{_words(self._resources)} became free after {time.monotonic() - self._waits_since:.0f} s", flush=True
+            )
             self._waits_since = None
 
 

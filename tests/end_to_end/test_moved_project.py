@@ -5,8 +5,10 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pandas as pd
 import pytest
 
+from search.run import main as search
 from trainable import evaluate, export, predict, train
 from trainable.backbone.registry import BACKBONE_REGISTRY
 
@@ -52,12 +54,18 @@ def trained(tmp_path, monkeypatch) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         cv2.imwrite(str(folder / f"{number}.png"), np.full((8, 8, 3), 25 * number, np.uint8))
     assert train.main(["-o", "experiments/x", "--cfg", "own.yaml"]) == 0
-    del BACKBONE_REGISTRY._builders[name]  # as another process has it, which has not run the file under its old name
+    forget_parts()
     monkeypatch.chdir(tmp_path)
     Path("before").rename("after")
     monkeypatch.chdir("after")
     Path("ran").unlink()
     return tmp_path / "after"
+
+
+def forget_parts() -> None:
+    """Leaves this process as another one is, which has not run parts.py under the project's old name."""
+    for name in [name for name in BACKBONE_REGISTRY if name.startswith("own_")]:
+        del BACKBONE_REGISTRY._builders[name]
 
 
 CHECKPOINT = ["--checkpoint", "experiments/x/best.pt"]
@@ -124,3 +132,19 @@ def test_what_cannot_be_given_to_a_model(trained, pairs, message, capsys):
     assert f"{pairs[0]}: is a config key; give KEY VALUE pairs before --checkpoint" in capsys.readouterr().err
     assert predict.main([*pairs, *PREDICT, *CHECKPOINT]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_a_renamed_search_goes_on_and_its_best_is_retrained(trained, ray_address, monkeypatch, capsys):
+    Path("s.yaml").write_text(
+        "base: own.yaml\nsearch: {num_samples: 1, scheduler: none, reference: false}\n"
+        "space: {MODEL.SOLVER.OPTIMIZER.BASE_LR: {loguniform: [1e-4, 1e-1]}}\n"
+    )
+    assert search(["--space", "s.yaml", "--address", ray_address]) == 0
+    monkeypatch.chdir("..")
+    Path("after").rename("again")
+    monkeypatch.chdir("again")
+    forget_parts()
+    assert search(["--resume", "-o", "experiments/s", "--address", ray_address, "--num-samples", "2"]) == 0
+    assert "resumed: 1 trials are kept" in capsys.readouterr().out
+    assert pd.read_csv("experiments/s/results.csv")["state"].tolist() == ["done", "done"]
+    assert train.main(["-o", "best", "--cfg", "experiments/s/best.yaml"]) == 0
