@@ -1,13 +1,11 @@
 """Files: written so that they are complete or absent, whatever dies in between, and how their paths are shown."""
 
 import errno
-import io
 import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 
 def write_atomically(path: str | Path, content: str | bytes) -> None:
@@ -58,16 +56,6 @@ def _naming(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(path)) from error
-
-
-NO_MATPLOTLIB = "matplotlib is not installed (pip install 'yacstune[plots]')"
-
-
-def save_figure(figure: Any, path: str | Path) -> None:
-    """Writes a figure of matplotlib as a PNG, complete or absent."""
-    picture = io.BytesIO()
-    figure.savefig(picture, format="png", dpi=100)
-    write_atomically(path, picture.getvalue())
 
 
 def remove_leftovers(folder: Path) -> None:

@@ -16,8 +16,8 @@ from yacs.config import CfgNode
 
 from configs.command_line import add_config_arguments, command_parser
 from configs.errors import ConfigError, exit_status, told_with_places
-from configs.files import NO_MATPLOTLIB, save_figure, shown_path
-from configs.fonts import drawable
+from configs.figures import NO_MATPLOTLIB, drawable, new_figure, save_figure
+from configs.files import shown_path
 from configs.loader import export_secrets, read_cfg
 from configs.user_modules import import_user_modules
 from data.build import build_dataset, processed_data
@@ -66,7 +66,7 @@ def visualize(args: argparse.Namespace) -> int:
         print(f"note: {note}")
     export_secrets(loaded.cfg)
     try:
-        import matplotlib.figure  # noqa: F401
+        new_figure(1, 1)
     except ImportError:
         raise ConfigError(NO_MATPLOTLIB) from None
     with told_with_places(loaded.sources):
@@ -156,15 +156,13 @@ def draw_samples(path: Path, samples: Mapping[str, np.ndarray], cfg: CfgNode) ->
         samples: by the names of their rows, uint8 of shape (height, width) or (height, width, 3).
         cfg: the config.
     """
-    from matplotlib.figure import Figure
-
     from data.augmentation import Augmentation  # here: albumentations takes seconds
 
     preparation, augmentation = Preparation.of(cfg.DATASET), Augmentation(cfg.DATASET.AUGMENTATION)
     titles = ["", "raw", "prepared", *["augmented"] * AUGMENTED]
     with drawable(samples) as shown:
         height = 1.5 * len(samples) + 0.3
-        figure = Figure(figsize=(1.5 * (3 + AUGMENTED), height))  # without a layout, which takes long for many axes
+        figure = new_figure(1.5 * (3 + AUGMENTED), height, layout=None)
         margins = {"left": 0.0, "right": 0.995, "bottom": 0.05 / height, "top": 1 - 0.25 / height}
         spaces = {"wspace": 0.06, "hspace": 0.06}
         rows = figure.subplots(len(samples), 3 + AUGMENTED, squeeze=False, gridspec_kw=margins | spaces)
@@ -200,12 +198,10 @@ def draw_classes(path: Path, labels: np.ndarray, classes: Classes, parts: tuple[
         classes: for each task, by name, the names of its classes.
         parts: indices of the images that are trained and validated on.
     """
-    from matplotlib.figure import Figure
-
     all_names = [*classes, *(name for names in classes.values() for name in names)]
     with drawable(all_names) as shown:
         longest = min(LINE, max(map(len, all_names)))
-        figure = Figure(figsize=(10, (2.5 + 0.08 * longest) * len(classes)), layout="constrained")
+        figure = new_figure(10, (2.5 + 0.08 * longest) * len(classes))
         places = figure.subplots(len(classes), 1, squeeze=False)[:, 0]
         for task, (axes, names) in enumerate(zip(places, classes.values(), strict=True)):
             below = np.zeros(len(names))

@@ -180,7 +180,7 @@ def _resumed(plan: SearchPlan, history: History) -> list[str]:
     best = history.best_trial(metric)
     if best is not None:
         row = best.best(metric) or {}
-        lines.append(f"best so far: {best.title}, {metric} {row[metric]:.4f}: {describe(best.params)}")
+        lines.append(f"best so far: {best.title}, {metric} {row[metric]:.4f}: {describe(best.params_at(row['epoch']))}")
     return lines
 
 

@@ -14,7 +14,8 @@ import numpy as np
 
 from configs.command_line import command_parser
 from configs.errors import ConfigError, counted, exit_status, few, together
-from configs.files import NO_MATPLOTLIB, shown_path, write_atomically
+from configs.figures import NO_MATPLOTLIB
+from configs.files import shown_path, write_atomically
 from trainable.evaluation.metrics import ClassificationMetrics
 from trainable.prediction import (
     add_model_arguments,

@@ -15,7 +15,8 @@ from yacs.config import CfgNode
 
 from configs.command_line import add_config_arguments, command_parser
 from configs.errors import ConfigError, exit_status, told_with_places
-from configs.files import NO_MATPLOTLIB, save_figure, shown_path, write_atomically
+from configs.figures import NO_MATPLOTLIB, new_figure, save_figure
+from configs.files import shown_path, write_atomically
 from configs.loader import export_secrets, read_cfg, with_values
 from configs.user_modules import check_user_modules, import_user_modules
 from data.build import build_dataset, check_data
@@ -150,11 +151,10 @@ def _batches(training: "Training", count: int) -> Iterator[tuple]:
 
 def _draw(path: Path, rates: Sequence[float], losses: Sequence[float], best: float) -> None:
     try:
-        from matplotlib.figure import Figure
+        figure = new_figure(7, 4)
     except ImportError:
         print(f"no picture: {NO_MATPLOTLIB}", file=sys.stderr)
         return
-    figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.subplots()
     axes.semilogx(rates, losses)
     axes.axvline(best, linestyle="--", color="tab:red", label=f"suggested: {best:.2e}")

@@ -11,7 +11,8 @@ from yacs.config import CfgNode
 from configs.defaults import get_cfg_defaults
 from configs.dump import dump_cfg
 from configs.errors import ConfigError
-from configs.files import NO_MATPLOTLIB, write_atomically
+from configs.figures import NO_MATPLOTLIB
+from configs.files import write_atomically
 from configs.loader import FREE_ON_RESUME, as_begun, cfg_from_text, changed_keys, differences
 from configs.metric_names import best_row
 from configs.user_modules import import_user_modules

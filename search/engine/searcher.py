@@ -24,13 +24,23 @@ from configs.tree import plain
 from search.engine.population import Takeover
 from search.engine.study import OUTSIDE, Study
 from search.faults import CAN_BE_RETRIED, OWN
-from search.record.history import DONE, FAILED, INTERRUPTED, RUNNING, STOPPED, History, TrialRecord, best_records
+from search.record.history import (
+    DONE,
+    FAILED,
+    INTERRUPTED,
+    LINEAGE,
+    RUNNING,
+    STOPPED,
+    History,
+    TrialRecord,
+    best_records,
+)
 from search.reports import FAILURE, FAULT, has_finished
 from search.space.options import SearchOptions
 from search.space.space import Space
 from search.space.start import base_values
 
-SEED, LINEAGE = "SEED", "LINEAGE"
+SEED = "SEED"
 
 
 class Waiting(Protocol):

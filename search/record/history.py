@@ -21,6 +21,7 @@ INTERRUPTED = "interrupted"
 STOPPED = "stopped"
 DONE = "done"
 FAILED = "failed"
+LINEAGE = "LINEAGE"  # the setting that says which epochs came from which trial, under pbt and pb2
 FINISHED = (STOPPED, DONE, FAILED)  # states that resuming leaves alone
 
 _ENDS = {TRIAL_STOPPED: STOPPED, TRIAL_DONE: DONE, TRIAL_FAILED: FAILED}
@@ -91,6 +92,13 @@ class TrialRecord:
     def title(self) -> str:
         """What people call it."""
         return "the base config" if self.is_reference else f"trial {self.number}"
+
+    def params_at(self, epoch: int) -> dict[str, Any]:
+        """What it had in an epoch, which may be from a trial whose weights it has taken over since: see LINEAGE."""
+        for segment in self.settings.get(LINEAGE, ()):
+            if segment["epochs"][0] <= epoch <= segment["epochs"][1]:
+                return {key: segment["settings"].get(key, value) for key, value in self.params.items()}
+        return self.params
 
     def best(self, metric: str) -> dict[str, Any] | None:
         """The metrics of the trial's best epoch, None if it has no epoch."""

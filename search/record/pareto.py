@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from configs.files import save_figure
+from configs.figures import new_figure, save_figure
 from configs.metric_names import METRICS, sign
 from search.record.history import TrialRecord, with_result
 
@@ -54,9 +54,7 @@ def draw_front(path: Path, records: Sequence[TrialRecord], front: Sequence[Trial
     Raises:
         ImportError: matplotlib is not installed.
     """
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(5 * (len(names) - 1), 4), layout="constrained")
+    figure = new_figure(5 * (len(names) - 1), 4)
     axes: Any = figure.subplots(1, len(names) - 1, squeeze=False)[0]
     usable = with_result(records)
     for position, (axis, name) in enumerate(zip(axes, names[1:], strict=True), start=1):

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from configs.files import NO_MATPLOTLIB, remove_leftovers, shown_path, write_atomically
+from configs.figures import NO_MATPLOTLIB
+from configs.files import remove_leftovers, shown_path, write_atomically
 from configs.metric_names import sign
 from search.folder import SearchFolder
 from search.plan import SearchPlan
@@ -81,7 +82,8 @@ class Results:
         base = self._history.reference()
         if base is not None:
             table["is_reference"] = [record.is_reference for record in records]
-        table |= {key: [_cell(record.params.get(key)) for record in records] for key in ordered}
+        params = [r.params_at(row["epoch"]) if row else r.params for r, row in zip(records, rows, strict=True)]
+        table |= {key: [_cell(of_trial.get(key)) for of_trial in params] for key in ordered}
         table |= {name: [row.get(name) for row in rows] for name in self._plan.options.objectives}
         if base is not None and base.state == DONE and (of_base := base.best(metric)):
             table["over_reference"] = [sign(metric) * (row[metric] - of_base[metric]) if row else None for row in rows]

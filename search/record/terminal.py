@@ -1,6 +1,7 @@
 """What a search says on the terminal: a calm line for each trial that ends."""
 
 import os
+import shutil
 import sys
 import time
 from collections import Counter
@@ -51,7 +52,7 @@ class Terminal:
     def _tell(self, event: Event) -> None:
         if event.kind in (TRIAL_DONE, TRIAL_STOPPED, TRIAL_FAILED) and event.trial is not None:
             record = self._history.trials[event.trial]
-            self._say(self._ended(record))
+            self._say(self._fitted(self._ended(record)) if record.state in (DONE, STOPPED) else self._ended(record))
             self._tell_unread(record)
         elif event.kind == SEARCH_ENDED:
             self._summary(event)
@@ -86,8 +87,11 @@ class Terminal:
                 return
 
     def _say(self, text: str) -> None:
+        print(f"{self._time()}{text}", flush=True)
+
+    def _time(self) -> str:
         minutes, seconds = divmod(int(time.monotonic() - self._start), 60)
-        print(f"[{minutes:02d}:{seconds:02d}] {text}", flush=True)
+        return f"[{minutes:02d}:{seconds:02d}] "
 
     def _ended(self, record: TrialRecord) -> str:
         metric = self._plan.options.metric
@@ -107,7 +111,12 @@ class Terminal:
         is_new = best is record and (self._best is None or row[metric] != self._best)
         self._best = row[metric] if best is record else self._best
         mark = "  best so far" if is_new else ""
-        return f"{what}  {metric} {row[metric]:.4f}  {describe(record.params)}{mark}"
+        return f"{what}  {metric} {row[metric]:.4f}{mark}  {describe(record.params_at(row['epoch']))}"
+
+    def _fitted(self, text: str) -> str:
+        """Returns a line without the last of its parameters, where the terminal is too narrow for them."""
+        room = shutil.get_terminal_size().columns - len(self._time())
+        return f"{text[: room - 3]}..." if sys.stdout.isatty() and len(text) > room else text
 
     def _summary(self, event: Event) -> None:
         count = Counter(shown_state(record, self._plan.options) for record in self._history.trials.values())
@@ -134,7 +143,7 @@ class Terminal:
         row = best.best(metric) or {}
         label = "best of the single trainings" if repeated else "best"
         value = f"{metric} {row[metric]:.4f} in epoch {row['epoch']}"
-        print(f"{label}: {best.title}, {value}: {describe(best.params)}")
+        print(f"{label}: {best.title}, {value}: {describe(best.params_at(row['epoch']))}")
         if repeated:
             told = describe_winner(repeated, metric, self._plan.options.confirms_by_cost)
             print(f"{told}; all repeats: {shown_path(self._folder.confirmation)}")

@@ -7,13 +7,14 @@ import pandas as pd
 import pytest
 
 from benchmarks.search_quality import OurMethod
-from configs.loader import load_cfg
+from configs.loader import load_cfg, settings_at
 from search.engine.engine import build_engine
 from search.folder import SearchFolder
 from search.plan import SearchPlan, make_plan
 from search.record.event_log import EventLog
 from search.record.events import TRIAL_DONE, TRIAL_PROMOTED, TRIAL_REPORTED, TRIAL_STARTED, TRIAL_STOPPED, Event
 from search.record.history import DONE, STOPPED, History
+from search.record.terminal import describe
 from search.run import main
 from search.space.space_file import read_space
 from tests.conftest import ROOT, without_times, write_tiny
@@ -283,6 +284,13 @@ def test_a_population_leaves_a_lineage_that_trains_again(ray_address, tmp_path, 
     assert train(["-o", "retrained", "--cfg", str(folder.best)]) == 0
     best = history.best_trial("val_score")
     assert best and without_times(RunFolder("retrained").read_metrics()) == without_times(best.rows)
+    row = best.best("val_score")
+    there = best.params | {
+        key: value for key, value in settings_at(load_cfg(folder.best), row["epoch"]).items() if key in best.params
+    }
+    assert f"in epoch {row['epoch']}: {describe(there)}\n" in printed, "what it had in that epoch"
+    shown = table.loc[table["trial"] == best.number].iloc[0]
+    assert all(shown[key] == value for key, value in there.items() if isinstance(value, float))
     segments = [segment for record in moved for segment in record.settings["LINEAGE"]]
     assert all(segment["epochs"][1] % 2 == 0 and RATE in segment["settings"] for segment in segments)
 

@@ -76,7 +76,7 @@ def test_a_node_that_has_everything(expected):
         (lambda e: {"mark": "/nowhere/mark"}, "it does not see what is written here into /nowhere, which must lie"),
         (lambda e: {"content": "of another search"}, "it does not see what is written here into .*out, which must lie"),
         (lambda e: {"modules": {"/gone/parts.py": ""}}, "/gone/parts.py of USER_MODULES is not there"),
-        (lambda e: {"modules": {module: "" for module in e.modules}}, "tiny.py of USER_MODULES is another there"),
+        (lambda e: {"modules": dict.fromkeys(e.modules, "")}, "tiny.py of USER_MODULES is another there"),
         (lambda e: {"data_digest": "another"}, "the images of locked, their labels or their split are others there"),
         (lambda e: {"secret_source": None}, "no key"),
     ],
@@ -90,7 +90,7 @@ def test_nodes_that_cannot_take_part_are_left_out_by_name(ray_address, expected)
     ray.init(address=ray_address, log_to_driver=False, ignore_reinit_error=True)
     try:
         nodes = ray.nodes()
-        checks, fit, left_out = checked_nodes(expected, nodes, {"cpu": 1})
+        _, fit, left_out = checked_nodes(expected, nodes, {"cpu": 1})
         assert [node["NodeID"] for node in fit] == [nodes[0]["NodeID"]] and left_out == []
         with pytest.raises(ConfigError, match=r"node \S+ \([0-9.]+\) is left out: it has no folder /nowhere"):
             checked_nodes(replace(expected, working_folder="/nowhere"), nodes, {"cpu": 1})

@@ -1,6 +1,13 @@
 """What people read while a search runs."""
 
-from search.record.terminal import describe, short_names
+from pathlib import Path
+
+from search.folder import SearchFolder
+from search.plan import make_plan
+from search.record.events import TRIAL_DONE, TRIAL_REPORTED, TRIAL_STARTED, EventStream
+from search.record.history import History, TrialRecord
+from search.record.terminal import Terminal, describe, short_names
+from search.space.space_file import read_space
 
 
 def test_keys_are_as_short_as_they_can_be_told_apart():
@@ -12,3 +19,34 @@ def test_keys_are_as_short_as_they_can_be_told_apart():
 
 def test_a_sample_in_a_line():
     assert describe({"MODEL.HEAD.DROPOUT": 0.123456, "MODEL.HEAD.HIDDEN_DIMS": [8]}) == "DROPOUT 0.123, HIDDEN_DIMS [8]"
+
+
+def test_what_a_trial_had_in_an_epoch_that_it_has_from_another():
+    lineage = [{"trial": 3, "epochs": [1, 2], "settings": {"LR": 0.5}}, {"trial": 1, "epochs": [3, 4], "settings": {}}]
+    record = TrialRecord(7, "id", {"LR": 0.1, "DROPOUT": 0.2}, {"LINEAGE": lineage})
+    assert record.params_at(2) == {"LR": 0.5, "DROPOUT": 0.2}
+    assert record.params_at(3) == record.params_at(5) == {"LR": 0.1, "DROPOUT": 0.2}
+
+
+def test_a_trial_is_one_line_with_its_score_at_80_columns(monkeypatch, capsys):
+    keys = [
+        "MODEL.SOLVER.OPTIMIZER.BASE_LR",
+        "DATASET.AUGMENTATION.ROTATION_PROB",
+        "DATASET.AUGMENTATION.GAUSS_NOISE_PROB",
+    ]
+    space = ", ".join(f"{key}: {{uniform: [0.1, 0.5]}}" for key in keys)
+    Path("s.yaml").write_text(f"space: {{{space}}}\n")
+    plan = make_plan(read_space("s.yaml"))
+    row = {"epoch": 1, "val_score": 0.87654}
+    for is_terminal in (True, False):
+        history = History()
+        params = dict.fromkeys(keys, 0.123456)
+        stream = EventStream([history, Terminal(plan, history, SearchFolder("out"))])
+        monkeypatch.setenv("COLUMNS", "80")
+        monkeypatch.setattr("sys.stdout.isatty", lambda is_terminal=is_terminal: is_terminal)
+        stream.emit(TRIAL_STARTED, 0, id="abc", params=params, settings=params)
+        stream.emit(TRIAL_REPORTED, 0, metrics=row)
+        stream.emit(TRIAL_DONE, 0)
+        line = next(line for line in capsys.readouterr().out.splitlines() if "done" in line)
+        assert "val_score 0.8765  best so far  " in line
+        assert len(line) == 80 and line.endswith("...") if is_terminal else line.endswith("GAUSS_NOISE_PROB 0.123")

@@ -1,12 +1,15 @@
 """The learning rate range test."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from configs.errors import ConfigError
-from tests.conftest import TINY_PAIRS
+from tests.conftest import ROOT, TINY_PAIRS
 from trainable import find_lr
 from trainable.find_lr import suggested_rate
 
@@ -37,3 +40,12 @@ def test_mistakes(capsys):
     Path("taken").touch()
     assert find_lr.main(["-o", "taken"]) == 2
     assert "-o: taken is a file; give a folder" in capsys.readouterr().err
+
+
+def test_a_home_that_cannot_be_written_brings_no_remarks_of_matplotlibs():
+    code = "from configs.figures import new_figure; new_figure(1, 1)"
+    environment = {**os.environ, "HOME": "/proc/nobody", "PYTHONPATH": str(ROOT)}
+    for name in ("MPLCONFIGDIR", "XDG_CONFIG_HOME", "XDG_CACHE_HOME"):
+        environment.pop(name, None)
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout + done.stderr == ""

@@ -4,8 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from configs.files import save_figure
-from configs.fonts import drawable
+from configs.figures import drawable, new_figure, save_figure
 from trainable.evaluation.metrics import ClassificationMetrics, macro_recall
 
 NAMED_CLASSES = 40  # with more, names would run into one another
@@ -22,11 +21,9 @@ def draw_confusion(path: Path, metrics: ClassificationMetrics, classes: dict[str
     Raises:
         ImportError: matplotlib is not installed.
     """
-    from matplotlib.figure import Figure  # without pyplot, which would keep state and look for a display
-
     path.parent.mkdir(parents=True, exist_ok=True)
     with drawable([name for task, names in classes.items() for name in (task, *names)]) as shown:
-        figure = Figure(figsize=(6 * len(classes), 6), layout="constrained")
+        figure = new_figure(6 * len(classes), 6)
         places = figure.subplots(1, len(classes), squeeze=False)[0]
         for axes, (task, names) in zip(places, classes.items(), strict=True):
             confusion = metrics.confusion[task]

@@ -1,7 +1,40 @@
-"""Fonts of pictures: names of classes may be in any script."""
+"""Pictures by matplotlib, which may be missing: how they are made and written, and fonts for any script."""
 
+import io
+import logging
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+from configs.files import write_atomically
+
+logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it tells where it keeps its fonts if the home is read-only
+
+NO_MATPLOTLIB = "matplotlib is not installed (pip install 'yacstune[plots]')"
+
+
+def new_figure(width: float, height: float, layout: Literal["constrained"] | None = "constrained") -> Any:
+    """Returns an empty figure, made without pyplot, which would keep state and look for a display.
+
+    Args:
+        width: in inches.
+        height: in inches.
+        layout: None for many axes, for which it takes long.
+
+    Raises:
+        ImportError: matplotlib is not installed.
+    """
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout=layout)
+
+
+def save_figure(figure: Any, path: str | Path) -> None:
+    """Writes a figure as a PNG, complete or absent."""
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", dpi=100)
+    write_atomically(path, picture.getvalue())
 
 
 @contextmanager
