@@ -5,12 +5,13 @@ RUN := $(VENV)/bin/python
 # Set in many containers, it has every process of every search compile some 5,000 files anew, ten seconds each.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help search test lint chaos soak graphemes lock clean
+.PHONY: help search test lint chaos fuzz soak graphemes lock clean
 help:
 	@echo "make search   search the head of a small network on the embedded digits"
 	@echo "make test     run the test suite"
 	@echo "make lint     ruff and mypy"
 	@echo "make chaos    kill searches at 50 seeded moments and more, about half an hour"
+	@echo "make fuzz     3,000 files with mistakes, given to the commands, about five minutes"
 	@echo "make soak     2,000 short trials with faults, and what grows meanwhile"
 	@echo "make graphemes   synthetic graphemes from drawing to submission, about 7 minutes on 2 cores"
 	@echo "make lock     pin the newest dependencies that pyproject.toml allows"
@@ -29,6 +30,9 @@ lint: $(VENV)/installed
 
 chaos: $(VENV)/installed
 	CHAOS_RUNS=50 $(RUN) -m pytest -n 2 --dist load tests/end_to_end/test_chaos.py
+
+fuzz: $(VENV)/installed
+	$(RUN) -m tests.fuzz
 
 soak: $(VENV)/installed
 	$(RUN) -m tests.soak

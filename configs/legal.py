@@ -108,7 +108,10 @@ class Float(_Number):
 
     def read(self, value: Any) -> float:
         given = _number(value)
-        number = float(given)
+        try:
+            number = float(given)
+        except OverflowError:
+            raise ValueError("larger than any float") from None
         if not math.isfinite(number) or number != given:
             raise ValueError("not a finite number that keeps all its digits")
         self._check_ends(number)

@@ -3,7 +3,8 @@
 import hashlib
 import io
 import zipfile
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,10 @@ from configs.errors import ConfigError
 from configs.files import write_atomically
 
 FORMAT = 3
+_KINDS: dict[str, type | tuple[type, ...]] = {
+    **{"epoch": int, "config": str, "working_folder": str, "model": dict, "optimizer": dict, "rng": dict},
+    **{"metrics": list, "task_metrics": list, "classes": dict, "derived": dict, "task_weights": (list, tuple)},
+}
 MOST_SHARED = 4  # how often the bytes of a file may be used, by tensors that share them
 
 
@@ -65,7 +70,30 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
         is_whole = False
     if not is_whole:
         raise CheckpointError(f"{path}: damaged: its content does not match its checksum")
+    other = [name for name, kind in _KINDS.items() if name in content and not isinstance(content[name], kind)]
+    if other:
+        raise CheckpointError(
+            f"{path}: holds a {type(content[other[0]]).__name__} as {other[0]}; no training wrote that"
+        )
     return content
+
+
+@contextmanager
+def fitting(path: str | Path) -> Iterator[None]:
+    """Takes what goes wrong in the `with` block for a mistake in a checkpoint, which others may have written.
+
+    Raises:
+        ConfigError: something does not fit.
+    """
+    try:
+        yield
+    except (ConfigError, OSError, MemoryError):
+        raise
+    except Exception as error:  # of torch, of the optimizer, of whatever takes up its state
+        reason = " ".join(str(error).split())[:200]
+        raise ConfigError(
+            f"{path}: does not fit: {type(error).__name__}: {reason}; use a checkpoint as a training has written it"
+        ) from error
 
 
 class ClaimError(ValueError):

@@ -14,11 +14,18 @@ from configs.errors import ConfigError
 from configs.figures import NO_MATPLOTLIB
 from configs.files import write_atomically
 from configs.loader import FREE_ON_RESUME, as_begun, cfg_from_text, changed_keys, differences
-from configs.metric_names import best_row
+from configs.metric_names import METRICS, best_row
 from configs.user_modules import import_user_modules
 from data.build import build_dataset
 from data.image_data import DataError
-from trainable.checkpoint import CheckpointError, CheckpointFormatError, load_checkpoint, peek, save_checkpoint
+from trainable.checkpoint import (
+    CheckpointError,
+    CheckpointFormatError,
+    fitting,
+    load_checkpoint,
+    peek,
+    save_checkpoint,
+)
 from trainable.environment import describe_environment
 from trainable.evaluation.class_table import write_class_table
 from trainable.evaluation.confusion_picture import draw_confusion
@@ -170,7 +177,9 @@ def _resume(training: Training, folder: RunFolder) -> bool:
     path, state = newest_checkpoint(folder)
     if state is None:
         return False
-    training.load_state_dict(state)
+    with fitting(path):
+        training.load_state_dict(state)
+        _check_metrics(training)
     if path != folder.latest:
         logger.warning("going on after epoch %d, with %s", training.epoch, path)
         save_checkpoint(folder.latest, state)
@@ -179,12 +188,21 @@ def _resume(training: Training, folder: RunFolder) -> bool:
     return True
 
 
+def _check_metrics(training: Training) -> None:
+    """Raises if the metrics of epochs that a checkpoint holds are none."""
+    for epoch, row in enumerate(training.metrics, start=1):
+        if row.keys() != METRICS.keys() or not all(math.isfinite(value) for value in row.values()):
+            raise ValueError(f"the metrics of epoch {epoch} are {row}")
+    if len(training.metrics) != training.epoch:
+        raise ValueError(f"it holds the metrics of {len(training.metrics)} epochs, and has trained {training.epoch}")
+
+
 def _as_resumed(cfg: CfgNode) -> CfgNode:
     """Returns the config, with what RESUME_PATH says where defaults have changed since and nothing else is given."""
     if not cfg.RESUME_PATH:
         return cfg
     content = peek(cfg.RESUME_PATH)
-    if "config" not in content:  # told by whoever goes on from it
+    if not isinstance(content.get("config"), str):  # told by whoever goes on from it
         return cfg
     before = cfg_from_text(content["config"], cfg.RESUME_PATH)
     return as_begun(before, cfg, dict.fromkeys(changed_keys(get_cfg_defaults(), cfg), ""))
@@ -195,10 +213,14 @@ def _continue_from(training: Training, path: str, folder: RunFolder) -> None:
         state = load_checkpoint(path)
     except CheckpointError as error:
         raise ConfigError(f"RESUME_PATH: cannot go on from it: {error}") from None
-    changed = differences(cfg_from_text(state["config"], path), training.cfg, FREE_ON_RESUME)
-    if changed:
-        raise ConfigError(f"RESUME_PATH: {path}: a training goes on with the config it had, but {'; '.join(changed)}")
-    training.load_state_dict(state)
+    with fitting(path):
+        changed = differences(cfg_from_text(state["config"], path), training.cfg, FREE_ON_RESUME)
+        if changed:
+            raise ConfigError(
+                f"RESUME_PATH: {path}: a training goes on with the config it had, but {'; '.join(changed)}"
+            )
+        training.load_state_dict(state)
+        _check_metrics(training)
     folder.path.mkdir(parents=True, exist_ok=True)
     save_checkpoint(folder.latest, state)
     _keep_best(training, folder)

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from yacs.config import CfgNode
 
-from configs.defaults import AUTO
+from configs.defaults import AUTO, KEYS
 from configs.errors import ConfigError
 from configs.files import lies_below_working_folder, shown_path
 from configs.loader import build_cfg, sources_of, with_values
@@ -22,7 +22,7 @@ from configs.yaml_file import parse_yaml
 from data.augmentation import Augmentation
 from data.loader import to_model_input
 from data.preparation import Preparation
-from trainable.checkpoint import CheckpointError, load_checkpoint
+from trainable.checkpoint import CheckpointError, fitting, load_checkpoint
 from trainable.meta_arch.build import build_model
 from trainable.precision import autocast
 from trainable.process_state import pick_device
@@ -61,11 +61,13 @@ class TrainedModel:
             state = load_checkpoint(path)
         except CheckpointError as error:
             raise ConfigError(f"--checkpoint: {error}") from None
-        cfg, whose_code = _cfg_of(state, Path(path), pairs)
-        derived = state.get("derived", {})  # checkpoints of 0.1 have none, and need none
-        self.cfg = with_values(cfg, {key: derived[key] for key in (MEAN, STD) if get_value(cfg, key) == AUTO})
-        self.task_weights: tuple[float, ...] = tuple(state.get("task_weights", ()))
-        self.classes: dict[str, tuple[str, ...]] = {task: tuple(names) for task, names in state["classes"].items()}
+        with fitting(path):
+            cfg, whose_code = _cfg_of(state, Path(path), pairs)
+            derived = state.get("derived", {})  # checkpoints of 0.1 have none, and need none
+            normalised = {key: KEYS[key].rule.read(derived[key]) for key in (MEAN, STD) if get_value(cfg, key) == AUTO}
+            self.cfg = with_values(cfg, normalised)
+            self.task_weights: tuple[float, ...] = tuple(float(weight) for weight in state.get("task_weights", ()))
+            self.classes = _classes_of(state)
         self.device = pick_device()
         if whose_code == str(path) and not allow_code:
             _refuse_foreign_code(path, cfg.USER_MODULES)
@@ -73,7 +75,8 @@ class TrainedModel:
             print(f"note: {line}")
         import_user_modules(cfg.USER_MODULES)
         model, _ = build_model(self.cfg, self.classes)
-        model.load_state_dict(state["ema"] or state["model"])
+        with fitting(path):
+            model.load_state_dict(state["ema"] or state["model"])
         self.model: nn.Module = model.to(self.device).eval()
         self.preparation = Preparation.of(self.cfg.DATASET)
         self._augmentation = Augmentation(self.cfg.DATASET.AUGMENTATION)
@@ -131,6 +134,13 @@ def load_models(paths: Sequence[str], pairs: Sequence[str] = (), allow_code: boo
 def average(of_models: Sequence[list[np.ndarray]]) -> list[np.ndarray]:
     """Returns the mean over models of what `TrainedModel.probabilities` gave for each task."""
     return [np.mean(of_task, axis=0) for of_task in zip(*of_models, strict=True)]
+
+
+def _classes_of(state: dict[str, Any]) -> dict[str, tuple[str, ...]]:
+    classes = {task: tuple(names) for task, names in state["classes"].items()}
+    if not classes or not all(isinstance(name, str) for task, names in classes.items() for name in (task, *names)):
+        raise ValueError("its classes are no names")
+    return classes
 
 
 def _cfg_of(state: dict[str, Any], path: Path, pairs: Sequence[str]) -> tuple[CfgNode, str]:

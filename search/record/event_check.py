@@ -1,7 +1,7 @@
 """What is wrong with events that are read from a file, which somebody may have changed."""
 
-import math
 import re
+import sys
 from typing import Any
 
 from search.record import events as kinds
@@ -28,7 +28,7 @@ class EventCheck:
             return "data is no mapping"
         if not _is_number(event.time):
             return f"time is {event.time!r}, which is no number"
-        return "" if event.kind in _OF_SEARCH else self._problem_of_trial(event)
+        return _problem_of_search(event) if event.kind in _OF_SEARCH else self._problem_of_trial(event)
 
     def _problem_of_trial(self, event: Event) -> str:
         if not _is_whole(event.trial):
@@ -44,22 +44,39 @@ class EventCheck:
             return "node is no text"
         if event.kind == kinds.TRIAL_REPORTED:
             return _problem_of_metrics(event.data.get("metrics"))
+        if event.kind == kinds.TRIAL_PROMOTED and not isinstance(event.data.get("promotion"), dict):
+            return "promotion is no mapping"
         if event.kind == kinds.TRIAL_FAILED and not isinstance(event.data.get("reason"), str):
             return "reason is no text"
+        unread = event.data.get("unread", [])
+        if not isinstance(unread, list) or not all(isinstance(key, str) for key in unread):
+            return "unread is no list of keys"
         return ""
 
     def _problem_of_start(self, data: dict[str, Any]) -> str:
         if not isinstance(data.get("id"), str) or not re.fullmatch(r"[\w-]{1,64}", data["id"]):
             return f"id is {data.get('id')!r}; allowed are letters, digits, _ and -, since it names a folder"
-        wrong = [name for name in ("params", "settings") if not isinstance(data.get(name), dict)]
+        wrong = [name for name in ("params", "settings", "notes") if not isinstance(data.get(name, {}), dict)]
+        wrong += [name for name in ("params", "settings") if name not in data]
         if wrong:
             return f"{wrong[0]} is no mapping"
+        confirms = data.get("confirms")
+        if confirms is not None and (confirms not in self._started or not _is_whole(data["params"].get("SEED"))):
+            return f"confirms is {confirms!r}; it must be an earlier trial, and params must have the SEED"
         donor = data.get("donor")
         if donor is not None and not (
             isinstance(donor, dict) and donor.get("number") in self._started and _is_whole(donor.get("epoch"))
         ):
             return f"donor is {donor!r}, which is no epoch of an earlier trial"
         return ""
+
+
+def _problem_of_search(event: Event) -> str:
+    if event.trial is not None:
+        return f"trial is {event.trial!r}, which no event of the whole search has"
+    if event.kind == kinds.SEARCH_ENDED and not isinstance(event.data.get("reason"), str):
+        return "reason is no text"
+    return ""
 
 
 def _problem_of_metrics(row: Any) -> str:
@@ -70,7 +87,8 @@ def _problem_of_metrics(row: Any) -> str:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return is_number and abs(value) <= sys.float_info.max  # which nan and infinity are not
 
 
 def _is_whole(value: Any) -> bool:

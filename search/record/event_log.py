@@ -5,7 +5,9 @@ that was cut off is dropped.
 """
 
 import json
+import sys
 from pathlib import Path
+from typing import Any
 
 from configs.errors import ConfigError
 from configs.files import append_line
@@ -13,6 +15,11 @@ from search.record.event_check import EventCheck
 from search.record.events import Event
 
 VERSION = 2  # of the file
+
+
+def _with_shared_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Makes a mapping whose names take memory once, whatever the number of events."""
+    return {sys.intern(name): value for name, value in pairs}
 
 
 class EventLog:
@@ -29,14 +36,15 @@ class EventLog:
         """
         if not self.path.exists():
             return []
-        content = self.path.read_bytes()
-        lines = content[: content.rfind(b"\n") + 1].splitlines()
         events: list[Event] = []
-        for number, line in enumerate(lines, start=1):
-            try:
-                events.append(Event(**json.loads(line)))
-            except (ValueError, TypeError, RecursionError) as error:
-                raise self._unusable(number, str(error)) from None
+        with open(self.path, "rb") as file:
+            for number, line in enumerate(file, start=1):
+                if not line.endswith(b"\n"):  # torn
+                    break
+                try:
+                    events.append(Event(**json.loads(line, object_pairs_hook=_with_shared_names)))
+                except (ValueError, TypeError, RecursionError) as error:
+                    raise self._unusable(number, str(error)) from None
         if events and isinstance(events[0].data, dict) and events[0].data.get("version") != VERSION:
             raise ConfigError(
                 f"{self.path}: was written by another version of yacstune, in format {events[0].data.get('version')}; "

@@ -17,7 +17,7 @@ SEARCH_ENDED = "search_ended"
 TIME_IS_UP = "time budget used up"  # a reason why a search ended
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Event:
     """Something that happened.
 

@@ -279,3 +279,11 @@ def test_events_that_somebody_has_changed(message):
 def test_an_epoch_that_is_reported_again_takes_the_place_of_the_later_ones():
     history = History([*events()[:6], *(reported(0, epoch, epoch / 10, 101.0) for epoch in (1, 2, 3, 2))])
     assert [row["epoch"] for row in history.trials[0].rows] == [1, 2]
+
+
+def test_names_of_metrics_take_memory_once():
+    stream = EventStream([EventLog("events.jsonl")])
+    for _ in range(2):
+        stream.emit(SEARCH_STARTED, version=VERSION, data_digest="x")
+    first, second = EventLog("events.jsonl").read()
+    assert all(a is b for a, b in zip(first.data, second.data, strict=True))
