@@ -17,6 +17,7 @@ from search.record.events import (
     SEARCH_STARTED,
     TRIAL_DONE,
     TRIAL_FAILED,
+    TRIAL_PROMOTED,
     TRIAL_REPORTED,
     TRIAL_STARTED,
     TRIAL_STOPPED,
@@ -262,6 +263,14 @@ UNUSABLE = {
     "settings is no mapping": {"kind": TRIAL_STARTED, "trial": 1, "data": {**START, "settings": None}},
     "donor is 3": {"kind": TRIAL_STARTED, "trial": 1, "data": {**START, "donor": 3}},
     "reason is no text": {"kind": TRIAL_FAILED, "trial": 0, "data": {}},
+    "val_score is 1000": {"kind": TRIAL_REPORTED, "trial": 0, "data": {"metrics": {"epoch": 1, "val_score": 10**400}}},
+    "notes is no mapping": {"kind": TRIAL_STARTED, "trial": 1, "data": {**START, "notes": 0.5}},
+    "confirms is 7": {"kind": TRIAL_STARTED, "trial": 1, "data": {**START, "confirms": 7}},
+    "confirms is 0": {"kind": TRIAL_STARTED, "trial": 1, "data": {**START, "confirms": 0}},
+    "promotion is no mapping": {"kind": TRIAL_PROMOTED, "trial": 0, "data": {"promotion": []}},
+    "unread is no list of keys": {"kind": TRIAL_DONE, "trial": 0, "data": {"unread": [1]}},
+    "node is no text": {"kind": TRIAL_DONE, "trial": 0, "data": {"node": 1}},
+    "trial is 0, which no event of the whole search has": {"kind": SEARCH_STARTED, "trial": 0},
 }
 
 

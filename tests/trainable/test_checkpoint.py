@@ -128,3 +128,10 @@ def test_what_is_nested_deeper_than_python_counts_is_refused():
             deep.writestr(record.filename, content)
     with pytest.raises(CheckpointError, match="damaged"):
         load_checkpoint("b.pt")
+
+
+@pytest.mark.parametrize(("name", "value"), [("epoch", "3"), ("config", None), ("metrics", {}), ("classes", ["a"])])
+def test_what_no_training_writes_is_refused(name, value):
+    save_checkpoint("a.pt", {**CONTENT, name: value})
+    with pytest.raises(CheckpointError, match=rf"a\.pt: holds a {type(value).__name__} as {name}; no training wrote"):
+        load_checkpoint("a.pt")

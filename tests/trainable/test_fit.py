@@ -17,7 +17,7 @@ from configs.loader import load_cfg
 from configs.metric_names import METRICS, TIMES
 from data.build import build_dataset
 from tests.conftest import TINY, TINY_PAIRS, write_pictures
-from trainable.checkpoint import load_checkpoint
+from trainable.checkpoint import load_checkpoint, save_checkpoint
 from trainable.fit import fit
 from trainable.run_folder import RunFolder
 from trainable.update import TrainingDivergedError
@@ -359,3 +359,23 @@ def test_a_picture_that_a_kill_left_out_is_drawn_when_the_run_is_resumed():
     Path("run/results/confusion.png").unlink()
     train("run", resume=True)
     assert Path("run/results/confusion.png").exists()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda state: state["model"].popitem(),
+        lambda state: state["model"].update(dict.fromkeys(state["model"], 0.5)),
+        lambda state: state["optimizer"]["state"].update({0: {"step": "x"}}),
+        lambda state: state["rng"].pop("numpy"),
+        lambda state: state["metrics"][0].update(val_score=float("nan")),
+        lambda state: state["metrics"].pop(),
+    ],
+)
+def test_a_checkpoint_that_does_not_fit_is_refused(change):
+    train("run", stop_after=2)
+    state = load_checkpoint("run/latest.pt")
+    change(state)
+    save_checkpoint("run/latest.pt", {name: value for name, value in state.items() if name != "format"})
+    with pytest.raises(ConfigError, match=r"run/latest\.pt: does not fit: \w+: .*; use a checkpoint as a training"):
+        train("run", resume=True)
