@@ -264,7 +264,9 @@ class TruthfulOptunaSearch(OptunaSearch):
         record = self._open[trial_id]
         if self._options.metric in result:
             row = {name: result[name] for name in METRICS if name in result}
-            record.rows = [*(known for known in record.rows if known["epoch"] < row["epoch"]), row]
+            while record.rows and record.rows[-1]["epoch"] >= row["epoch"]:  # trained again
+                record.rows.pop()
+            record.rows.append(row)
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Takes note of how a trial ended."""
