@@ -3,7 +3,9 @@
 import os
 import time
 
+import ray
 from ray import tune
+from ray._private.utils import push_error_to_driver
 
 from search.engine.engine import build_engine
 from search.record.history import History
@@ -54,3 +56,11 @@ def test_a_worker_that_died_is_replaced_while_trials_are_shorter_than_its_start(
     assert len(seen.pids) == 100, "the one that died is tried again"
     assert len(set(seen.pids)) == SLOTS
     assert set(seen.pids[-20:]) == set(seen.pids), "both are at work in the end"
+
+
+def test_ray_prints_no_paragraph_of_its_own_about_workers_that_died(ray_address, capfd):
+    with ray_cluster(ray_address):
+        push_error_to_driver(ray._private.worker.global_worker, "worker_died", "A worker died or was killed while ...")
+        time.sleep(1)
+    printed = capfd.readouterr()
+    assert "A worker died" not in printed.out + printed.err
