@@ -93,6 +93,12 @@ def shown_path(path: str | Path) -> str:
     return os.path.relpath(path) if lies_below_working_folder(path) else str(path)
 
 
+def lies_in_project(path: str | Path) -> bool:
+    """Whether a path leads into the working folder, and that may be a project: neither a home folder nor the root."""
+    here = Path.cwd()
+    return lies_below_working_folder(path) and here not in (Path(here.anchor), Path.home())
+
+
 def lies_below_working_folder(path: str | Path) -> bool:
     """Whether a path leads into the working folder; links are not followed."""
     return os.path.relpath(path).split(os.sep)[0] != ".."

@@ -13,7 +13,7 @@ from dotenv.parser import parse_stream
 from configs.defaults import KEYS, NODES, TOP_LEVEL
 from configs.errors import did_you_mean
 from configs.formats import KEY, RENAMED, before, format_of
-from configs.relative_paths import folders_above, found
+from configs.relative_paths import folders_beside, located
 from configs.yaml_file import YamlMap
 
 COMMAND_LINE = "command line"  # a source of settings
@@ -49,8 +49,8 @@ def settings_from_yaml(tree: YamlMap, problems: list[str]) -> list[Setting]:
     if "space" in tree:
         problems.append(f"{tree.file}: is a space file; search it with: python -m search.run --space {tree.file}")
         return []
-    folders = folders_above(tree.file)
-    settings = [replace(one, value=found(one.key, one.value, folders)) for one in _walk(tree, problems, "")]
+    folders = folders_beside(tree.file)
+    settings = [replace(one, value=located(one.key, one.value, folders)) for one in _walk(tree, problems, "")]
     refuse_repeated(settings, problems)
     return _in_this_format(settings, tree.file)
 

@@ -191,7 +191,7 @@ def table_images(
     names = [str(value) for value in values]
     files = [root / name for name in names]
     if not dataset_cfg.TABLE[PATHS_OUTSIDE]:
-        _refuse_outside(files, root, rows)
+        _refuse_outside(names, root, rows)
     if not may_repeat:
         first: dict[str, int] = {}
         for file, name, number in zip(files, names, numbers, strict=True):
@@ -204,13 +204,15 @@ def table_images(
     return ImageFiles(files, decoder, [f"{row}: {file}" for row, file in zip(rows, files, strict=True)]), names
 
 
-def _refuse_outside(files: list[Path], root: Path, rows: list[str]) -> None:
+def _refuse_outside(names: list[str], root: Path, rows: list[str]) -> None:
     """Raises ConfigError if a table, which somebody else may have made, has files read that lie anywhere."""
-    below = os.path.join(os.path.abspath(root), "")
-    outside = [number for number, file in enumerate(files) if not os.path.abspath(file).startswith(below)]
+    root = Path(os.path.abspath(root))
+    paths = [root / name for name in names]
+    # .. is refused wherever it leads: behind a link it leads elsewhere than it seems
+    outside = [place for place, path in enumerate(paths) if ".." in path.parts or not path.is_relative_to(root)]
     if outside:
         raise ConfigError(
-            f"{rows[outside[0]]}: {files[outside[0]]} leads out of {root}, as {counted(len(outside), 'path')} of the "
+            f"{rows[outside[0]]}: {names[outside[0]]} leads out of {root}, as {counted(len(outside), 'path')} of the "
             f"table in all; keep images below it, or allow it with DATASET.TABLE.{PATHS_OUTSIDE} true"
         )
 

@@ -13,6 +13,10 @@ _NOTHING_GOES = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EP
 _OF_TORCH = ("CUDA error", "can't allocate memory", "ALLOC_FAILED", "killed by signal")
 
 
+class NodeError(OSError):
+    """This machine, or its connection to the driver, cannot be used for a trial; another one can."""
+
+
 def fault_of(error: BaseException) -> str:
     """Returns the kind of failure that an error is."""
     if isinstance(error, OSError) and error.errno in _NOTHING_GOES:

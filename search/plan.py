@@ -14,6 +14,7 @@ from configs.errors import ConfigError
 from configs.loader import build_cfg, collect_settings, overruled, read_setting, sources_of, with_values
 from configs.settings import Setting, refuse_both
 from configs.tree import get_value, plain
+from configs.user_modules import announced
 from configs.yaml_file import YamlMap, read_yaml, yaml_text
 from search.plan_checks import TOTAL_EPOCHS, misfits, remarks
 from search.space.fixing import fix_keys
@@ -159,6 +160,8 @@ def make_plan(
         raise ConfigError(problems)
     base_cfg = with_values(base_cfg, {"BEST_METRIC": options.metric, "OUTPUT_PATH": "", **_backups(options, base_cfg)})
     notes = overruled([threads, *from_base], [setting for setting in from_environment if setting.key not in _OURS])
+    sources = sources_of(given)
+    notes += announced(base_cfg.USER_MODULES, sources.get("USER_MODULES", ""))
     notes += [
         f"{key} is fixed to {setting.value} by the command line and not sampled"
         for key, setting in fixed.items()
@@ -183,7 +186,7 @@ def make_plan(
     if problems:
         raise ConfigError(problems)
     notes += remarks(options, space, base_cfg)
-    return SearchPlan(space_file.path.stem, base_cfg, options, space, start, tuple(notes), secrets, sources_of(given))
+    return SearchPlan(space_file.path.stem, base_cfg, options, space, start, tuple(notes), secrets, sources)
 
 
 def decide_confirm(options: SearchOptions, space: Space) -> SearchOptions:

@@ -172,6 +172,11 @@ def _plan_to_resume(args: argparse.Namespace, folder: SearchFolder) -> SearchPla
             "without --resume"
         )
     notes = now.notes
+    if now.options.sampler.name == "cmaes":
+        notes = (
+            *notes,
+            f"Optuna unpickles the state of cmaes from {folder.events}: resume only searches that you trust",
+        )
     if has_new_space:
         notes = (*notes, "the space has changed: trials that fit it count for the sampler, the others are only kept")
     return replace(now, name=folder.path.name, notes=notes)

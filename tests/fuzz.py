@@ -54,6 +54,13 @@ space:
   MODEL.HEAD.HIDDEN_DIMS: {choice: [[], [16]], when: {MODEL.HEAD.NAME: simple_head_module}}
 constraints: ["DATASET.BATCH_SIZE < 60 or MODEL.HEAD.DROPOUT < 0.5"]
 """
+# Of which the events below leave nothing to run: results, sampler and summary are made without Ray.
+FINISHED_SPACE = """
+base: base.yaml
+search: {metric: val_score, num_samples: 2, scheduler: none}
+space:
+  MODEL.HEAD: {NAME: {choice: [simple_head_module, simple_head_kaiming]}, DROPOUT: {uniform: [0.0, 0.6]}}
+"""
 ENV = "SEED=3\nDATASET.BATCH_SIZE=32\nMODEL__HEAD__DROPOUT=0.1\nexport GCP_KEY='a b'\n# remark\nOTHER=${SEED}\n"
 
 # What people and programs write where something else was meant.
@@ -290,7 +297,7 @@ def events_case(ground: Ground, rng: np.random.Generator) -> Command:
     folder = Path("found")
     _written("found/events.jsonl", "\n".join([*lines, ""]))
     shutil.copy("base.yaml", folder / "base.yaml")
-    _written("found/space.yaml", ground.space)
+    _written("found/space.yaml", ground.space if rng.random() < 0.5 else FINISHED_SPACE)
     for name in ("0000_aaaaaa", "0001_bbbbbb", "0002_cccccc"):
         shutil.copytree("run", folder / "trials" / name)
     return lambda: search.main(["--resume", "-o", "found"])
@@ -336,7 +343,14 @@ def checkpoint_case(ground: Ground, rng: np.random.Generator) -> Command:
     else:
         state = {"format": FORMAT, **load_checkpoint(path)}
         holder, key = _place(state, rng)
-        values = [*NASTY, torch.zeros(0), torch.zeros(3, 3), torch.tensor(float("nan")), {"a": torch.zeros(1)}]
+        values = [
+            *NASTY,
+            bytearray(5),
+            torch.zeros(0),
+            torch.zeros(3, 3),
+            torch.tensor(float("nan")),
+            {"a": torch.zeros(1)},
+        ]
         holder[key] = values[rng.integers(len(values))]
         if key == "config" or rng.random() < 0.3:
             state["config"] = changed_yaml(ground.base, rng).decode(errors="replace")

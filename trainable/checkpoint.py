@@ -2,11 +2,14 @@
 
 import hashlib
 import io
+import os
+import pickletools
+import re
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 
@@ -18,6 +21,13 @@ _KINDS: dict[str, type | tuple[type, ...]] = {
     **{"epoch": int, "config": str, "working_folder": str, "model": dict, "optimizer": dict, "rng": dict},
     **{"metrics": list, "task_metrics": list, "classes": dict, "derived": dict, "task_weights": (list, tuple)},
 }
+# What tensors, and mappings of them, are made of; other names that torch allows can ask for any amount of memory.
+_USED = re.compile(
+    r"collections (OrderedDict|Counter)|torch\._utils _rebuild_(tensor_v2|parameter|parameter_with_state)"
+    r"|torch \w+Storage|torch (Size|device|u?int\d+|b?float\d+|float8\w+|complex\d+|bool)"
+    r"|torch\.nn\.parameter Parameter|(__builtin__|builtins) (set|complex)"
+)
+_OLD_PICKLES = 5
 MOST_SHARED = 4  # how often the bytes of a file may be used, by tensors that share them
 
 
@@ -101,29 +111,47 @@ class ClaimError(ValueError):
 
 
 def read_torch_file(path: str | Path) -> Any:
-    """Reads what torch.save has written onto the CPU, without running code from it, in memory as large as the file.
+    """Reads what torch.save has written onto the CPU, without running code from it.
 
-    A few bytes can claim any number of elements: one number that is repeated, a list that holds itself, a compressed
-    record.
+    It takes about as much memory as the file, whatever that claims. A few bytes can claim any number of elements: by
+    one number that is repeated, a list that holds itself, a compressed record, an empty array of some length.
 
     Raises:
-        ClaimError: the file claims more than it holds.
+        ClaimError: the file claims more than it holds, or names what no weights need.
         OSError: it cannot be read.
         Exception: whatever the damage happens to trip over.
     """
-    data = Path(path).read_bytes()
-    if zipfile.is_zipfile(io.BytesIO(data)):
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            records = archive.infolist()
-        if any(one.compress_type != zipfile.ZIP_STORED for one in records) or _exceeds(records, len(data)):
-            raise ClaimError("its records claim more than the file holds")
-    content = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-    _check_claims(content, len(data))
+    with open(path, "rb") as file:
+        _check_records(file)
+        content = torch.load(file, map_location="cpu", weights_only=True)
+        _check_claims(content, os.fstat(file.fileno()).st_size)
     return content
 
 
-def _exceeds(records: Sequence[zipfile.ZipInfo], size: int) -> bool:
-    return sum(one.file_size for one in records) > size
+def _check_records(file: BinaryIO) -> None:
+    """Raises ClaimError for what must not even be begun to be read; leaves the file at its start."""
+    size = os.fstat(file.fileno()).st_size
+    if zipfile.is_zipfile(file):
+        with zipfile.ZipFile(file) as archive:
+            records = archive.infolist()
+            if sum(one.file_size for one in records) > size or any(one.compress_type for one in records):
+                raise ClaimError("its records claim more than the file holds")
+            for one in records:
+                if one.filename.endswith(".pkl"):
+                    _check_names(io.BytesIO(archive.read(one)))
+    else:  # of torch before 1.6: several pickles, then the numbers
+        file.seek(0)
+        for _ in range(_OLD_PICKLES):
+            _check_names(file)
+    file.seek(0)
+
+
+def _check_names(pickled: BinaryIO) -> None:
+    """Raises ClaimError if a pickle names anything that weights are not made of; nothing of it is run."""
+    for operation, argument, _ in pickletools.genops(pickled):
+        names = operation.name in ("GLOBAL", "INST", "STACK_GLOBAL")  # the last takes its name from the stack
+        if names and not _USED.fullmatch(str(argument)):
+            raise ClaimError(f"it names {argument or 'something'}, of which no weights are made")
 
 
 def _check_claims(content: Any, size: int) -> None:
@@ -145,6 +173,8 @@ def _check_claims(content: Any, size: int) -> None:
 def peek(path: str | Path) -> dict[str, Any]:
     """Returns what a checkpoint holds, with its tensors left on the disk and unverified; nothing for another file."""
     try:
+        with open(path, "rb") as file:
+            _check_records(file)
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except Exception:  # torch's reader raises whatever a foreign file happens to trip over
         return {}

@@ -101,8 +101,9 @@ def fit(
         tensorboard.add_hyperparameters(
             hyperparameters_of(cfg) if hyperparameters is None else hyperparameters, cfg.BEST_METRIC
         )
-        for epoch in range(1, training.epoch + 1):  # again: a process that was killed may not have written them
-            tensorboard.add_epoch(training.metrics[:epoch], training.task_metrics, cfg.BEST_METRIC)
+        tasks = len(training.data.classes)
+        for place, row in enumerate(training.metrics):  # again: a process that was killed may not have written them
+            tensorboard.add_epoch(row, training.task_metrics[place * tasks : (place + 1) * tasks], cfg.BEST_METRIC)
         while training.epoch < cfg.MODEL.SOLVER.TOTAL_EPOCHS:
             skipped = training.update.skipped
             row = training.run_epoch(on_step)
@@ -113,7 +114,7 @@ def fit(
                     training.update.skipped - skipped,
                 )
             _keep(training, row, folder)
-            tensorboard.add_epoch(training.metrics, training.task_metrics, cfg.BEST_METRIC)
+            tensorboard.add_epoch(row, training.task_metrics[-tasks:], cfg.BEST_METRIC)
             logger.info(
                 "epoch %(epoch)d: train_loss %(train_loss).4f, val_loss %(val_loss).4f, val_score %(val_score).4f", row
             )

@@ -12,10 +12,10 @@ from yacs.config import CfgNode
 
 from configs.defaults import AUTO, KEYS
 from configs.errors import ConfigError
-from configs.files import lies_below_working_folder, shown_path
+from configs.files import lies_in_project, shown_path
 from configs.loader import build_cfg, sources_of, with_values
-from configs.relative_paths import found
-from configs.settings import settings_from_command_line, settings_from_environment, settings_from_yaml
+from configs.relative_paths import located
+from configs.settings import refuse_both, settings_from_command_line, settings_from_environment, settings_from_yaml
 from configs.tree import get_value
 from configs.user_modules import announced, import_user_modules
 from configs.yaml_file import parse_yaml
@@ -148,7 +148,7 @@ def _cfg_of(state: dict[str, Any], path: Path, pairs: Sequence[str]) -> tuple[Cf
     problems: list[str] = []
     trained_in = [Path(state.get("working_folder", ""))]
     from_checkpoint = [
-        replace(setting, value=found(setting.key, setting.value, trained_in), source=str(path))
+        replace(setting, value=located(setting.key, setting.value, trained_in), source=str(path))
         for setting in settings_from_yaml(parse_yaml(state["config"], str(path)), problems)
         if setting.key not in _STARTS
     ]
@@ -158,18 +158,20 @@ def _cfg_of(state: dict[str, Any], path: Path, pairs: Sequence[str]) -> tuple[Cf
         for setting in from_command_line
         if setting.key not in CAN_BE_GIVEN
     ]
-    from_environment = [setting for setting in settings_from_environment([]) if setting.key in CAN_BE_GIVEN]
+    from_environment = [setting for setting in settings_from_environment(problems) if setting.key in CAN_BE_GIVEN]
+    refuse_both(from_command_line, from_environment, problems)
     settings = [*from_checkpoint, *from_command_line, *from_environment]
-    return build_cfg(settings, problems), sources_of(settings)["USER_MODULES"]
+    return build_cfg(settings, problems), sources_of(settings).get("USER_MODULES", str(path))
 
 
 def _refuse_foreign_code(path: str | Path, modules: Sequence[str]) -> None:
     """Raises ConfigError if a checkpoint that somebody else may have made wants code to be run."""
     files = [module for module in modules if module.endswith(".py")]
-    if modules and not all(lies_below_working_folder(file) for file in (path, *files)):
+    foreign = [file for file in (path, *files) if not lies_in_project(file)]
+    if modules and foreign:
         named = ", ".join(shown_path(file) if file in files else file for file in modules)
         raise ConfigError(
-            f"--checkpoint: {path}: its USER_MODULES want to run {named}, which does not lie below the working folder, "
-            "or the checkpoint does not; read it, and add --allow-code if you trust it, or give your own: USER_MODULES "
-            "[parts.py]"
+            f"--checkpoint: {path}: its USER_MODULES name code that would run: {named}. {foreign[0]} does not lie "
+            "below the working folder of a project, so it may be somebody else's: read the code and add --allow-code, "
+            "or give your own: USER_MODULES [parts.py]"
         )

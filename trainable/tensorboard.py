@@ -2,7 +2,7 @@
 
 import logging
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ class Tensorboard:
 
     def __init__(self, writer: SummaryWriter | None):
         self._writer = writer
+        self._best: dict[str, Any] | None = None  # epoch so far
 
     def add_start(self, training: Training, with_graph: bool) -> None:
         """Adds a grid of augmented inputs, and the model's graph if wanted."""
@@ -54,25 +55,24 @@ class Tensorboard:
         finally:
             training_model.train(was_training)
 
-    def add_epoch(self, rows: Sequence[dict[str, Any]], tasks: Iterable[dict[str, Any]], metric: str) -> None:
-        """Adds the last of some epochs: its metrics, named as in metrics.csv, those of its tasks, and the best so far.
+    def add_epoch(self, row: dict[str, Any], tasks: Sequence[dict[str, Any]], metric: str) -> None:
+        """Adds an epoch, which must come in their order: metrics, named as in metrics.csv, and the best so far.
 
         Args:
-            rows: metrics of all epochs up to this one.
-            tasks: metrics of the tasks, of any epochs.
+            row: its metrics.
+            tasks: its metrics of the tasks.
             metric: by which the best epoch is chosen.
         """
         if self._writer is None:
             return
-        epoch = rows[-1]["epoch"]
-        for name, value in rows[-1].items():
+        self._best = row if self._best is None else best_row(metric, [self._best, row])
+        for name, value in row.items():
             if name != "epoch":
-                self._writer.add_scalar(name, value, epoch)
-        self._writer.add_scalar(_best(metric), best_row(metric, rows)[metric], epoch)
+                self._writer.add_scalar(name, value, row["epoch"])
+        self._writer.add_scalar(_best(metric), self._best[metric], row["epoch"])
         for of_task in tasks:
             for name in ("acc", "recall"):
-                if of_task["epoch"] == epoch:
-                    self._writer.add_scalar(f"{of_task['task']}/{name}", of_task[name], epoch)
+                self._writer.add_scalar(f"{of_task['task']}/{name}", of_task[name], row["epoch"])
 
     def add_hyperparameters(self, values: Mapping[str, Any], metric: str) -> None:
         """Adds a row to the table of hyperparameters, where the best value of the metric so far comes first.

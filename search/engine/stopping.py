@@ -12,7 +12,7 @@ from ray import tune
 
 from configs.metric_names import sign
 from search.record.events import TIME_IS_UP
-from search.record.history import FAILED, FINISHED, History
+from search.record.history import FAILED, FINISHED, History, TrialRecord
 from search.space.options import SearchOptions, StopRules
 
 FIRST, IN_A_ROW = 4, 10  # trials that fail alike: the first ones of a search, any
@@ -47,15 +47,15 @@ def failing_alike(history: History) -> str | None:
     # what failed before the search was resumed may have been mended
     ended = [record for record in history.samples() if record.ended >= history.ends_before]
     ended.sort(key=lambda record: -record.ended)
-    in_a_row = list(takewhile(lambda r: r.state == FAILED and _kind(r.reason) == _kind(ended[0].reason), ended))
+    in_a_row = list(takewhile(lambda r: r.state == FAILED and _kind(r) == _kind(ended[0]), ended))
     if len(in_a_row) >= (FIRST if len(in_a_row) == len(ended) else IN_A_ROW):
         return f"stopped, since {len(in_a_row)} trials in a row failed alike: {in_a_row[0].reason}"
     return None
 
 
-def _kind(reason: str) -> str:
-    """Returns a reason without what differs from trial to trial: the node, paths, numbers and their units."""
-    reason = re.sub(r" \(on \S+\)$", "", reason)
+def _kind(record: TrialRecord) -> str:
+    """Returns a trial's reason without what differs from trial to trial: paths, numbers and their units."""
+    reason = record.reason.removesuffix(f" (on {record.node})")
     return re.sub(r"[0-9.]+( [KMGT]iB)?", "0", re.sub(r"\S*/\S*", "path", reason))
 
 

@@ -61,13 +61,19 @@ class EventCheck:
         if wrong:
             return f"{wrong[0]} is no mapping"
         confirms = data.get("confirms")
-        if confirms is not None and (confirms not in self._started or not _is_whole(data["params"].get("SEED"))):
+        is_known = _is_whole(confirms) and confirms in self._started
+        if confirms is not None and not (is_known and _is_whole(data["params"].get("SEED"))):
             return f"confirms is {confirms!r}; it must be an earlier trial, and params must have the SEED"
         donor = data.get("donor")
         if donor is not None and not (
-            isinstance(donor, dict) and donor.get("number") in self._started and _is_whole(donor.get("epoch"))
+            isinstance(donor, dict)
+            and _is_whole(donor.get("number"))
+            and donor["number"] in self._started
+            and _is_whole(donor.get("epoch"))
         ):
             return f"donor is {donor!r}, which is no epoch of an earlier trial"
+        if not _is_lineage(data["settings"].get("LINEAGE", [])):
+            return "LINEAGE of settings is no list of epochs, each with trial, epochs and settings"
         return ""
 
 
@@ -84,6 +90,18 @@ def _problem_of_metrics(row: Any) -> str:
         return "metrics has no epoch, a whole number from 1"
     unusable = [name for name, value in row.items() if not _is_number(value)]
     return f"{unusable[0]} is {row[unusable[0]]!r}, which is no number" if unusable else ""
+
+
+def _is_lineage(value: Any) -> bool:
+    return isinstance(value, list) and all(
+        isinstance(segment, dict)
+        and _is_whole(segment.get("trial"))
+        and isinstance(segment.get("settings"), dict)
+        and isinstance(segment.get("epochs"), list)
+        and len(segment["epochs"]) == 2
+        and all(_is_whole(epoch) for epoch in segment["epochs"])
+        for segment in value
+    )
 
 
 def _is_number(value: Any) -> bool:

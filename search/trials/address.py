@@ -53,7 +53,11 @@ def _problem(address: str) -> str:
         return f"is no address of a Ray cluster; give host:port, {CLIENT}host:port or {AUTO}"
     import grpc
 
+    if os.environ.get("RAY_USE_TLS", "0").lower() in ("1", "true"):  # Ray knows the certificates
+        return ""
     token = _token()
+    if not token.isprintable() or not token.isascii():
+        return "the token of RAY_AUTH_TOKEN (or ~/.ray/auth_token) has characters that no token has"
     metadata = [("authorization", f"Bearer {token}")] if token else None
     with grpc.insecure_channel(address.removeprefix(CLIENT), options=[("grpc.enable_http_proxy", 0)]) as channel:
         try:
@@ -78,7 +82,7 @@ def _explained(error: "grpc.RpcError", codes: "type[grpc.StatusCode]", address: 
         return f"what listens there has not answered in {PATIENCE:g} s, as a Ray cluster would; check host and port"
     if "HTTP/2" in details or "SETTINGS" in details:
         return "what listens there is no Ray cluster; check the port (6379 unless ray start was given another)"
-    return "no Ray cluster answers: " + re.sub(r"^UNKNOWN: ipv[46]:\S+: ", "", details.rsplit("last error: ", 1)[-1])
+    return "no Ray cluster answers: " + re.sub(r"^[A-Z]+: ipv[46]:\S+: ", "", details.rsplit("last error: ", 1)[-1])
 
 
 def _token() -> str:

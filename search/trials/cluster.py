@@ -135,16 +135,18 @@ def trial_resources(plan: SearchPlan, nodes: list[dict[str, Any]]) -> tuple[dict
     return resources, notes
 
 
-def placed(resources: dict[str, float], without: Collection[str]) -> tune.PlacementGroupFactory:
+def placed(resources: dict[str, float], nodes: Collection[str] | None = None) -> tune.PlacementGroupFactory:
     """Returns what Ray Tune asks for a trial.
 
     Args:
         resources: of one trial, from `trial_resources`.
-        without: ids of nodes that trials do not run on.
+        nodes: ids of those on which it may run; None: any.
     """
     bundle = {name.upper(): amount for name, amount in resources.items()}
-    selector = {"bundle_label_selector": [{"ray.io/node-id": f"!in({','.join(without)})"}]} if without else {}
-    return tune.PlacementGroupFactory([bundle], **selector)
+    if nodes is None:
+        return tune.PlacementGroupFactory([bundle])
+    on_these = {"ray.io/node-id": f"in({','.join(sorted(nodes))})"}
+    return tune.PlacementGroupFactory([bundle], bundle_label_selector=[on_these])
 
 
 def _devices(nodes: list[dict[str, Any]]) -> int:

@@ -15,7 +15,7 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 import yacstune
-from configs.errors import ConfigError, explained
+from configs.errors import ConfigError, counted, explained
 from configs.files import write_atomically
 from configs.loader import cfg_of
 from configs.user_modules import import_user_modules
@@ -24,9 +24,10 @@ from search.folder import SearchFolder
 from search.plan import SearchPlan
 from search.trials.callback import one_line
 from search.trials.cluster import trial_slots
-from search.trials.secret_values import SecretSource, take
+from search.trials.secret_values import SecretSource, take_secrets
 
-PATIENCE = 120.0  # seconds: a worker imports torch, and a data set of the user's may take its time
+PATIENCE = 60.0  # seconds: a worker imports torch, and a data set of the user's may take its time
+LONGEST = 600.0  # seconds more, while no node has said that it can
 MARK = ".node_check.tmp"  # in the folder of the search; what a search that was killed has left is removed
 
 
@@ -89,30 +90,39 @@ def _versions() -> dict[str, str]:
 def problem_here(expected: Expected) -> str:
     """Returns why the node of this process cannot train trials; empty if it can."""
     here = _versions()
-    others = [f"{name} {here[name]} (here {there})" for name, there in expected.versions.items() if here[name] != there]
+    others = [
+        f"{name} {here[name]} (this search: {there})"
+        for name, there in expected.versions.items()
+        if here[name] != there
+    ]
     if others:
         return f"it has {', '.join(others)}; install the same versions there"
     if not Path(expected.working_folder).is_dir():
         return f"it has no folder {expected.working_folder}; mount the file system on which this search was started"
-    mark = Path(expected.mark)
-    try:
-        is_seen = mark.read_text(encoding="utf-8") == expected.content
-    except OSError:
-        is_seen = False
-    if not is_seen:
-        return (
-            f"it does not see what is written here into {mark.parent}, which must lie on a file system that nodes share"
-        )
+    if not is_seen(expected):
+        folder = Path(expected.mark).parent
+        return f"it does not see what this search writes into {folder}; all nodes must share that file system"
     for module, checksum in expected.modules.items():
         if not Path(module).is_file() or _checksum(module) != checksum:
-            return f"{module} of USER_MODULES is {'another' if Path(module).is_file() else 'not'} there"
+            return f"{module} of USER_MODULES {'differs' if Path(module).is_file() else 'is missing'} there"
     return _problem_of_data(expected)
+
+
+def is_seen(expected: Expected) -> bool:
+    """Whether this process sees the folder of the search and the working folder."""
+    try:
+        is_same = Path(expected.mark).read_text(encoding="utf-8") == expected.content
+    except OSError:
+        return False
+    return is_same and Path(expected.working_folder).is_dir()
 
 
 def _problem_of_data(expected: Expected) -> str:
     os.chdir(expected.working_folder)
+    if expected.data_digest is None:  # each trial has data of its own
+        return ""
     try:
-        take(expected.secret_source)
+        take_secrets(expected.secret_source)
         cfg = cfg_of(expected.base_cfg, "base")
         import_user_modules(cfg.USER_MODULES)
         digest = build_dataset(cfg.DATASET).digest
@@ -120,26 +130,31 @@ def _problem_of_data(expected: Expected) -> str:
         return error.problems[0]
     except OSError as error:
         return explained(error)
-    if expected.data_digest not in (None, digest):
-        return f"the images of {cfg.DATASET.NAME}, their labels or their split are others there"
+    if expected.data_digest != digest:
+        return f"the images of {cfg.DATASET.NAME}, their labels or their split differ there"
     return ""
 
 
 class NodeChecks:
     """Asks nodes whether they can train trials, each once.
 
+    Args:
+        expected: of nodes.
+        resources: of one trial; nodes without as much are not asked.
+
     Attributes:
         unfit: by the id of a node, why it cannot.
     """
 
-    def __init__(self, expected: Expected):
+    def __init__(self, expected: Expected, resources: Mapping[str, float]):
         self.unfit: dict[str, str] = {}
-        self._expected = expected
+        self.expected = expected
+        self._resources = dict(resources)
         self._asked: dict[Any, str] = {}  # ids of nodes, by what they will answer
         self._fit: set[str] = set()
 
-    def ask(self, nodes: Sequence[Mapping[str, Any]]) -> None:
-        """Asks those that were not asked before."""
+    def ask(self, nodes: Sequence[Mapping[str, Any]]) -> int:
+        """Asks those that were not asked before, and returns how many have not answered yet."""
 
         def check(expected: Expected) -> str:  # travels by value, see tuner.py
             import yacstune  # noqa: F401
@@ -149,10 +164,12 @@ class NodeChecks:
 
         for node in nodes:
             node_id = node["NodeID"]
-            if node["Alive"] and node_id not in (*self._asked.values(), *self.unfit, *self._fit):
+            is_known = node_id in (*self._asked.values(), *self.unfit, *self._fit)
+            if not is_known and trial_slots(self._resources, [dict(node)]):
                 strategy = NodeAffinitySchedulingStrategy(node_id, soft=False)
                 remote = ray.remote(num_cpus=0, max_retries=0)(check).options(scheduling_strategy=strategy)
-                self._asked[remote.remote(self._expected)] = node_id
+                self._asked[remote.remote(self.expected)] = node_id
+        return len(self._asked)
 
     def listen(self, seconds: float) -> None:
         """Takes note of the answers that come within some seconds."""
@@ -170,43 +187,40 @@ class NodeChecks:
             else:
                 self._fit.add(node_id)
 
-    def give_up(self) -> None:
-        """Takes those that have not answered as unfit."""
-        for node_id in self._asked.values():
-            self.unfit[node_id] = f"it has not answered in {PATIENCE:g} s"
-        self._asked.clear()
-
     def fit(self, nodes: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         """Returns those that can train trials, and are alive."""
         return [dict(node) for node in nodes if node["Alive"] and node["NodeID"] in self._fit]
+
+    def late(self) -> list[str]:
+        """Returns the ids of those that have not answered."""
+        return list(self._asked.values())
 
 
 def checked_nodes(
     expected: Expected, nodes: Sequence[Mapping[str, Any]], resources: Mapping[str, float]
 ) -> tuple[NodeChecks, list[dict[str, Any]], list[str]]:
-    """Returns the checks, the nodes that can train trials, and a line for each that cannot.
+    """Returns the checks, the nodes that can train trials, and a line for each that cannot, or has not answered.
 
     Args:
         expected: of nodes.
         nodes: as ray.nodes() describes them.
-        resources: of one trial; nodes without as much are not asked.
+        resources: of one trial.
 
     Raises:
         ConfigError: no node can.
     """
-    checks = NodeChecks(expected)
-    checks.ask([node for node in nodes if trial_slots(dict(resources), [dict(node)])])
+    checks = NodeChecks(expected, resources)
+    print(f"asking {counted(checks.ask(nodes), 'node')} of the cluster whether trials can run there ...", flush=True)
     checks.listen(PATIENCE)
-    checks.give_up()
-    left_out = [
-        f"node {node_name(node)} is left out: {checks.unfit[node['NodeID']]}"
-        for node in nodes
-        if node["NodeID"] in checks.unfit
-    ]
+    if not checks.fit(nodes):  # at least one is needed
+        checks.listen(LONGEST)
+    names = {node["NodeID"]: node_name(node) for node in nodes}
+    left_out = [f"node {names[node_id]} is left out: {problem}" for node_id, problem in checks.unfit.items()]
+    late = [f"node {names[node_id]} has not answered yet" for node_id in checks.late()]
     fit = checks.fit(nodes)
     if not fit:
-        raise ConfigError(left_out)
-    return checks, fit, left_out
+        raise ConfigError([*left_out, *late])
+    return checks, fit, [*left_out, *(f"{line}; it is used when it has" for line in late)]
 
 
 def node_name(node: Mapping[str, Any]) -> str:

@@ -7,10 +7,19 @@ from typing import Any
 import ray
 from ray import tune
 
-from search.trials.cluster import trial_slots
+from search.trials.cluster import placed, trial_slots
 from search.trials.node_check import NodeChecks, node_name
 
 INTERVAL = 2.0  # seconds
+
+# What Ray Tune asks for a trial that is made now, in the one search of this process. It is no attribute, since Ray
+# copies whatever a trainable holds, and a copy does not follow the nodes.
+_placement: list[Callable[[], tune.PlacementGroupFactory]] = []
+
+
+def placement_now() -> tune.PlacementGroupFactory:
+    """Returns what Ray Tune asks for a trial that is made now: a place on a node that is known to be fit."""
+    return _placement[-1]()
 
 
 class NodeWatch(tune.Callback):
@@ -28,6 +37,7 @@ class NodeWatch(tune.Callback):
         self._set_slots = set_slots
         self._names = {node["NodeID"]: node_name(node) for node in ray.nodes()}
         self._used = {node["NodeID"] for node in checks.fit(ray.nodes())}
+        _placement[:] = [lambda: placed(resources, [node["NodeID"] for node in checks.fit(ray.nodes())])]
         self._told = set(checks.unfit)
         self._looked = 0.0
         self._waits_since: float | None = None

@@ -16,8 +16,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from configs.defaults import KEYS
+from search.faults import NodeError
 
-_CHALLENGE, _PROOF = 32, 32  # bytes
+SIZE = 32  # bytes of a challenge, and of its proof
 PATIENCE = 10.0  # seconds
 POLL = 0.1  # seconds after which the server notices that it is to end
 
@@ -51,14 +52,14 @@ def served(values: Mapping[str, str], host: str) -> Iterator[SecretSource | None
     key, content = secrets.token_bytes(32), json.dumps(dict(values)).encode()
 
     class Answer(socketserver.BaseRequestHandler):
-        timeout = PATIENCE
-
         def handle(self) -> None:
+            """Each side proves to the other that it has the key, before a secret is told or taken."""
             self.request.settimeout(PATIENCE)
-            challenge = secrets.token_bytes(_CHALLENGE)
+            challenge = secrets.token_bytes(SIZE)
             self.request.sendall(challenge)
-            if hmac.compare_digest(_read(self.request, _PROOF), hmac.digest(key, challenge, "sha256")):
-                self.request.sendall(content)
+            proof, others = _read(self.request, SIZE), _read(self.request, SIZE)
+            if hmac.compare_digest(proof, _proof(key, challenge)):
+                self.request.sendall(_proof(key, others + content) + content)
 
     class Server(socketserver.ThreadingTCPServer):
         daemon_threads = True
@@ -75,20 +76,30 @@ def served(values: Mapping[str, str], host: str) -> Iterator[SecretSource | None
             server.shutdown()
 
 
-def take(source: SecretSource | None) -> None:
+def take_secrets(source: SecretSource | None) -> None:
     """Puts the secrets into the environment of this process.
 
     Raises:
-        OSError: the driver does not answer.
+        NodeError: the driver does not answer.
     """
     if source is None:
         return
-    with socket.create_connection((source.host, source.port), timeout=PATIENCE) as connection:
-        connection.sendall(hmac.digest(source.key, _read(connection, _CHALLENGE), "sha256"))
-        content = b"".join(iter(lambda: connection.recv(4096), b""))
-    if not content:
-        raise ConnectionError("the driver of this search does not tell this worker its secrets")
+    challenge = secrets.token_bytes(SIZE)
+    try:
+        with socket.create_connection((source.host, source.port), timeout=PATIENCE) as connection:
+            proof = _proof(source.key, _read(connection, SIZE))
+            connection.sendall(proof + challenge)
+            others = _read(connection, SIZE)
+            content = b"".join(iter(lambda: connection.recv(4096), b""))
+    except OSError as error:
+        raise NodeError(f"this worker cannot ask the driver of the search for secrets: {error}") from None
+    if not hmac.compare_digest(others, _proof(source.key, challenge + content)):
+        raise NodeError("this worker cannot ask the driver of the search for secrets: something else answers")
     os.environ.update(json.loads(content))
+
+
+def _proof(key: bytes, message: bytes) -> bytes:
+    return hmac.digest(key, message, "sha256")
 
 
 @contextmanager

@@ -21,12 +21,13 @@ from configs.tree import get_value
 from configs.user_modules import import_user_modules
 from data.build import build_dataset
 from data.image_data import DataError
-from search.faults import NOTHING_GOES, fault_of, is_of_device
+from search.faults import NOTHING_GOES, NodeError, fault_of, is_of_device
 from search.plan import merge_sample
 from search.record.history import trial_name
 from search.reports import FAILURE, FAULT, TOTAL_EPOCHS, UNREAD
 from search.trials.gpu_memory import GpuMemory, GpuShareExceededError, within_share
-from search.trials.secret_values import SecretSource, take
+from search.trials.node_check import Expected, is_seen
+from search.trials.secret_values import SecretSource, take_secrets
 from search.trials.watchdog import Watchdog, watching
 from trainable.checkpoint import CheckpointError, CheckpointFormatError, load_checkpoint, save_checkpoint
 from trainable.fit import fit, newest_checkpoint
@@ -59,6 +60,7 @@ def run_trial(
     memory: GpuMemory | None = None,
     searched: Sequence[str] = (),
     secret_source: SecretSource | None = None,
+    expected: Expected | None = None,
 ) -> None:
     """Trains the config of a sample in the trial's folder and reports each epoch to Ray.
 
@@ -72,9 +74,12 @@ def run_trial(
         memory: of the GPU, of which the trial gets a share; None: it uses none.
         searched: the keys of the space's parameters.
         secret_source: where the process asks for secrets; None: there are none.
+        expected: what this node must see; None: it is the driver's.
     """
     folder = RunFolder(Path(trials_folder) / trial_name(config["number"], config["id"]), is_trial=True)
     try:
+        if expected is not None and not is_seen(expected):  # it has joined, and Ray was faster than its check
+            raise NodeError(f"this machine does not see {trials_folder}, or not {working_folder}")
         _leave_rays_folder(working_folder, folder.path.name)
         _restore_process(base_cfg["USER_MODULES"], secret_source)
         with (
@@ -88,8 +93,8 @@ def run_trial(
     except Exception as error:
         fault = NOTHING_GOES if _is_of_search(error, base_cfg) else fault_of(error)
         tune.report({FAILURE: _reason(error), FAULT: fault})
-        if is_of_device(error):
-            raise  # No later kernel would run in this process; Ray starts another for the next trial.
+        if is_of_device(error) or isinstance(error, NodeError):
+            raise  # Neither this process nor its place is of use; Ray starts another for the next trial.
         # Else it is not raised: a new process takes many seconds to import everything.
 
 
@@ -116,6 +121,8 @@ def _reason(error: Exception) -> str:
 
 def _is_of_search(error: Exception, base_cfg: dict[str, Any]) -> bool:
     """Whether data or checkpoints of the search cannot be used, so that the next trial would fail like this one."""
+    if isinstance(error, NodeError):
+        return False
     if isinstance(error, DataError | CheckpointFormatError):
         return True
     if isinstance(error, ConfigError | OSError):  # of the sample, unless the search's own data cannot be built either
@@ -139,7 +146,7 @@ def _restore_process(user_modules: Sequence[str], secret_source: SecretSource | 
     """Undoes whatever the trial before left behind in this process."""
     global _pristine
     if _pristine is None:
-        take(secret_source)
+        take_secrets(secret_source)
     import_user_modules(user_modules)
     if _pristine is None:  # what they change when they are imported holds for all trials
         _pristine = ProcessState()

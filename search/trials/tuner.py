@@ -76,6 +76,13 @@ def run_trials(
 
             run_trial(config, **parameters)
 
+        def placement(config: dict[str, Any]) -> tune.PlacementGroupFactory:  # as above
+            import yacstune  # noqa: F401
+            from search.trials.node_watch import placement_now
+
+            return placement_now()
+
+        checks = machines.checks
         trainable = tune.with_parameters(
             run_in_worker,
             base_cfg=plan.base_values(),
@@ -86,8 +93,8 @@ def run_trials(
             memory=machines.memory,
             searched=[parameter.key for parameter in plan.space.parameters],
             secret_source=machines.secret_source,
+            expected=checks.expected if checks else None,
         )
-        checks = machines.checks
         callback = EventCallback(
             stream,
             history,
@@ -103,7 +110,7 @@ def run_trials(
             stopper.listening(),
         ):
             tuner = tune.Tuner(
-                tune.with_resources(trainable, placed(machines.resources, checks.unfit if checks else ())),
+                tune.with_resources(trainable, placement if checks else placed(machines.resources)),
                 tune_config=tune.TuneConfig(
                     search_alg=engine.searcher,
                     scheduler=engine.scheduler,

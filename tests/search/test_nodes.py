@@ -2,9 +2,11 @@
 
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,14 +15,17 @@ import pytest
 import ray
 
 from configs.errors import ConfigError
+from configs.loader import load_cfg
+from data.build import build_dataset
 from data.image_data import DATASET_REGISTRY
+from search.faults import NodeError
 from search.folder import SearchFolder
 from search.plan import make_plan
-from search.run import main
 from search.space.space_file import read_space
 from search.trials.cluster import placed
 from search.trials.node_check import Expected, checked_nodes, expected_of_nodes, problem_here
-from search.trials.secret_values import SecretSource, served, take
+from search.trials.node_watch import NodeWatch, placement_now
+from search.trials.secret_values import SecretSource, served, take_secrets
 from tests.conftest import ROOT, write_tiny
 
 SECRET = "not-for-any-file"
@@ -57,7 +62,8 @@ def expected(space, monkeypatch) -> Iterator[Expected]:
     plan = make_plan(read_space(space))
     folder = SearchFolder("out")
     folder.path.mkdir()
-    with served(plan.secrets, "127.0.0.1") as source, expected_of_nodes(plan, folder, None, source) as found:
+    digits = build_dataset(load_cfg("base.yaml", ["DATASET.NAME", "digits"]).DATASET)
+    with served(plan.secrets, "127.0.0.1") as source, expected_of_nodes(plan, folder, digits.digest, source) as found:
         monkeypatch.setenv("GCP_KEY", "")  # as in a process that Ray has started
         yield found
     assert not list(folder.path.iterdir())
@@ -71,13 +77,19 @@ def test_a_node_that_has_everything(expected):
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
-        (lambda e: {"versions": {**e.versions, "torch": "1.0"}}, r"it has torch 2.* \(here 1.0\); install the same"),
+        (
+            lambda e: {"versions": {**e.versions, "torch": "1.0"}},
+            r"it has torch 2.* \(this search: 1.0\); install the same",
+        ),
         (lambda e: {"working_folder": "/nowhere"}, "it has no folder /nowhere; mount the file system on which"),
-        (lambda e: {"mark": "/nowhere/mark"}, "it does not see what is written here into /nowhere, which must lie"),
-        (lambda e: {"content": "of another search"}, "it does not see what is written here into .*out, which must lie"),
-        (lambda e: {"modules": {"/gone/parts.py": ""}}, "/gone/parts.py of USER_MODULES is not there"),
-        (lambda e: {"modules": dict.fromkeys(e.modules, "")}, "tiny.py of USER_MODULES is another there"),
-        (lambda e: {"data_digest": "another"}, "the images of locked, their labels or their split are others there"),
+        (lambda e: {"mark": "/nowhere/mark"}, "it does not see what this search writes into /nowhere; all nodes"),
+        (
+            lambda e: {"content": "of another search"},
+            "it does not see what this search writes into .*out; all nodes",
+        ),
+        (lambda e: {"modules": {"/gone/parts.py": ""}}, "/gone/parts.py of USER_MODULES is missing there"),
+        (lambda e: {"modules": dict.fromkeys(e.modules, "")}, "tiny.py of USER_MODULES differs there"),
+        (lambda e: {"data_digest": "another"}, "the images of locked, their labels or their split differ there"),
         (lambda e: {"secret_source": None}, "no key"),
     ],
 )
@@ -94,55 +106,111 @@ def test_nodes_that_cannot_take_part_are_left_out_by_name(ray_address, expected)
         assert [node["NodeID"] for node in fit] == [nodes[0]["NodeID"]] and left_out == []
         with pytest.raises(ConfigError, match=r"node \S+ \([0-9.]+\) is left out: it has no folder /nowhere"):
             checked_nodes(replace(expected, working_folder="/nowhere"), nodes, {"cpu": 1})
-        for without, fits in (((), True), ((nodes[0]["NodeID"],), False)):
-            group = placed({"cpu": 1.0}, without).to_placement_group()
+        for on, fits in ((None, True), ([nodes[0]["NodeID"], "f" * 56], True), (["f" * 56], False)):
+            group = placed({"cpu": 1.0}, on).to_placement_group()
             assert group.wait(timeout_seconds=5 if fits else 1) == fits
             ray.util.remove_placement_group(group)
     finally:
         ray.shutdown()
 
 
-def test_a_node_that_joins_is_used_and_what_is_waited_for_is_said(ray_address, space, capsys, tmp_path):
-    code = (
-        "import ray, sys, time\nray.init(address=sys.argv[1], log_to_driver=False)\n"
-        "@ray.remote(num_cpus=2)\nclass Holder:\n    def is_there(self):\n        return True\n"
-        "holder = Holder.remote()\nray.get(holder.is_there.remote())\nprint('held', flush=True)\ntime.sleep(600)\n"
-    )
-    holder = subprocess.Popen([sys.executable, "-c", code, ray_address], stdout=subprocess.PIPE, text=True)
-    joining = None
+HOLD = """
+import ray, sys, time
+ray.init(address=sys.argv[1], log_to_driver=False)
+@ray.remote(num_cpus=2)
+class Holder:
+    def is_there(self):
+        return True
+holder = Holder.remote()
+ray.get(holder.is_there.remote())
+print("held", flush=True)
+time.sleep(600)
+"""
+RAY = [sys.executable, "-c", "from ray.scripts.scripts import main; main()"]
+
+
+def started(words: list[str], **options) -> subprocess.Popen:
+    return subprocess.Popen(words, text=True, start_new_session=True, **options)
+
+
+def test_a_node_that_joins_is_used_and_what_is_waited_for_is_said(ray_address, space):
+    processes = [started([sys.executable, "-c", HOLD, ray_address], stdout=subprocess.PIPE)]
     try:
-        assert holder.stdout is not None and holder.stdout.readline() == "held\n"
-        start = [sys.executable, "-c", "from ray.scripts.scripts import main; main()", "start", "--block"]
-        late = f"sleep 8; exec {' '.join(repr(word) if ' ' in word else word for word in start)}"
-        joining = subprocess.Popen(
-            ["sh", "-c", f"{late} --address {ray_address} --num-cpus 1"],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        assert main(["--space", str(space), "--address", ray_address, "-o", "out"]) == 0
+        assert processes[0].stdout.readline() == "held\n"
+        words = [sys.executable, "-m", "search.run", "--space", str(space), "--address", ray_address, "-o", "out"]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        search = started(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment)
+        processes.append(search)
+        printed = ""
+        for line in search.stdout:  # each step follows from what is said, however long that takes
+            printed += line
+            if line.startswith("waiting for 1 CPU: others use all"):
+                join = [*RAY, "start", "--block", "--address", ray_address, "--num-cpus", "1"]
+                processes.append(started(join, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+            elif "has joined" in line:
+                processes[0].kill()
+        assert search.wait() == 0, printed
+        assert "has joined: 3 at a time" in printed and "1 CPU became free after" in printed, printed
+        assert printed.index("waiting for") < printed.index("has joined")
+        assert pd.read_csv("out/results.csv")["node"].notna().all()
     finally:
-        holder.kill()
-        holder.wait()
-        if joining is not None:
-            os.killpg(joining.pid, 15)
-            joining.wait()
-    printed = capsys.readouterr().out
-    assert "waiting for 1 CPU: others use all that this cluster has of it" in printed
-    assert "has joined: 3 at a time" in printed and "1 CPU became free after" in printed
-    assert pd.read_csv("out/results.csv")["node"].nunique() == 1
+        for process in processes:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGTERM if process is processes[-1] else signal.SIGKILL)
+            process.wait()
 
 
-def test_a_worker_without_the_key_gets_no_secret():
+class Checks:
+    """Nodes of which one is fit, one is not, and one has joined and not been asked yet."""
+
+    def __init__(self):
+        self.unfit = {"b": "it differs"}
+
+    def ask(self, nodes):
+        pass
+
+    def listen(self, seconds):
+        pass
+
+    def fit(self, nodes):
+        return [node for node in nodes if node["NodeID"] == "a" and node["Alive"]]
+
+
+def test_trials_go_to_fit_nodes_alone_and_those_that_go_are_told(monkeypatch, capsys):
+    nodes = [{"NodeID": name, "Alive": True, "Resources": {"CPU": 2}, "NodeManagerHostname": name} for name in "ab"]
+    monkeypatch.setattr("ray.nodes", lambda: nodes)
+    monkeypatch.setattr("ray.available_resources", lambda: {"CPU": 4})
+    monkeypatch.setattr("search.trials.node_watch.INTERVAL", 0)
+    slots: list[int] = []
+    watch = NodeWatch(Checks(), {"cpu": 1}, slots.append)
+    nodes.append({**nodes[0], "NodeID": "c"})
+    assert placement_now() == placed({"cpu": 1}, ["a"])
+    assert placement_now() != placed({"cpu": 1}, ["a", "c"])
+    watch.on_step_begin(1, [])
+    assert slots == [] and capsys.readouterr().out == ""
+    nodes[0] = {**nodes[0], "Alive": False}
+    watch.on_step_begin(2, [])
+    assert slots == [0] and capsys.readouterr().out == "node a () is gone: 0 at a time\n"
+
+
+def test_a_worker_without_the_key_gets_no_secret_and_takes_none_from_others(monkeypatch):
+    monkeypatch.delenv("GCP_KEY", raising=False)
     with served({"GCP_KEY": SECRET}, "127.0.0.1") as source:
-        assert source is not None
-        with pytest.raises(ConnectionError, match="does not tell this worker its secrets"):
-            take(SecretSource(source.host, source.port, b"guessed"))
-        take(source)
-    with pytest.raises(OSError, match=r".*"):
-        take(source)
+        for key in (b"guessed", b""):
+            with pytest.raises(
+                NodeError, match="cannot ask the driver of the search for secrets: something else answers"
+            ):
+                take_secrets(SecretSource(source.host, source.port, key))
+        assert "GCP_KEY" not in os.environ
+        take_secrets(source)
+        assert os.environ.pop("GCP_KEY") == SECRET
+    with pytest.raises(NodeError, match="cannot ask the driver of the search for secrets: "):
+        take_secrets(source)
+    with served({"GCP_KEY": "of somebody else"}, "127.0.0.1") as other, pytest.raises(NodeError):
+        take_secrets(replace(source, port=other.port))
     with served({}, "127.0.0.1") as nothing:
-        take(nothing)
+        take_secrets(nothing)
+    assert "GCP_KEY" not in os.environ
 
 
 LOOK = """
