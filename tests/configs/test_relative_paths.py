@@ -1,5 +1,6 @@
 """Relative paths: found from the working folder, then beside the file that names them."""
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 
 from configs.errors import ConfigError
 from configs.loader import load_cfg
+from configs.yaml_file import yaml_text
 
 
 def project(folder: str) -> Path:
@@ -35,8 +37,25 @@ def test_the_working_folder_comes_first(tmp_path, monkeypatch):
     assert load_cfg(yaml).USER_MODULES[0] == str(tmp_path / "project/parts.py")
 
 
-def test_folders_far_above_are_not_asked(tmp_path):
+def test_folders_above_the_project_are_not_asked():
     project("project/a")
     os.rename("project/a/parts.py", "project/parts.py")
     with pytest.raises(ConfigError, match=r"There is no file .*parts\.py; it starts at the working folder"):
         load_cfg("project/a/experiments/head/trials/0001_x/results/config.yaml")
+
+
+def test_beside_a_file_that_no_search_has_written_its_own_folder_is_asked_alone():
+    Path("a/b").mkdir(parents=True)
+    Path("a/parts.py").touch()
+    Path("a/b/mine.yaml").write_text("USER_MODULES: [parts.py]\n")
+    with pytest.raises(ConfigError, match=r"There is no file .*parts\.py"):
+        load_cfg("a/b/mine.yaml")
+    os.rename("a/parts.py", "a/b/parts.py")
+    assert (str(Path("a/b/parts.py").absolute()),) == load_cfg("a/b/mine.yaml").USER_MODULES
+
+
+@pytest.mark.parametrize("path", ["~nobody-xyz/x", "x" * 5000, "a\0b", "\ud800"])
+def test_names_that_no_file_can_have(path, tmp_path):
+    Path("mine.yaml").write_text(yaml_text({"DATASET.PATH_DATA_RAW": path}))
+    with contextlib.suppress(ConfigError):
+        load_cfg("mine.yaml")

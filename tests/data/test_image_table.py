@@ -330,6 +330,15 @@ def test_paths_that_lead_out_of_the_folder_are_refused_unless_a_key_allows_them(
     assert make_dataset.main(pairs_for(table, "DATASET.TABLE.PATHS_OUTSIDE", "true")) == 0
 
 
+def test_a_path_behind_a_link_leads_elsewhere_than_it_seems(table, capsys):
+    Path("else/inner").mkdir(parents=True)
+    Path("pictures/3.png").rename("else/3.png")
+    Path("pictures/link").symlink_to(Path("else/inner").absolute())
+    table.loc[3, "file"] = "link/../3.png"
+    assert make_dataset.main(pairs_for(table)) == 2
+    assert "table.csv, row 4: link/../3.png leads out of" in capsys.readouterr().err
+
+
 def test_a_key_that_changes_no_image_leaves_what_is_made(table):
     pairs = pairs_for(table)
     make(pairs)

@@ -94,7 +94,9 @@ def test_code_from_elsewhere_is_asked_for_first(trained, tmp_path, monkeypatch, 
     ):
         assert command.main([*checkpoint, *more]) == 2
         error = capsys.readouterr().err
-        assert f"its USER_MODULES want to run {trained}/parts.py, which does not lie below" in error
+        assert (
+            f"its USER_MODULES name code that would run: {trained}/parts.py. {trained}/experiments/x/best.pt" in error
+        )
         assert not Path("ran").exists()
     assert predict.main([*checkpoint, *data, "-o", "out.csv", "--allow-code"]) == 0
     # one's own copy needs no word, wherever the checkpoint lies, and neither does one that .env names
@@ -114,7 +116,25 @@ def test_a_checkpoint_in_the_working_folder_brings_no_code_from_elsewhere(traine
     shutil.copy(trained / "experiments/x/best.pt", "best.pt")
     Path("../after").rename("../before")  # the folder in which the checkpoint was trained
     assert predict.main(["--checkpoint", "best.pt", "--data", "../before/pictures", "-o", "out.csv"]) == 2
-    assert "want to run" in capsys.readouterr().err and not Path("ran").exists()
+    assert "code that would run" in capsys.readouterr().err and not Path("ran").exists()
+
+
+def test_a_home_folder_is_no_project(trained, monkeypatch, capsys):
+    monkeypatch.setenv("HOME", str(trained))
+    assert predict.main([*PREDICT, *CHECKPOINT]) == 2
+    assert "does not lie below the working folder of a project" in capsys.readouterr().err
+
+
+def test_modules_of_env_file_and_command_line_are_refused_together(trained, capsys):
+    Path(".env").write_text("USER_MODULES=[parts.py]\n")
+    assert predict.main(["USER_MODULES", "[parts.py]", *PREDICT, *CHECKPOINT]) == 2
+    assert "command line: USER_MODULES is also set by .env" in capsys.readouterr().err
+
+
+def test_a_search_says_whose_code_runs(trained, capsys):
+    Path("s.yaml").write_text("base: own.yaml\nspace: {MODEL.HEAD.DROPOUT: {uniform: [0, 0.5]}}\n")
+    assert search(["--space", "s.yaml", "--dry-run"]) == 0
+    assert "# note: runs parts.py (USER_MODULES of own.yaml, line 1)" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -57,6 +57,13 @@ def test_what_is_no_address(address):
     assert "is no address of a Ray cluster; give host:port, ray://host:port or auto" in message(address)
 
 
+def test_tokens_and_clusters_that_cannot_be_asked(web_server, monkeypatch):
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "a\nb")
+    assert "has characters that no token has" in message(web_server)
+    monkeypatch.setenv("RAY_USE_TLS", "1")
+    check_address(web_server)  # Ray has the certificates, and will tell
+
+
 def test_it_is_told_before_torch_is_imported(web_server):
     code = (
         "import sys\nfrom search.run import main\n"

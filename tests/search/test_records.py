@@ -267,6 +267,17 @@ UNUSABLE = {
     "notes is no mapping": {"kind": TRIAL_STARTED, "trial": 1, "data": {**START, "notes": 0.5}},
     "confirms is 7": {"kind": TRIAL_STARTED, "trial": 1, "data": {**START, "confirms": 7}},
     "confirms is 0": {"kind": TRIAL_STARTED, "trial": 1, "data": {**START, "confirms": 0}},
+    "confirms is [1]": {"kind": TRIAL_STARTED, "trial": 1, "data": {**START, "confirms": [1]}},
+    "donor is {'number': [1]": {
+        "kind": TRIAL_STARTED,
+        "trial": 1,
+        "data": {**START, "donor": {"number": [1], "epoch": 1}},
+    },
+    "LINEAGE of settings is no list of epochs": {
+        "kind": TRIAL_STARTED,
+        "trial": 1,
+        "data": {**START, "settings": {"LINEAGE": [{"x": 1}]}},
+    },
     "promotion is no mapping": {"kind": TRIAL_PROMOTED, "trial": 0, "data": {"promotion": []}},
     "unread is no list of keys": {"kind": TRIAL_DONE, "trial": 0, "data": {"unread": [1]}},
     "node is no text": {"kind": TRIAL_DONE, "trial": 0, "data": {"node": 1}},
