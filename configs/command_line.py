@@ -65,6 +65,10 @@ def refuse_url(output: str) -> None:
 def output_file_problems(path: Path, suffixes: Sequence[str]) -> list[str]:
     """Returns what is wrong with a file that -o names: another suffix, there already, or without a folder."""
     problems = []
+    try:
+        refuse_url(str(path))
+    except ConfigError as error:
+        return error.problems
     if path.suffix not in suffixes:
         problems.append(f"-o: found {path}, allowed is a name that ends in {' or '.join(suffixes)}")
     if path.exists():

@@ -312,6 +312,8 @@ class TupleOf(Rule):
 
     def read(self, value: Any) -> tuple[Any, ...]:
         if isinstance(value, str):
+            if value and not value.startswith(("(", "[")):
+                raise HintError(f"Write a list, as in [{value}].")
             value = _read_sequence(value)
         if isinstance(value, (str, bytes)) or not isinstance(value, Sequence):
             raise ValueError("not a list")

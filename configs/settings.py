@@ -119,7 +119,8 @@ def settings_from_command_line(pairs: Sequence[str], problems: list[str]) -> lis
     source = COMMAND_LINE
     if len(pairs) % 2:
         last = without_secrets(pairs[-1])
-        problems.append(f"{source}: {last!r} has no value; write KEY VALUE pairs, as in DATASET.BATCH_SIZE 64")
+        example = " ".join(last.split("=", 1)) if "=" in last else f"{last} VALUE"
+        problems.append(f"{source}: {last!r} has no value; write KEY VALUE pairs, as in: {example}")
     settings = []
     for key, value in zip(pairs[::2], pairs[1::2], strict=False):
         leaf = resolve_name(key, value, source, problems)

@@ -1,17 +1,22 @@
 """The user's own modules, named by USER_MODULES, which register parts when they are imported."""
 
+import ast
+import contextlib
 import hashlib
 import importlib
 import importlib.util
+import re
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 
 from configs.errors import ConfigError
 from configs.files import shown_path
 from configs.settings import COMMAND_LINE
+
+_PREFIX = "user_modules_"  # of packages that stand for folders
 
 
 def import_user_modules(modules: Sequence[str]) -> None:
@@ -54,6 +59,68 @@ def check_user_modules(modules: Sequence[str]) -> None:
         )
 
 
+def code_checksums(modules: Sequence[str]) -> dict[str, str]:
+    """Returns the SHA-256 of each file of USER_MODULES, and of the files beside it that it imports, directly or not.
+
+    Args:
+        modules: USER_MODULES; those that are named with dots are left out.
+
+    Returns:
+        By path, as seen from the folder of the module, so that a project may be moved.
+    """
+    checksums: dict[str, str] = {}
+    for module in modules:
+        folder = Path(module).parent
+        for file in sorted(_with_imported(Path(module), folder)) if module.endswith(".py") else ():
+            name = str(file.relative_to(folder))
+            checksums[name] = hashlib.sha256(checksums.get(name, "").encode() + file.read_bytes()).hexdigest()
+    return checksums
+
+
+def _with_imported(file: Path, folder: Path) -> set[Path]:
+    """Returns a file and those below a folder that it imports, as far as its text says so."""
+    found: set[Path] = set()
+    left = [file]
+    while left:
+        one = left.pop()
+        if one in found or not one.is_file():
+            continue
+        found.add(one)
+        with contextlib.suppress(SyntaxError, ValueError):  # importing it will tell
+            for node in ast.walk(ast.parse(one.read_bytes())):
+                if isinstance(node, ast.Import):
+                    names = [alias.name for alias in node.names]
+                elif isinstance(node, ast.ImportFrom):
+                    within = f"{node.module}." if node.module else ""
+                    names = [f"{within}{alias.name}" for alias in node.names]
+                else:
+                    continue
+                start = one.parent if isinstance(node, ast.ImportFrom) and node.level == 1 else folder
+                left += [file for name in names for file in _files_of(name.split("."), start)]
+    return found
+
+
+def _files_of(parts: list[str], folder: Path) -> list[Path]:
+    """Returns the files that importing a dotted name reads below a folder: packages on the way, and the module."""
+    files = []
+    for count in range(1, len(parts) + 1):
+        path = folder.joinpath(*parts[:count])
+        files += [path / "__init__.py", path.with_suffix(".py")]
+    return files
+
+
+def other_code(recorded: Mapping[str, str], here: Mapping[str, str]) -> list[str]:
+    """Returns a line that says which files of USER_MODULES are not those that something was trained with; else none.
+
+    Args:
+        recorded: checksums that it names; empty: it is older than they are.
+        here: those of the files here.
+    """
+    names = dict.fromkeys((*recorded, *here)) if recorded else {}
+    changed = [name for name in names if recorded.get(name) != here.get(name)]
+    return [f"USER_MODULES: changed since then: {', '.join(changed)}: the numbers may be others"] if changed else []
+
+
 def announced(modules: Sequence[str], source: str) -> list[str]:
     """Returns a line that says whose code runs, for when it has not run yet; none where the command line names it.
 
@@ -90,6 +157,7 @@ def describe_error(error: BaseException, modules: Sequence[str] = ()) -> str:
         modules: USER_MODULES: a place in one of these files is told rather than one that is called from there.
     """
     text = f"{type(error).__name__}: {' '.join(str(error).split())}"
+    text = re.sub(rf"{_PREFIX}[0-9a-f]{{8}}\.", ".", text)  # as it is written beside the file: from .neighbour import x
     if isinstance(error, SyntaxError):  # says itself where it is
         return text
     trace = traceback.extract_tb(error.__traceback__)
@@ -120,7 +188,7 @@ def _import_file(path: Path) -> ModuleType | None:
 
 def _package_of(folder: Path) -> str:
     """Returns the name of a package whose modules are the files of a folder, for `from .neighbour import ...`."""
-    name = f"user_modules_{hashlib.sha256(str(folder).encode()).hexdigest()[:8]}"
+    name = f"{_PREFIX}{hashlib.sha256(str(folder).encode()).hexdigest()[:8]}"
     if name not in sys.modules:
         package = ModuleType(name, f"The files of {folder}.")
         package.__path__ = [str(folder)]

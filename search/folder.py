@@ -2,6 +2,7 @@
 
 import shlex
 from contextlib import ExitStack
+from itertools import chain, count
 from pathlib import Path
 
 from configs.command_line import refuse_url
@@ -34,6 +35,11 @@ class SearchFolder:
     def resume_command(self) -> str:
         """Returns the command that goes on with the search, for a terminal in this working folder."""
         return f"python -m search.run --resume -o {shlex.quote(shown_path(self.path))}"
+
+    def for_retraining(self, what: str) -> Path:
+        """Returns a free folder beside this one for a config of the search that is trained again."""
+        names = chain([f"{self.path.name}-{what}"], (f"{self.path.name}-{what}-{number}" for number in count(2)))
+        return next(free for name in names if not (free := self.path.with_name(name)).exists())
 
     def is_used(self) -> bool:
         """Whether the folder holds anything but what a process left that ended before it began."""

@@ -109,7 +109,8 @@ def search(args: argparse.Namespace, command: str) -> int:
     notes = [*plan.notes]
     if not args.resume and not args.output and folder.path.name != plan.name:
         notes.append(
-            f"experiments/{plan.name} is in use: a new search goes to {folder.path} (--resume goes on with the last)"
+            f"experiments/{plan.name} is there already: this new search goes to {folder.path} (--resume would go on "
+            "with the newest one of that name)"
         )
     mark = "# " if args.dry_run else ""  # a dry run prints YAML
     for note in notes:

@@ -15,6 +15,7 @@ import yaml
 import yacstune
 from configs.errors import ConfigError
 from configs.files import shown_path, write_atomically
+from configs.user_modules import code_checksums, other_code
 from configs.yaml_file import yaml_text
 from data.build import build_dataset
 from search.folder import SearchFolder, claimed
@@ -28,6 +29,7 @@ from search.record.terminal import Terminal, describe
 from search.trials.cluster import Machines, free_gpu_memory, ray_cluster, trial_resources, trial_slots, workers_host
 from search.trials.gpu_memory import GpuMemory, context_size, free_before_context
 from search.trials.node_check import checked_nodes, expected_of_nodes
+from search.trials.node_watch import head_watched
 from search.trials.secret_values import served
 from search.trials.tuner import has_more, run_trials
 
@@ -93,6 +95,9 @@ def _run(
             f"{plan.base_cfg.DATASET.NAME}, their labels or their split are others now; put them back, or start a "
             "new search without --resume"
         )
+    code = code_checksums(plan.base_cfg.USER_MODULES)
+    for line in other_code(history.code, code):
+        print(f"note: {line}, and trials that go on have begun with the code before")
     with ExitStack() as last, ExitStack() as stack:
         machines, lines = Machines(), ["nothing is left to run: Ray is not started"]
         is_needed = has_more(plan, history, events)
@@ -105,6 +110,7 @@ def _run(
             source = stack.enter_context(served(plan.secrets, workers_host(address)))
             machines = Machines(resources, trial_slots(resources, nodes), secret_source=source)
             if address:
+                stack.enter_context(head_watched(folder.resume_command()))
                 expected = stack.enter_context(expected_of_nodes(plan, folder, digest, source))
                 checks, nodes, left_out = checked_nodes(expected, nodes, resources)
                 lines += left_out
@@ -124,7 +130,7 @@ def _run(
         base = history.reference()
         is_compared = base is not None and base.state in FINISHED
         _greet(plan, folder, machines.slots, [*lines, *_resumed(plan, history)], is_compared)
-        stream.emit(SEARCH_STARTED, version=VERSION, data_digest=digest)
+        stream.emit(SEARCH_STARTED, version=VERSION, data_digest=digest, code=code)
         early = run_trials(plan, folder, history, events, stream, machines, digest)
         if early is not None:
             print(f"go on with: {folder.resume_command()}", flush=True)

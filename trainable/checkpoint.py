@@ -18,7 +18,7 @@ from configs.files import write_atomically
 
 FORMAT = 3
 _KINDS: dict[str, type | tuple[type, ...]] = {
-    **{"epoch": int, "config": str, "working_folder": str, "model": dict, "optimizer": dict, "rng": dict},
+    **{"epoch": int, "config": str, "working_folder": str, "model": dict, "optimizer": dict, "rng": dict, "code": dict},
     **{"metrics": list, "task_metrics": list, "classes": dict, "derived": dict, "task_weights": (list, tuple)},
 }
 # What tensors, and mappings of them, are made of; other names that torch allows can ask for any amount of memory.

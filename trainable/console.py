@@ -17,7 +17,8 @@ from yacs.config import CfgNode
 from configs.errors import ConfigError
 from configs.files import shown_path
 from configs.metric_names import best_row
-from trainable.environment import WEIGHTS, describe_environment, environment_differences
+from configs.user_modules import other_code
+from trainable.environment import CODE, WEIGHTS, describe_environment, environment_differences
 from trainable.fit import fit
 from trainable.log_file import log_to
 from trainable.process_state import pick_device
@@ -59,7 +60,8 @@ def train_on_console(cfg: CfgNode, folder: RunFolder, resume: bool, recorded: di
         different = environment_differences(recorded, here)
         if different:
             logging.getLogger(__name__).warning("numbers may differ in their last digits: %s", different)
-        for line in (*other_weights(recorded.get(WEIGHTS, {}), here.get(WEIGHTS, {})), *hints(cfg)):
+        different_code = other_code(recorded.get(CODE, {}), here.get(CODE, {}))
+        for line in (*different_code, *other_weights(recorded.get(WEIGHTS, {}), here.get(WEIGHTS, {})), *hints(cfg)):
             logging.getLogger(__name__).warning("%s", line)
 
         if torch.cuda.device_count() > 1:

@@ -9,17 +9,18 @@ import torch
 from yacs.config import CfgNode
 
 import yacstune
+from configs.user_modules import code_checksums
 from trainable.start_weights import checksums
 
-WEIGHTS = "weights"
+WEIGHTS, CODE = "weights", "code"
 
 # Where these differ, the same config may give other numbers.
 _DECISIVE = ("yacstune", "device", "cpu_capability", "torch", "timm", "albumentations", "opencv")
 
 
 def describe_environment(device: torch.device, cfg: CfgNode) -> dict[str, Any]:
-    """Returns versions, hardware and checksums of the weights that a config starts from, to be kept beside results."""
-    weights = checksums(cfg)
+    """Returns versions, hardware, and checksums of the weights and the code of a config, to be kept beside results."""
+    weights, code = checksums(cfg), code_checksums(cfg.USER_MODULES)
     return {
         "yacstune": yacstune.__version__,
         "python": platform.python_version(),
@@ -31,6 +32,7 @@ def describe_environment(device: torch.device, cfg: CfgNode) -> dict[str, Any]:
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
         **({WEIGHTS: weights} if weights else {}),
+        **({CODE: code} if code else {}),
     }
 
 

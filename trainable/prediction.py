@@ -40,7 +40,10 @@ def add_code_arguments(parser: argparse.ArgumentParser) -> None:
         help="run the USER_MODULES of a checkpoint that lies elsewhere than below the working folder",
     )
     parser.add_argument(
-        "pairs", nargs="*", metavar="KEY VALUE", help="USER_MODULES [parts.py], where it lies elsewhere than it did"
+        "pairs",
+        nargs="*",
+        metavar="KEY VALUE",
+        help="keys that may be others than in training: USER_MODULES [parts.py], DATASET.MAX_PIXELS ...",
     )
 
 

@@ -17,7 +17,7 @@ from configs.loader import build_cfg, sources_of, with_values
 from configs.relative_paths import located
 from configs.settings import refuse_both, settings_from_command_line, settings_from_environment, settings_from_yaml
 from configs.tree import get_value
-from configs.user_modules import announced, import_user_modules
+from configs.user_modules import announced, code_checksums, import_user_modules, other_code
 from configs.yaml_file import parse_yaml
 from data.augmentation import Augmentation
 from data.loader import to_model_input
@@ -74,6 +74,8 @@ class TrainedModel:
         for line in announced(cfg.USER_MODULES, whose_code):
             print(f"note: {line}")
         import_user_modules(cfg.USER_MODULES)
+        for line in other_code(state.get("code", {}), code_checksums(cfg.USER_MODULES)):
+            print(f"note: {path}: {line}")
         model, _ = build_model(self.cfg, self.classes)
         with fitting(path):
             model.load_state_dict(state["ema"] or state["model"])

@@ -9,15 +9,15 @@ from typing import Any
 
 import torch
 from tensorboardX import SummaryWriter
-from tensorboardX.proto.api_pb2 import DataType, Experiment, MetricName
-from tensorboardX.proto.plugin_hparams_pb2 import HParamsPluginData, SessionStartInfo
+from tensorboardX.proto.api_pb2 import DataType, Experiment, MetricName, Status
+from tensorboardX.proto.plugin_hparams_pb2 import HParamsPluginData, SessionEndInfo, SessionStartInfo
 from tensorboardX.proto.summary_pb2 import Summary, SummaryMetadata
 from yacs.config import CfgNode
 
 from configs.defaults import get_cfg_defaults
 from configs.loader import FREE_ON_RESUME, changed_keys
 from configs.metric_names import OBJECTIVES, best_row
-from configs.tree import flatten
+from configs.tree import flatten, plain
 from data.image_files import printable
 from trainable.training import Training
 
@@ -99,6 +99,11 @@ class Tensorboard:
         self._add_to_table("experiment", HParamsPluginData(experiment=experiment))
         self._add_to_table("session_start_info", HParamsPluginData(session_start_info=start))
 
+    def end(self) -> None:
+        """Says in the table that the training has ended, or waits."""
+        end = SessionEndInfo(status=Status.Value("STATUS_SUCCESS"))
+        self._add_to_table("session_end_info", HParamsPluginData(session_end_info=end))
+
     def _add_to_table(self, tag: str, content: HParamsPluginData) -> None:
         assert self._writer is not None
         plugin = SummaryMetadata.PluginData(plugin_name="hparams", content=content.SerializeToString())
@@ -113,7 +118,7 @@ def _best(metric: str) -> str:
 def hyperparameters_of(cfg: CfgNode) -> dict[str, Any]:
     """Returns what a config changes of the defaults, by key, but for what changes no number."""
     values = flatten(cfg)
-    return {key: values[key] for key in changed_keys(get_cfg_defaults(), cfg, FREE_ON_RESUME)}
+    return {key: plain(values[key]) for key in changed_keys(get_cfg_defaults(), cfg, FREE_ON_RESUME)}
 
 
 @contextmanager
@@ -127,7 +132,9 @@ def open_tensorboard(folder: Path | None) -> Iterator[Tensorboard]:
         yield Tensorboard(None)
         return
     writer = SummaryWriter(str(folder), purge_step=1, flush_secs=FLUSH)
+    tensorboard = Tensorboard(writer)
     try:
-        yield Tensorboard(writer)
+        yield tensorboard
     finally:
+        tensorboard.end()
         writer.close()

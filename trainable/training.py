@@ -13,6 +13,7 @@ from configs.dump import dump_cfg
 from configs.errors import ConfigError
 from configs.loader import settings_at, with_values
 from configs.tree import get_value
+from configs.user_modules import code_checksums
 from data.image_data import DataError, ImageData
 from data.loader import Loader, to_model_input
 from data.mixing import Mixing
@@ -217,6 +218,7 @@ class Training:
             "derived": {key: get_value(self.resolved_cfg, key) for key in DERIVED},
             "task_weights": self._task_weights,
             "working_folder": os.getcwd(),
+            "code": code_checksums(self.cfg.USER_MODULES),
             "classes": {task: list(names) for task, names in self.data.classes.items()},
         }
 

@@ -46,7 +46,8 @@ class EventCheck:
             return _problem_of_metrics(event.data.get("metrics"))
         if event.kind == kinds.TRIAL_PROMOTED and not isinstance(event.data.get("promotion"), dict):
             return "promotion is no mapping"
-        if event.kind == kinds.TRIAL_FAILED and not isinstance(event.data.get("reason"), str):
+        is_needed = event.kind == kinds.TRIAL_FAILED
+        if not isinstance(event.data.get("reason", None if is_needed else ""), str):
             return "reason is no text"
         unread = event.data.get("unread", [])
         if not isinstance(unread, list) or not all(isinstance(key, str) for key in unread):
@@ -60,6 +61,8 @@ class EventCheck:
         wrong += [name for name in ("params", "settings") if name not in data]
         if wrong:
             return f"{wrong[0]} is no mapping"
+        if not isinstance(data.get("is_reference", False), bool):
+            return "is_reference is neither true nor false"
         confirms = data.get("confirms")
         is_known = _is_whole(confirms) and confirms in self._started
         if confirms is not None and not (is_known and _is_whole(data["params"].get("SEED"))):
@@ -80,6 +83,8 @@ class EventCheck:
 def _problem_of_search(event: Event) -> str:
     if event.trial is not None:
         return f"trial is {event.trial!r}, which no event of the whole search has"
+    if not isinstance(event.data.get("code", {}), dict):
+        return "code is no mapping"
     if event.kind == kinds.SEARCH_ENDED and not isinstance(event.data.get("reason"), str):
         return "reason is no text"
     return ""

@@ -12,7 +12,7 @@ from typing import Any
 from configs.errors import ConfigError
 from configs.files import append_line
 from search.record.event_check import EventCheck
-from search.record.events import Event
+from search.record.events import SEARCH_STARTED, Event
 
 VERSION = 2  # of the file
 
@@ -45,6 +45,8 @@ class EventLog:
                     events.append(Event(**json.loads(line, object_pairs_hook=_with_shared_names)))
                 except (ValueError, TypeError, RecursionError) as error:
                     raise self._unusable(number, str(error)) from None
+        if events and events[0].kind != SEARCH_STARTED:
+            raise self._unusable(1, f"it is {events[0].kind!r}, and the first is {SEARCH_STARTED}")
         if events and isinstance(events[0].data, dict) and events[0].data.get("version") != VERSION:
             raise ConfigError(
                 f"{self.path}: was written by another version of yacstune, in format {events[0].data.get('version')}; "

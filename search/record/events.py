@@ -24,7 +24,7 @@ class Event:
     Attributes:
         kind: one of the names above.
         trial: the number of the trial, or None for events of the search.
-        data: search_started has version and data_digest; trial_started has id, params, settings, donor, confirms,
+        data: search_started has version, data_digest and code; trial_started has id, params, settings, donor, confirms,
             is_reference and notes (see TrialRecord); trial_reported has metrics, and the worker's pid; trial_promoted
             has promotion, which says why (see Promotion in search/engine/rungs.py); trial_failed has reason and
             is_tried_again; trial_reported and trial_failed have node, where there are several; trial_done and

@@ -111,12 +111,14 @@ class History:
     Attributes:
         trials: by number.
         data_digest: of the data that all trials train on; None: it depends on the trial.
+        code: checksums of USER_MODULES, as they were when the search was started, or resumed, last.
         ends_before: how many trials had ended when the search was started, or resumed, last.
     """
 
     def __init__(self, events: Iterable[Event] = ()):
         self.trials: dict[int, TrialRecord] = {}
         self.data_digest: str | None = None
+        self.code: dict[str, str] = {}
         self._ends = 0
         self.ends_before = 0
         for event in events:
@@ -131,6 +133,7 @@ class History:
         if event.kind == SEARCH_STARTED:
             self.ends_before = self._ends
             self.data_digest = self.data_digest or event.data.get("data_digest")
+            self.code = event.data.get("code", {})
         if event.trial is None:
             return
         if event.kind == TRIAL_STARTED:

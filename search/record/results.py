@@ -132,7 +132,7 @@ class Results:
     def _write_config(self, path: Path, record: TrialRecord, header: Sequence[str]) -> None:
         """Writes a trial's whole config, which trains it again."""
         config = (self._folder.trials / record.name / "results" / "config.yaml").read_text()
-        output = self._folder.path.with_name(f"{self._folder.path.name}-{path.stem}")
+        output = self._folder.for_retraining(path.stem)
         lines = [*header, "# Retrain it with:", f"#   {retrain_command(path, output)}"]
         write_atomically(path, "\n".join(lines) + "\n" + config)
 
@@ -156,10 +156,13 @@ def _write_table(table: dict[str, list[Any]], csv: Path, parquet: Path | None = 
 
 
 def _column(values: list[Any]) -> "pd.Series[Any]":
-    """Whole numbers stay whole where some are missing."""
+    """Whole numbers stay whole where some are missing; values of several kinds, as of a choice, become text."""
     import pandas as pd
 
     given = [value for value in values if value is not None]
+    kinds = {float if isinstance(value, int) and not isinstance(value, bool) else type(value) for value in given}
+    if len(kinds) > 1 or not kinds <= {bool, float, str}:
+        return pd.Series([value if value is None or isinstance(value, str) else json.dumps(value) for value in values])
     if given and all(isinstance(value, int) and not isinstance(value, bool) for value in given):
         return pd.Series(values, dtype="int64" if len(given) == len(values) else "Int64")
     return pd.Series(values)

@@ -82,7 +82,7 @@ class Terminal:
         for record in self._history.in_state(FAILED):
             config = RunFolder(self._folder.trials / record.name).config
             if config.exists():  # else it had not come so far
-                alone = self._folder.path.with_name(f"{self._folder.path.name}-{record.name}")
+                alone = self._folder.for_retraining(record.name)
                 print(f"run trial {record.number}, which failed, alone: {retrain_command(config, alone)}")
                 return
 
@@ -156,7 +156,7 @@ class Terminal:
                 which = "the base " if record.is_reference else f"trial {record.number:>3}"
                 print(f"  {which}  {'  '.join(f'{name} {value:.5g}' for name, value in values)}")
         print(f"all trials: {shown_path(self._folder.results_csv)}   their folders: {shown_path(self._folder.trials)}")
-        output = self._folder.path.with_name(f"{self._folder.path.name}-best")
+        output = self._folder.for_retraining("best")
         over = ""
         if found and found.is_base:
             over = ", which is the base"

@@ -1,6 +1,5 @@
 """Whether a node of a cluster can train trials of this search: it must see and have what the driver has."""
 
-import hashlib
 import os
 import platform
 import secrets
@@ -18,7 +17,7 @@ import yacstune
 from configs.errors import ConfigError, counted, explained
 from configs.files import write_atomically
 from configs.loader import cfg_of
-from configs.user_modules import import_user_modules
+from configs.user_modules import code_checksums, import_user_modules
 from data.build import build_dataset
 from search.folder import SearchFolder
 from search.plan import SearchPlan
@@ -39,7 +38,7 @@ class Expected:
         mark: a file in the folder of the search.
         content: of that file, which nobody else knows.
         working_folder: where the search was started.
-        modules: the files of USER_MODULES, each with its checksum.
+        code: checksums of USER_MODULES and of what they import from beside them.
         versions: of Python, Ray, torch and yacstune.
         base_cfg: by key, whose DATASET is built.
         data_digest: of that data; None: it depends on the trial.
@@ -49,7 +48,7 @@ class Expected:
     mark: str
     content: str
     working_folder: str
-    modules: Mapping[str, str]
+    code: Mapping[str, str]
     versions: Mapping[str, str]
     base_cfg: Mapping[str, Any]
     data_digest: str | None
@@ -68,7 +67,7 @@ def expected_of_nodes(
             str(mark),
             content,
             os.getcwd(),
-            {module: _checksum(module) for module in plan.base_cfg.USER_MODULES if module.endswith(".py")},
+            code_checksums(plan.base_cfg.USER_MODULES),
             _versions(),
             plan.base_values(),
             data_digest,
@@ -76,10 +75,6 @@ def expected_of_nodes(
         )
     finally:
         mark.unlink(missing_ok=True)
-
-
-def _checksum(path: str) -> str:
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
 def _versions() -> dict[str, str]:
@@ -102,10 +97,22 @@ def problem_here(expected: Expected) -> str:
     if not is_seen(expected):
         folder = Path(expected.mark).parent
         return f"it does not see what this search writes into {folder}; all nodes must share that file system"
-    for module, checksum in expected.modules.items():
-        if not Path(module).is_file() or _checksum(module) != checksum:
-            return f"{module} of USER_MODULES {'differs' if Path(module).is_file() else 'is missing'} there"
-    return _problem_of_data(expected)
+    os.chdir(expected.working_folder)
+    try:
+        take_secrets(expected.secret_source)
+        cfg = cfg_of(expected.base_cfg, "base")
+        here_is = code_checksums(cfg.USER_MODULES)
+        differing = [name for name in {**expected.code, **here_is} if expected.code.get(name) != here_is.get(name)]
+        if differing:
+            return f"its code of USER_MODULES differs: {', '.join(differing)}"
+        import_user_modules(cfg.USER_MODULES)
+        if expected.data_digest not in (None, build_dataset(cfg.DATASET).digest):
+            return f"the images of {cfg.DATASET.NAME}, their labels or their split differ there"
+    except ConfigError as error:
+        return error.problems[0]
+    except OSError as error:
+        return explained(error)
+    return ""
 
 
 def is_seen(expected: Expected) -> bool:
@@ -115,24 +122,6 @@ def is_seen(expected: Expected) -> bool:
     except OSError:
         return False
     return is_same and Path(expected.working_folder).is_dir()
-
-
-def _problem_of_data(expected: Expected) -> str:
-    os.chdir(expected.working_folder)
-    if expected.data_digest is None:  # each trial has data of its own
-        return ""
-    try:
-        take_secrets(expected.secret_source)
-        cfg = cfg_of(expected.base_cfg, "base")
-        import_user_modules(cfg.USER_MODULES)
-        digest = build_dataset(cfg.DATASET).digest
-    except ConfigError as error:
-        return error.problems[0]
-    except OSError as error:
-        return explained(error)
-    if expected.data_digest != digest:
-        return f"the images of {cfg.DATASET.NAME}, their labels or their split differ there"
-    return ""
 
 
 class NodeChecks:

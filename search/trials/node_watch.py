@@ -1,7 +1,11 @@
 """Follows the nodes of a cluster while a search runs: those that join are used, and it is said what trials wait for."""
 
+import os
+import socket
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import ray
@@ -11,6 +15,8 @@ from search.trials.cluster import placed, trial_slots
 from search.trials.node_check import NodeChecks, node_name
 
 INTERVAL = 2.0  # seconds
+HEAD_INTERVAL, HEAD_PATIENCE = 5.0, 4  # seconds between looks at the head, and looks in a row that find nothing
+HEAD_GONE = 2  # exit status
 
 # What Ray Tune asks for a trial that is made now, in the one search of this process. It is no attribute, since Ray
 # copies whatever a trainable holds, and a copy does not follow the nodes.
@@ -84,3 +90,40 @@ def _free() -> dict[str, Any]:
 
 def _words(resources: dict[str, float]) -> str:
     return " and ".join(f"{amount:g} {name.upper()}" for name, amount in resources.items() if amount)
+
+
+@contextmanager
+def head_watched(resume_command: str) -> Iterator[None]:
+    """Ends this process when the head of the cluster is gone; Ray would end it after a minute, without a word of ours.
+
+    Args:
+        resume_command: goes on with the search.
+    """
+    host, _, port = ray.get_runtime_context().gcs_address.rpartition(":")
+    is_over = threading.Event()
+
+    def look() -> None:
+        missed = 0
+        while not is_over.wait(HEAD_INTERVAL):
+            missed = 0 if _answers(host, int(port)) else missed + 1
+            if missed >= HEAD_PATIENCE:
+                print(
+                    f"the head of the Ray cluster, {host}:{port}, does not answer any more; trials keep their last "
+                    f"checkpoint\ngo on with: {resume_command}",
+                    flush=True,
+                )
+                os._exit(HEAD_GONE)
+
+    threading.Thread(target=look, name="head", daemon=True).start()
+    try:
+        yield
+    finally:
+        is_over.set()
+
+
+def _answers(host: str, port: int) -> bool:
+    try:
+        socket.create_connection((host.strip("[]"), port), timeout=HEAD_INTERVAL).close()
+    except OSError:
+        return False
+    return True

@@ -17,7 +17,7 @@ from configs.files import write_atomically
 from configs.loader import FREE_ON_RESUME, cfg_from_text, cfg_of, changed_keys
 from configs.metric_names import METRICS, best_row
 from configs.tracking import track_reads
-from configs.tree import get_value
+from configs.tree import get_value, plain
 from configs.user_modules import import_user_modules
 from data.build import build_dataset
 from data.image_data import DataError
@@ -208,7 +208,7 @@ def _train(
 def _searched(cfg: CfgNode, config: dict[str, Any], searched: Sequence[str]) -> dict[str, Any]:
     """Returns the values of the parameters of the space; None for those that the sample does not have."""
     if config["is_reference"]:
-        return {key: get_value(cfg, key) if key in KEYS else None for key in searched}
+        return {key: plain(get_value(cfg, key)) if key in KEYS else None for key in searched}
     return {key: config["params"].get(key) for key in searched}
 
 

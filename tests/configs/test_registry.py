@@ -7,7 +7,7 @@ import pytest
 from configs.errors import ConfigError
 from configs.loader import read_cfg
 from configs.registry import Registry
-from configs.user_modules import import_user_modules
+from configs.user_modules import code_checksums, import_user_modules, other_code
 
 
 def test_decorator_and_function_form():
@@ -98,3 +98,20 @@ def test_code_is_announced_where_a_file_brings_it():
     assert read_cfg("mine.yaml").notes == ["runs parts.py, pprint (USER_MODULES of mine.yaml, line 1)"]
     assert read_cfg(None, ["USER_MODULES", "[parts.py]"]).notes == []
     assert read_cfg("mine.yaml", ["USER_MODULES", "[]"]).notes == []
+
+
+def test_the_code_that_counts_is_the_file_and_what_it_imports_from_beside_it():
+    deep = write("a/deep.py", "import torch\nimport sizes\nfrom .near import x\nfrom pack.inner import y\n")
+    for name, text in (("sizes", ""), ("near", "from .far import z\n"), ("far", ""), ("pack/inner", ""), ("other", "")):
+        write(f"a/{name}.py", text)
+    before = code_checksums([deep, "pprint"])
+    assert list(before) == ["deep.py", "far.py", "near.py", "pack/inner.py", "sizes.py"]
+    Path("a").rename("b")
+    deep = str(Path("b/deep.py").absolute())
+    assert code_checksums([deep]) == before and other_code(before, code_checksums([deep])) == []
+    write("b/far.py", "z = 2\n")
+    write("b/other.py", "z = 2\n")
+    assert other_code(before, code_checksums([deep])) == [
+        "USER_MODULES: changed since then: far.py: the numbers may be others"
+    ]
+    assert other_code({}, before) == []  # what was trained before there were checksums

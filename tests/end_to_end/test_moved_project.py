@@ -119,6 +119,23 @@ def test_a_checkpoint_in_the_working_folder_brings_no_code_from_elsewhere(traine
     assert "code that would run" in capsys.readouterr().err and not Path("ran").exists()
 
 
+def test_code_that_has_changed_since_is_told(trained, ray_address, capsys):
+    Path("s.yaml").write_text(
+        "base: own.yaml\nsearch: {num_samples: 1, scheduler: none, reference: false}\n"
+        "space: {MODEL.SOLVER.OPTIMIZER.BASE_LR: {loguniform: [1e-4, 1e-1]}}\n"
+    )
+    assert search(["--space", "s.yaml", "--address", ray_address]) == 0
+    Path("parts.py").write_text(Path("parts.py").read_text() + "# another\n")
+    told = "USER_MODULES: changed since then: parts.py: the numbers may be others"
+    capsys.readouterr()
+    assert predict.main([*PREDICT, *CHECKPOINT]) == 0
+    assert f"note: experiments/x/best.pt: {told}" in capsys.readouterr().out
+    assert train.main(["-o", "y", "--cfg", "experiments/s/best.yaml"]) == 0
+    assert told in capsys.readouterr().err
+    assert search(["--resume", "-o", "experiments/s"]) == 0
+    assert f"note: {told}, and trials that go on have begun" in capsys.readouterr().out
+
+
 def test_a_home_folder_is_no_project(trained, monkeypatch, capsys):
     monkeypatch.setenv("HOME", str(trained))
     assert predict.main([*PREDICT, *CHECKPOINT]) == 2

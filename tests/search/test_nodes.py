@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
+import psutil
 import pytest
 import ray
 
@@ -87,8 +88,11 @@ def test_a_node_that_has_everything(expected):
             lambda e: {"content": "of another search"},
             "it does not see what this search writes into .*out; all nodes",
         ),
-        (lambda e: {"modules": {"/gone/parts.py": ""}}, "/gone/parts.py of USER_MODULES is missing there"),
-        (lambda e: {"modules": dict.fromkeys(e.modules, "")}, "tiny.py of USER_MODULES differs there"),
+        (
+            lambda e: {"base_cfg": {**e.base_cfg, "USER_MODULES": ["gone.py"]}},
+            "USER_MODULES: found .* There is no file",
+        ),
+        (lambda e: {"code": {**e.code, "tiny.py": ""}}, "its code of USER_MODULES differs: tiny.py"),
         (lambda e: {"data_digest": "another"}, "the images of locked, their labels or their split differ there"),
         (lambda e: {"secret_source": None}, "no key"),
     ],
@@ -241,3 +245,51 @@ def test_a_secret_is_in_no_file_and_in_no_daemon(space):
     assert "status 0" in done.stdout
     for file in Path("out").rglob("*"):
         assert not file.is_file() or SECRET.encode() not in file.read_bytes(), file
+
+
+HEAD = """
+import sys
+from ray.cluster_utils import Cluster
+import tempfile, time
+folder = tempfile.mkdtemp(prefix="yt-", dir="/tmp")
+cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False, "temp_dir": folder})
+print(cluster.address, flush=True)
+sys.stdin.read()
+cluster.shutdown()
+"""
+
+
+def test_a_head_that_dies_ends_the_search_with_the_way_to_go_on(space):
+    head = started([sys.executable, "-c", HEAD], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    words = [
+        sys.executable,
+        "-m",
+        "search.run",
+        "--space",
+        str(space),
+        "-o",
+        "out",
+        "MODEL.SOLVER.TOTAL_EPOCHS",
+        "9999",
+    ]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    try:
+        address = head.stdout.readline().strip()
+        search = started(
+            [*words, "--address", address], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment
+        )
+        printed = ""
+        for line in search.stdout:
+            printed += line
+            if "has started" in line:
+                (gcs,) = [one for one in psutil.Process(head.pid).children() if "gcs_server" in one.name()]
+                gcs.kill()
+        assert search.wait() == 2, printed
+        assert "does not answer any more; trials keep their last checkpoint\ngo on with: " in printed
+    finally:
+        head.stdin.close()
+        with suppress(ProcessLookupError):
+            for child in psutil.Process(head.pid).children(recursive=True):
+                child.kill()
+            head.kill()
+        head.wait()

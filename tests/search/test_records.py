@@ -25,7 +25,7 @@ from search.record.events import (
     EventStream,
 )
 from search.record.history import History
-from search.record.results import Results
+from search.record.results import Results, _cell, _write_table
 from search.space.space_file import read_space
 from search.trials.cluster import Machines
 from search.trials.tuner import run_trials
@@ -307,3 +307,12 @@ def test_names_of_metrics_take_memory_once():
         stream.emit(SEARCH_STARTED, version=VERSION, data_digest="x")
     first, second = EventLog("events.jsonl").read()
     assert all(a is b for a, b in zip(first.data, second.data, strict=True))
+
+
+@pytest.mark.parametrize("values", [[1, "auto", None], [True, "a"], [True, 3], [1.5, None, "x"], [[8], None, "[8]"]])
+def test_values_of_several_kinds_are_a_column_of_text(values):
+    _write_table({"key": [_cell(value) for value in values]}, Path("a.csv"), Path("a.parquet"))
+    expected = [None if value is None else value if isinstance(value, str) else json.dumps(value) for value in values]
+    assert pd.read_parquet("a.parquet")["key"].astype(object).where(
+        lambda column: column.notna(), "missing"
+    ).tolist() == ["missing" if value is None else value for value in expected]
