@@ -8,6 +8,7 @@ import gc
 import json
 import multiprocessing
 import os
+import platform
 import random
 import re
 import shutil
@@ -310,7 +311,7 @@ def test_a_report_without_its_metric_fails_that_trial_alone(ray_address, tmp_pat
     assert drive([*arguments, "--address", ray_address], tmp_path / "s" / "output") == 0
     rows = pd.read_csv(SearchFolder(tmp_path / "s" / "out").results_csv)
     assert rows["state"].tolist() == ["failed", "done", "done", "done"]
-    assert rows["reason"][0] == "epoch 2: the report has no val_score"
+    assert rows["reason"][0] == f"epoch 2: the report has no val_score (on {platform.node()})"
 
 
 @in_make_chaos
@@ -342,7 +343,8 @@ def test_a_hanging_trial_is_ended_and_goes_on(ray_address, undisturbed, tmp_path
     output = tmp_path / "s" / "output"
     assert drive([*arguments, "--address", ray_address], output) == 0, output.read_text()
     printed = output.read_text()
-    assert "it reported nothing for 0:00:04 and was ended; its log says where it hung; tried again" in printed
+    told = f"it reported nothing for 0:00:04 and was ended; its log says where it hung (on {platform.node()})"
+    assert f"{told}; tried again" in printed
     folder = SearchFolder(tmp_path / "s" / "out")
     check(folder, undisturbed)
     assert any(

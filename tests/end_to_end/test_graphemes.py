@@ -56,8 +56,10 @@ def test_a_search_over_parts_its_best_again_and_a_submission(ray_address, kaggle
     assert max(row["val_score"] for row in rows) == best["val_score"]
 
     checkpoints = ["again/best.pt", str(trial / "best.pt")]
-    assert predict.main(["--checkpoint", *checkpoints, "--data", str(kaggle_folder), "-o", "submission.csv"]) == 0
-    submission = pd.read_csv("submission.csv")
+    assert (
+        predict.main(["--allow-code", "--checkpoint", *checkpoints, "--data", str(kaggle_folder), "-o", "out.csv"]) == 0
+    )
+    submission = pd.read_csv("out.csv")
     assert submission["row_id"].tolist() == pd.read_csv(kaggle_folder / "sample_submission.csv")["row_id"].tolist()
     assert submission["target"].between(0, 167).all()
 

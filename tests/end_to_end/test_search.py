@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import os
+import platform
 import re
 import shutil
 import signal
@@ -177,12 +178,12 @@ def test_nothing_leaks_to_the_next_trial_and_failures_stay_alone(ray_address, tm
     diverged = [r for r in failed if r not in raised]
     assert raised and diverged and len(failed) + len(history.in_state(DONE)) == 8
     for record in raised:
-        assert record.reason == "RuntimeError: this head always raises"
+        assert record.reason == f"RuntimeError: this head always raises (on {platform.node()})"
         assert "Traceback" in (folder / "trials" / record.name / "train.log").read_text()
     for record in diverged:
         assert "epoch 1: train_loss is nan" in record.reason
     printed = capsys.readouterr().out
-    assert "this head always raises (log: experiments/tiny_space/trials/" in printed
+    assert f"this head always raises (on {platform.node()}) (log: experiments/tiny_space/trials/" in printed
     alone = f"run trial {failed[0].number}, which failed, alone: python -m trainable.train -o experiments/tiny_space-"
     assert alone in printed
     assert load_cfg(folder / "trials" / failed[0].name / "results" / "config.yaml")
