@@ -10,16 +10,27 @@ from typing import Any
 
 from configs.defaults import KEYS
 
-PROJECTS = "experiments"  # the folder of a project in which searches and trainings leave their files
+# What searches and trainings leave, beside checkpoints: in their own folder, or in one of these below it.
+_DUMPS, _BELOW = ("base.yaml", "best.yaml", "config.yaml"), ("results", "model_backups", "pareto")
+EXPERIMENTS, TRIALS = "experiments", "trials"
 
 _DATA = ("DATASET.PATH_DATA_RAW", "DATASET.PATH_VALIDATION", "DATASET.TABLE.PATH")
 
 
 def folders_beside(file: str | Path) -> list[Path]:
-    """Returns the folder of a file, and those above it up to its project: the one that holds experiments/."""
-    above = list(Path(os.path.abspath(file)).parents)
-    held = [place for place, folder in enumerate(above) if folder.name == PROJECTS]
-    return above[: held[0] + 2] if held else above[:1]
+    """Returns the folder of a file; of one that a search or training has left, also those up to where that was started.
+
+    Searches and trainings are started beside the folder that they write, or above the experiments/ that holds it.
+    """
+    path = Path(os.path.abspath(file))
+    folders = [path.parent]
+    if path.name in _DUMPS or path.suffix == ".pt" or path.parent.name in _BELOW:
+        own = path.parent.parent if path.parent.name in _BELOW else path.parent
+        own = own.parent.parent if own.parent.name == TRIALS else own  # of a trial: that of its search
+        folders += [own, own.parent]
+        if own.parent.name == EXPERIMENTS:
+            folders.append(own.parent.parent)
+    return list(dict.fromkeys(folders))
 
 
 def located(key: str, value: Any, folders: list[Path]) -> Any:

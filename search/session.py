@@ -5,10 +5,10 @@ import platform
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
-from dataclasses import replace
 from importlib.metadata import version
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -28,7 +28,7 @@ from search.record.results import Results
 from search.record.terminal import Terminal, describe
 from search.trials.cluster import Machines, free_gpu_memory, ray_cluster, trial_resources, trial_slots, workers_host
 from search.trials.gpu_memory import GpuMemory, context_size, free_before_context
-from search.trials.node_check import checked_nodes, expected_of_nodes
+from search.trials.node_check import NodeChecks, checked_nodes, expected_of_nodes
 from search.trials.node_watch import head_watched
 from search.trials.secret_values import served
 from search.trials.tuner import has_more, run_trials
@@ -107,18 +107,8 @@ def _run(
             lines = [dashboard, *notes]
         folder = claimed(folder, None if resume or is_given else plan.name, not resume, last)
         if is_needed:
-            source = stack.enter_context(served(plan.secrets, workers_host(address)))
-            machines = Machines(resources, trial_slots(resources, nodes), secret_source=source)
-            if address:
-                stack.enter_context(head_watched(folder.resume_command()))
-                expected = stack.enter_context(expected_of_nodes(plan, folder, digest, source))
-                checks, nodes, left_out = checked_nodes(expected, nodes, resources)
-                lines += left_out
-                machines = replace(machines, slots=trial_slots(resources, nodes), checks=checks)
-            if "gpu" in resources:
-                memory = GpuMemory(plan.options.gpus_per_trial, free_gpu_memory(nodes), context)
-                memory.check()
-                machines = replace(machines, memory=memory)
+            machines, left_out = _machines(plan, folder, address, digest, nodes, resources, context, stack)
+            lines += left_out
         if not resume:
             last.enter_context(_told_how_to_go_on(folder))
         log = EventLog(folder.events)
@@ -138,6 +128,42 @@ def _run(
     if early is not None:
         return early
     return FOUND if with_result(history.samples()) else NOTHING_FOUND
+
+
+def _machines(
+    plan: SearchPlan,
+    folder: SearchFolder,
+    address: str | None,
+    data_digest: str | None,
+    nodes: list[dict[str, Any]],
+    resources: dict[str, float],
+    context: int,
+    stack: ExitStack,
+) -> tuple[Machines, list[str]]:
+    """Returns what trials run on, and lines about what they do not run on.
+
+    Args:
+        plan: what to search.
+        folder: of the search, locked.
+        address: of a cluster, whose nodes are asked whether they can; None: Ray runs here alone.
+        data_digest: of the data that all trials train on.
+        nodes: as ray.nodes() describes them.
+        resources: of one trial.
+        context: bytes that a process takes of a GPU before it has a tensor there.
+        stack: whose end ends what is begun here.
+    """
+    source = stack.enter_context(served(plan.secrets, workers_host(address)))
+    checks: NodeChecks | None = None
+    memory: GpuMemory | None = None
+    left_out: list[str] = []
+    if address:
+        stack.enter_context(head_watched(folder.resume_command()))
+        expected = stack.enter_context(expected_of_nodes(plan, folder, data_digest, source))
+        checks, nodes, left_out = checked_nodes(expected, nodes, resources)
+    if "gpu" in resources:
+        memory = GpuMemory(plan.options.gpus_per_trial, free_gpu_memory(nodes), context)
+        memory.check()
+    return Machines(resources, trial_slots(resources, nodes), memory, source, checks), left_out
 
 
 def _data_digest(plan: SearchPlan) -> str | None:

@@ -25,11 +25,10 @@ class Event:
         kind: one of the names above.
         trial: the number of the trial, or None for events of the search.
         data: search_started has version, data_digest and code; trial_started has id, params, settings, donor, confirms,
-            is_reference and notes (see TrialRecord); trial_reported has metrics, and the worker's pid; trial_promoted
-            has promotion, which says why (see Promotion in search/engine/rungs.py); trial_failed has reason and
-            is_tried_again; trial_reported and trial_failed have node, where there are several; trial_done and
-            trial_stopped have unread, where the trial said it; search_ended has reason, and is_exhausted: whether
-            there was nothing new to sample.
+            is_reference and notes (see TrialRecord); trial_reported has metrics, and the worker's pid and node;
+            trial_promoted has promotion, which says why (see Promotion in search/engine/rungs.py); trial_failed has
+            reason, node and is_tried_again; trial_done and trial_stopped have unread, where the trial said it;
+            search_ended has reason, and is_exhausted: whether there was nothing new to sample.
         time: seconds since 1970.
     """
 

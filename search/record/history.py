@@ -51,7 +51,7 @@ class TrialRecord:
         is_reference: whether it is the base config, which samples are compared with.
         notes: what the sampler keeps with it.
         failures: how often it has failed and was tried again.
-        node: the machine that it ran on last, where there are several.
+        node: the machine that it ran on last.
         unread: keys that were sampled for it and that it never looked at.
         ended: its place in the order in which trials ended.
     """

@@ -39,7 +39,7 @@ class EventCallback(tune.Callback):
         max_failures: how often a trial is tried again.
         halt: called with the reason where no trial can go on.
         promotion: returns, once, why a trial has gone on from a rung.
-        is_cluster: whether to say on which machine each trial ran.
+        is_cluster: whether reasons say on which machine a trial ran.
     """
 
     def __init__(
@@ -85,8 +85,8 @@ class EventCallback(tune.Callback):
     ) -> None:
         if FAILURE not in result:
             metrics = {name: result[name] for name in METRICS}
-            node = {"node": result["hostname"]} if self._is_cluster else {}
-            self._emit(TRIAL_REPORTED, trial.config["number"], metrics=metrics, pid=result["pid"], **node)
+            place = {"pid": result["pid"], "node": result["hostname"]}
+            self._emit(TRIAL_REPORTED, trial.config["number"], metrics=metrics, **place)
             self._tell_promotion(trial.config["number"])  # it was among the best at once
 
     def _tell_promotion(self, number: int) -> None:
@@ -130,13 +130,12 @@ class EventCallback(tune.Callback):
         if number not in self._history.trials:  # that it started could not be kept
             return
         reason = one_line(reason)
-        where = {"node": node} if node and self._is_cluster else {}
-        if where:
+        if node and self._is_cluster:
             reason = f"{reason} (on {node})"
         record = self._history.trials[number]
         can_be_retried = fault == CAN_BE_RETRIED and record.failures < self._max_failures
         is_tried_again = fault == NOTHING_GOES or can_be_retried
-        self._emit(TRIAL_FAILED, number, reason=reason, is_tried_again=is_tried_again, **where)
+        self._emit(TRIAL_FAILED, number, reason=reason, is_tried_again=is_tried_again, node=node)
         if fault == NOTHING_GOES:
             self._halt(f"{reason} (log: {shown_path(self._log(number, record.id))})")
 

@@ -8,6 +8,7 @@ import pytest
 
 from configs.errors import ConfigError
 from configs.loader import load_cfg
+from configs.relative_paths import folders_beside
 from configs.yaml_file import yaml_text
 
 
@@ -37,18 +38,28 @@ def test_the_working_folder_comes_first(tmp_path, monkeypatch):
     assert load_cfg(yaml).USER_MODULES[0] == str(tmp_path / "project/parts.py")
 
 
-def test_folders_above_the_project_are_not_asked():
-    project("project/a")
-    os.rename("project/a/parts.py", "project/parts.py")
-    with pytest.raises(ConfigError, match=r"There is no file .*parts\.py; it starts at the working folder"):
-        load_cfg("project/a/experiments/head/trials/0001_x/results/config.yaml")
+@pytest.mark.parametrize(
+    ("file", "folders"),
+    [
+        ("p/experiments/head/best.yaml", ["p/experiments/head", "p/experiments", "p"]),
+        ("p/experiments/x/results/config.yaml", ["p/experiments/x/results", "p/experiments/x", "p/experiments", "p"]),
+        ("p/experiments/head/trials/0_x/best.pt", ["p/experiments/head/trials/0_x", "p/experiments/head"]),
+        ("p/out/base.yaml", ["p/out", "p"]),  # -o out
+        ("p/out/trials/0_x/results/config.yaml", ["p/out/trials/0_x/results", "p/out", "p"]),
+        ("p/sub/mine.yaml", ["p/sub"]),  # which people have written
+    ],
+)
+def test_where_a_file_was_written_says_where_its_paths_begin(file, folders, tmp_path):
+    found = [str(folder.relative_to(tmp_path)) for folder in folders_beside(file)]
+    assert found[: len(folders)] == folders and all(Path(one) in Path(file).parents for one in found)
+    assert Path() not in folders_beside(file) and tmp_path not in folders_beside(file)
 
 
-def test_beside_a_file_that_no_search_has_written_its_own_folder_is_asked_alone():
+def test_beside_a_file_of_peoples_own_its_folder_is_asked_alone():
     Path("a/b").mkdir(parents=True)
     Path("a/parts.py").touch()
     Path("a/b/mine.yaml").write_text("USER_MODULES: [parts.py]\n")
-    with pytest.raises(ConfigError, match=r"There is no file .*parts\.py"):
+    with pytest.raises(ConfigError, match=r"There is no file .*parts\.py; it starts at the working folder"):
         load_cfg("a/b/mine.yaml")
     os.rename("a/parts.py", "a/b/parts.py")
     assert (str(Path("a/b/parts.py").absolute()),) == load_cfg("a/b/mine.yaml").USER_MODULES
