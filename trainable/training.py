@@ -55,6 +55,7 @@ class Training:
         self.metrics: list[Metrics] = []
         self.task_metrics: list[dict[str, Any]] = []
         self.evaluation: ClassificationMetrics | None = None
+        self._code = code_checksums(cfg.USER_MODULES)  # as it was imported, whatever is edited meanwhile
         self._task_weights = tuple(cfg.EVALUATION.TASK_WEIGHTS or data.task_weights)
         check_task_fit(cfg, data)
         solver = cfg.MODEL.SOLVER
@@ -218,7 +219,7 @@ class Training:
             "derived": {key: get_value(self.resolved_cfg, key) for key in DERIVED},
             "task_weights": self._task_weights,
             "working_folder": os.getcwd(),
-            "code": code_checksums(self.cfg.USER_MODULES),
+            "code": self._code,
             "classes": {task: list(names) for task, names in self.data.classes.items()},
         }
 
