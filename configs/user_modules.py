@@ -1,7 +1,6 @@
 """The user's own modules, named by USER_MODULES, which register parts when they are imported."""
 
 import ast
-import contextlib
 import hashlib
 import importlib
 import importlib.util
@@ -78,26 +77,31 @@ def code_checksums(modules: Sequence[str]) -> dict[str, str]:
 
 
 def _with_imported(file: Path, folder: Path) -> set[Path]:
-    """Returns a file and those below a folder that it imports, as far as its text says so."""
+    """Returns a file and those below a folder that it imports, directly or not, as far as their texts say so."""
     found: set[Path] = set()
     left = [file]
     while left:
         one = left.pop()
-        if one in found or not one.is_file():
-            continue
-        found.add(one)
-        with contextlib.suppress(SyntaxError, ValueError):  # importing it will tell
-            for node in ast.walk(ast.parse(one.read_bytes())):
-                if isinstance(node, ast.Import):
-                    names = [alias.name for alias in node.names]
-                elif isinstance(node, ast.ImportFrom):
-                    within = f"{node.module}." if node.module else ""
-                    names = [f"{within}{alias.name}" for alias in node.names]
-                else:
-                    continue
-                start = one.parent if isinstance(node, ast.ImportFrom) and node.level == 1 else folder
-                left += [file for name in names for file in _files_of(name.split("."), start)]
+        if one not in found and one.is_file():
+            found.add(one)
+            left += _imported_by(one, folder)
     return found
+
+
+def _imported_by(file: Path, folder: Path) -> list[Path]:
+    """Returns the files that a file may import from below a folder, whether they are there or not."""
+    try:
+        tree = ast.parse(file.read_bytes())
+    except (SyntaxError, ValueError):  # importing it will tell
+        return []
+    files: list[Path] = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            files += [path for alias in node.names for path in _files_of(alias.name.split("."), folder)]
+        elif isinstance(node, ast.ImportFrom):
+            start, within = file.parent if node.level == 1 else folder, node.module.split(".") if node.module else []
+            files += [path for alias in node.names for path in _files_of([*within, *alias.name.split(".")], start)]
+    return files
 
 
 def _files_of(parts: list[str], folder: Path) -> list[Path]:
@@ -109,6 +113,11 @@ def _files_of(parts: list[str], folder: Path) -> list[Path]:
     return files
 
 
+def changed_code(recorded: Mapping[str, str], here: Mapping[str, str]) -> list[str]:
+    """Returns the files whose checksums differ, or that one side alone has."""
+    return [name for name in dict.fromkeys((*recorded, *here)) if recorded.get(name) != here.get(name)]
+
+
 def other_code(recorded: Mapping[str, str], here: Mapping[str, str]) -> list[str]:
     """Returns a line that says which files of USER_MODULES are not those that something was trained with; else none.
 
@@ -116,8 +125,7 @@ def other_code(recorded: Mapping[str, str], here: Mapping[str, str]) -> list[str
         recorded: checksums that it names; empty: it is older than they are.
         here: those of the files here.
     """
-    names = dict.fromkeys((*recorded, *here)) if recorded else {}
-    changed = [name for name in names if recorded.get(name) != here.get(name)]
+    changed = changed_code(recorded, here) if recorded else []
     return [f"USER_MODULES: changed since then: {', '.join(changed)}: the numbers may be others"] if changed else []
 
 

@@ -38,8 +38,7 @@ class SearchFolder:
 
     def for_retraining(self, what: str) -> Path:
         """Returns a free folder beside this one for a config of the search that is trained again."""
-        names = chain([f"{self.path.name}-{what}"], (f"{self.path.name}-{what}-{number}" for number in count(2)))
-        return next(free for name in names if not (free := self.path.with_name(name)).exists())
+        return _next_free(self.path.with_name(f"{self.path.name}-{what}"))
 
     def is_used(self) -> bool:
         """Whether the folder holds anything but what a process left that ended before it began."""
@@ -61,11 +60,7 @@ def new_folder(output: str | None, name: str) -> SearchFolder:
         ConfigError: the user's choice is in use.
     """
     if output is None:
-        number, folder = 1, SearchFolder(EXPERIMENTS / name)
-        while folder.path.exists():
-            number += 1
-            folder = SearchFolder(EXPERIMENTS / f"{name}-{number}")
-        return folder
+        return SearchFolder(_next_free(EXPERIMENTS / name))
     refuse_url(output)
     folder = SearchFolder(output)
     if folder.path.is_file():
@@ -76,6 +71,12 @@ def new_folder(output: str | None, name: str) -> SearchFolder:
             ways = f"go on with that search: python -m search.run --resume -o {shlex.quote(output)}; or {ways}"
         raise ConfigError(f"{output}: the folder is not empty; {ways}")
     return folder
+
+
+def _next_free(path: Path) -> Path:
+    """Returns the first of x, x-2, x-3 ... that is not there."""
+    names = chain([path.name], (f"{path.name}-{number}" for number in count(2)))
+    return next(free for name in names if not (free := path.with_name(name)).exists())
 
 
 def claimed(folder: SearchFolder, name: str | None, is_new: bool, stack: ExitStack) -> SearchFolder:

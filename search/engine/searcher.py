@@ -263,10 +263,7 @@ class TruthfulOptunaSearch(OptunaSearch):
         """Takes note of an epoch. Ray does not call this for a trial's last result."""
         record = self._open[trial_id]
         if self._options.metric in result:
-            row = {name: result[name] for name in METRICS if name in result}
-            while record.rows and record.rows[-1]["epoch"] >= row["epoch"]:  # trained again
-                record.rows.pop()
-            record.rows.append(row)
+            record.add({name: result[name] for name in METRICS if name in result})
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Takes note of how a trial ended."""

@@ -6,6 +6,7 @@ from typing import Any
 
 from search.record import events as kinds
 from search.record.events import Event
+from search.record.history import LINEAGE
 
 _OF_SEARCH = (kinds.SEARCH_STARTED, kinds.SEARCH_ENDED)
 _OF_TRIAL = (
@@ -57,8 +58,8 @@ class EventCheck:
     def _problem_of_start(self, data: dict[str, Any]) -> str:
         if not isinstance(data.get("id"), str) or not re.fullmatch(r"[\w-]{1,64}", data["id"]):
             return f"id is {data.get('id')!r}; allowed are letters, digits, _ and -, since it names a folder"
-        wrong = [name for name in ("params", "settings", "notes") if not isinstance(data.get(name, {}), dict)]
-        wrong += [name for name in ("params", "settings") if name not in data]
+        unsaid: dict[str, Any] = {"params": None, "settings": None, "notes": {}}  # older versions had no notes
+        wrong = [name for name, default in unsaid.items() if not isinstance(data.get(name, default), dict)]
         if wrong:
             return f"{wrong[0]} is no mapping"
         if not isinstance(data.get("is_reference", False), bool):
@@ -75,8 +76,8 @@ class EventCheck:
             and _is_whole(donor.get("epoch"))
         ):
             return f"donor is {donor!r}, which is no epoch of an earlier trial"
-        if not _is_lineage(data["settings"].get("LINEAGE", [])):
-            return "LINEAGE of settings is no list of epochs, each with trial, epochs and settings"
+        if not _is_lineage(data["settings"].get(LINEAGE, [])):
+            return f"{LINEAGE} of settings is no list of epochs, each with trial, epochs and settings"
         return ""
 
 

@@ -78,6 +78,12 @@ class TrialRecord:
         """Returns a record that can change by itself."""
         return replace(self, rows=list(self.rows))
 
+    def add(self, row: dict[str, Any]) -> None:
+        """Adds the metrics of an epoch, in place of it and later ones where it was trained again."""
+        while self.rows and self.rows[-1]["epoch"] >= row["epoch"]:  # their checkpoint was lost
+            self.rows.pop()
+        self.rows.append(row)
+
     @property
     def is_sample(self) -> bool:
         """Whether it was sampled: it is neither a repeat nor the reference."""
@@ -152,10 +158,7 @@ class History:
             record.seconds += event.time - record.last_seen
             record.last_seen = event.time
         if event.kind == TRIAL_REPORTED:
-            row = event.data["metrics"]
-            while record.rows and record.rows[-1]["epoch"] >= row["epoch"]:
-                record.rows.pop()  # an epoch whose checkpoint was lost is trained, and reported, again
-            record.rows.append(row)
+            record.add(event.data["metrics"])
         elif event.kind == TRIAL_FAILED and event.data.get("is_tried_again"):
             record.state, record.reason = INTERRUPTED, event.data["reason"]
             record.failures += 1

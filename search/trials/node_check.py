@@ -17,7 +17,7 @@ import yacstune
 from configs.errors import ConfigError, counted, explained
 from configs.files import write_atomically
 from configs.loader import cfg_of
-from configs.user_modules import code_checksums, import_user_modules
+from configs.user_modules import changed_code, code_checksums, import_user_modules
 from data.build import build_dataset
 from search.folder import SearchFolder
 from search.plan import SearchPlan
@@ -101,12 +101,11 @@ def problem_here(expected: Expected) -> str:
     try:
         take_secrets(expected.secret_source)
         cfg = cfg_of(expected.base_cfg, "base")
-        here_is = code_checksums(cfg.USER_MODULES)
-        differing = [name for name in {**expected.code, **here_is} if expected.code.get(name) != here_is.get(name)]
-        if differing:
-            return f"its code of USER_MODULES differs: {', '.join(differing)}"
+        changed = changed_code(expected.code, code_checksums(cfg.USER_MODULES))
+        if changed:
+            return f"its code of USER_MODULES differs: {', '.join(changed)}"
         import_user_modules(cfg.USER_MODULES)
-        if expected.data_digest not in (None, build_dataset(cfg.DATASET).digest):
+        if expected.data_digest and expected.data_digest != build_dataset(cfg.DATASET).digest:
             return f"the images of {cfg.DATASET.NAME}, their labels or their split differ there"
     except ConfigError as error:
         return error.problems[0]
