@@ -37,7 +37,7 @@ from data.image_data import ImageData
 from data.loader import to_model_input
 from search.folder import SearchFolder
 from search.record.event_log import EventLog
-from search.record.events import TRIAL_REPORTED
+from search.record.events import EpochReported
 from search.run import main as run_search_command
 from search.trials.ray_environment import prepare_ray_environment
 from trainable.meta_arch.build import build_model
@@ -102,7 +102,7 @@ def bare_rate(cfg: CfgNode, data: ImageData, seconds: float) -> float:
 def reports(output: Path) -> list[tuple[float, int]]:
     """Returns when epochs were reported, and by which process."""
     events = EventLog(SearchFolder(output).events).read()
-    return [(event.time, event.data["pid"]) for event in events if event.kind == TRIAL_REPORTED]
+    return [(event.time, event.pid) for event in events if isinstance(event, EpochReported)]
 
 
 def all_at_work(reported: list[tuple[float, int]], together: int) -> float | None:

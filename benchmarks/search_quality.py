@@ -3,8 +3,8 @@
 python benchmarks/search_quality.py [--tables DIR] [--seeds 30] [--json out.json] [--methods ours stock_ray]
 
 Recorded learning curves are replayed in virtual time by four workers, for the cost of 20 full trainings, or of four for
-each kind where a table has kinds. Our searcher and scheduler are the objects that `search.run` uses, made by the same
-function (search/engine/engine.py); those of others are driven in the same way (Syne Tune's where it is installed: pip
+each kind where a table has kinds. Ours are decided by the object that decides in `search.run`
+(search/engine/controller.py); those of others are driven in the same way (Syne Tune's where it is installed: pip
 install syne-tune). A configuration that is proposed is looked up as the nearest recorded one that this run has not used
 yet, in the unit cube, among those of the same choices. `record_curves.py` records more.
 
@@ -35,13 +35,13 @@ import numpy as np
 import optuna
 import pyarrow.parquet as pq
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
-from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
-from ray.tune.search.optuna import OptunaSearch
 from scipy.stats import rankdata
 
-from search.engine.engine import build_engine
+from search.engine.controller import Controller
+from search.engine.schedulers.scheduler import Decision
+from search.record.events import SearchStarted
 from search.record.history import History
-from search.reports import TOTAL_EPOCHS
+from search.record.outcomes import Outcome
 from search.space.distributions import Choice, Distribution, FloatRange, IntRange
 from search.space.items import Parameter
 from search.space.options import NamedOptions, SearchOptions
@@ -134,10 +134,33 @@ class Method(Protocol):
         """Takes an epoch's value and returns whether the trial goes on."""
 
 
+class OurMethod:
+    """Ours, whose trials may be promoted after they have waited."""
+
+    def __init__(self, controller: Controller, epochs: int):
+        controller.begin(SearchStarted(), WORKERS)
+        self._controller, self._epochs = controller, epochs
+        self._numbers: dict[str, int] = {}
+
+    def suggest(self, trial: str) -> tuple[int, Params] | None:
+        record = self._controller.next_trial()
+        if record is None:
+            return None
+        self._numbers[trial] = record.number
+        return record.number, record.params
+
+    def report(self, trial: str, epoch: int, value: float) -> bool:
+        number = self._numbers[trial]
+        goes_on = self._controller.report(number, {METRIC: value, "epoch": epoch}) == Decision.CONTINUE
+        if goes_on and epoch == self._epochs:
+            self._controller.end(number, Outcome.FINISHED)
+        return goes_on and epoch < self._epochs
+
+
 class RayMethod:
     """A searcher and a scheduler of Ray Tune, driven as Ray's controller drives them."""
 
-    def __init__(self, searcher: Any, scheduler: TrialScheduler, epochs: int):
+    def __init__(self, searcher: Any, scheduler: Any, epochs: int):
         self._searcher, self._scheduler, self._epochs = searcher, scheduler, epochs
         self._trials: dict[str, Any] = {}
 
@@ -146,29 +169,19 @@ class RayMethod:
         if not isinstance(config, dict):
             return None
         self._trials[trial] = SimpleNamespace(trial_id=trial, config=config)
-        self._scheduler.on_trial_add(None, self._trials[trial])  # type: ignore[arg-type]
-        return self._number_and_params(config)
-
-    def _number_and_params(self, config: dict[str, Any]) -> tuple[int, Params]:
+        self._scheduler.on_trial_add(None, self._trials[trial])
         return len(self._trials) - 1, config
 
     def report(self, trial: str, epoch: int, value: float) -> bool:
-        result = {METRIC: value, "epoch": epoch, "training_iteration": epoch, TOTAL_EPOCHS: self._epochs}
+        result = {METRIC: value, "epoch": epoch, "training_iteration": epoch}
         known = self._trials[trial]
-        decision = self._scheduler.on_trial_result(None, known, result)  # type: ignore[arg-type]
-        if epoch < self._epochs and decision == TrialScheduler.CONTINUE:
+        decision = self._scheduler.on_trial_result(None, known, result)
+        if epoch < self._epochs and decision == "CONTINUE":
             self._searcher.on_trial_result(trial, result)
             return True
-        self._scheduler.on_trial_complete(None, known, result)  # type: ignore[arg-type]
+        self._scheduler.on_trial_complete(None, known, result)
         self._searcher.on_trial_complete(trial, result)
         return False
-
-
-class OurMethod(RayMethod):
-    """Ours, whose configs have number and values, and whose trials may go on after they have ended for Ray."""
-
-    def _number_and_params(self, config: dict[str, Any]) -> tuple[int, Params]:
-        return config["number"], config["params"]
 
 
 class OptunaMethod:
@@ -283,24 +296,33 @@ def _ours(table: Table, seed: int, sampler: str = "tpe", scheduler: str = "asha"
         kinds=table.kinds,
         reference=base is not None,
     )
-    engine = build_engine(space, options, table.epochs, WORKERS, History())
-    return OurMethod(engine.searcher, engine.scheduler, table.epochs)
+    return OurMethod(Controller(space, options, table.epochs, History()), table.epochs)
 
 
-def _stock_asha(table: Table) -> ASHAScheduler:
+def _stock_asha(table: Table) -> Any:
+    from ray.tune.schedulers import ASHAScheduler  # here: ours needs no Ray
+
     return ASHAScheduler("training_iteration", METRIC, "max", max_t=table.epochs)
 
 
 def _stock_ray(table: Table, seed: int) -> Method:
+    from ray.tune.search.optuna import OptunaSearch
+
     searcher = OptunaSearch(table.optuna_space(), METRIC, "max", seed=seed)
     return RayMethod(searcher, _stock_asha(table), table.epochs)
+
+
+def _random(table: Table, seed: int) -> Method:
+    from ray.tune.schedulers import FIFOScheduler
+
+    return RayMethod(RandomSearch(table, seed), FIFOScheduler(), table.epochs)
 
 
 METHODS: dict[str, Callable[[Table, int], Method]] = {
     "ours": _ours,
     "stock_ray": _stock_ray,
     "random_asha": lambda table, seed: RayMethod(RandomSearch(table, seed), _stock_asha(table), table.epochs),
-    "random": lambda table, seed: RayMethod(RandomSearch(table, seed), FIFOScheduler(), table.epochs),
+    "random": _random,
     "optuna_median": lambda table, seed: OptunaMethod(table, seed, optuna.pruners.MedianPruner()),
     "optuna_hyperband": lambda table, seed: OptunaMethod(
         table, seed, optuna.pruners.HyperbandPruner(1, table.epochs, reduction_factor=3)

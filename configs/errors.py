@@ -6,8 +6,19 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from enum import IntEnum
 from pathlib import Path
 from typing import Any
+
+
+class ExitStatus(IntEnum):
+    """With what a command ends."""
+
+    DONE = 0
+    MISTAKE = 2  # something that the user has to mend: a config, a full disk
+    NOTHING_FOUND = 3  # no trial of a search has a result
+    INTERRUPTED = 130
+
 
 MOST_PROBLEMS, LONGEST_PROBLEM = 100, 2000  # that a command prints, and characters of one
 
@@ -41,6 +52,12 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 def few(names: Sequence[str], shown: int = 5) -> str:
     """Returns the first of many names, for a message."""
     return ", ".join(names[:shown]) + (" ..." if len(names) > shown else "")
+
+
+def one_line(text: str) -> str:
+    """Returns a reason as it fits on a line and into a table; the whole of it is in a log."""
+    words = " ".join(text.split())
+    return words if len(words) <= 300 else f"{words[:297]}..."
 
 
 def counted(number: int, noun: str) -> str:
@@ -91,13 +108,13 @@ def exit_status(command: Callable[[], int]) -> int:
             print(f"error: {_bounded(problem)}", file=sys.stderr)
         if len(error.problems) > MOST_PROBLEMS:
             print(f"error: and {len(error.problems) - MOST_PROBLEMS:,} more", file=sys.stderr)
-        return 2
+        return ExitStatus.MISTAKE
     except OSError as error:  # no permission, disk full, a file where a folder should be
         print(f"error: {explained(error)}", file=sys.stderr)
-        return 2
+        return ExitStatus.MISTAKE
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
-        return 130
+        return ExitStatus.INTERRUPTED
 
 
 def _bounded(problem: str) -> str:

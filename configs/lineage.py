@@ -8,6 +8,8 @@ from typing import Any
 from configs.legal import Int, Rule
 from configs.tree import plain
 
+LINEAGE = "LINEAGE"  # the key
+
 Values = tuple[tuple[str, Any], ...]  # key and value
 Segment = tuple[int, int, int, Values]  # trial, first epoch, last epoch, values
 

@@ -7,10 +7,11 @@ from configs.files import shown_path
 from configs.loader import changed_keys
 from configs.tree import get_value
 from configs.yaml_file import yaml_text
-from search.engine.searcher import TruthfulOptunaSearch
+from search.engine.controller import Controller
 from search.folder import SearchFolder
 from search.plan import SearchPlan
 from search.preflight import check_parts, notes_on
+from search.record.events import SearchStarted
 from search.record.history import History
 from search.rungs_and_rate import draw
 from search.space.options import LARGEST_GRID
@@ -33,13 +34,12 @@ def dry_run(plan: SearchPlan, folder: SearchFolder) -> int:
     for line in draw(plan):
         print(f"# {line}")
     samples_alone = replace(plan.options, reference=False)
-    searcher = TruthfulOptunaSearch(plan.space, samples_alone, History(), SAMPLES, plan.start)
-    for number in range(min(SAMPLES, plan.options.num_samples)):
-        trial = searcher.suggest(str(number))
-        if not isinstance(trial, dict):
-            break
-        print(f"---\n# sample {number} of {plan.options.num_samples}")
-        print(yaml_text(trial["settings"]), end="")
+    total_epochs = plan.base_cfg.MODEL.SOLVER.TOTAL_EPOCHS
+    controller = Controller(plan.space, samples_alone, total_epochs, History(), plan.start)
+    controller.begin(SearchStarted(), slots=min(SAMPLES, plan.options.num_samples))
+    while trial := controller.next_trial():
+        print(f"---\n# sample {trial.number} of {plan.options.num_samples}")
+        print(yaml_text(trial.settings), end="")
     print("\n# every part was built once; nothing was started or written")
     return 0
 

@@ -32,6 +32,10 @@ class SearchFolder:
         self.pareto_csv = self.path / "pareto.csv"
         self.pareto_picture = self.path / "pareto.png"
 
+    def trial(self, name: str) -> RunFolder:
+        """Returns the folder of a trial, by its name."""
+        return RunFolder(self.trials / name, is_trial=True)
+
     def resume_command(self) -> str:
         """Returns the command that goes on with the search, for a terminal in this working folder."""
         return f"python -m search.run --resume -o {shlex.quote(shown_path(self.path))}"
@@ -68,7 +72,7 @@ def new_folder(output: str | None, name: str) -> SearchFolder:
     if folder.is_used():
         ways = "give another folder with -o, or leave -o out to have one named"
         if folder.is_search():
-            ways = f"go on with that search: python -m search.run --resume -o {shlex.quote(output)}; or {ways}"
+            ways = f"resume that search: python -m search.run --resume -o {shlex.quote(output)}; or {ways}"
         raise ConfigError(f"{output}: the folder is not empty; {ways}")
     return folder
 
@@ -109,7 +113,7 @@ def folder_to_resume(output: str | None, name: str | None) -> SearchFolder:
     """
     if output is None:
         if name is None:
-            raise ConfigError("which search should go on? Give its folder, as in: --resume -o experiments/head")
+            raise ConfigError("which search should be resumed? Give its folder, as in: --resume -o experiments/head")
         numbered = [path for path in EXPERIMENTS.glob(f"{name}-*") if path.name.removeprefix(f"{name}-").isdigit()]
         numbered.sort(key=lambda path: -int(path.name.rsplit("-", 1)[1]))
         newest_first = [SearchFolder(path) for path in (*numbered, EXPERIMENTS / name)]
@@ -123,6 +127,6 @@ def folder_to_resume(output: str | None, name: str | None) -> SearchFolder:
             raise ConfigError(f"{folder.path}: cannot be resumed without {missing}; put back what is missing")
         way = "leave --resume out"
         if RunFolder(folder.path).config.exists():
-            way = f"go on with that training: python -m trainable.train --resume -o {shlex.quote(str(folder.path))}"
+            way = f"resume that training: python -m trainable.train --resume -o {shlex.quote(str(folder.path))}"
         raise ConfigError(f"{folder.path}: nothing to resume: no search was started in this folder; {way}")
     return folder

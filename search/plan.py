@@ -16,11 +16,11 @@ from configs.settings import Setting, refuse_both
 from configs.tree import get_value, plain
 from configs.user_modules import announced
 from configs.yaml_file import YamlMap, read_yaml, yaml_text
-from search.plan_checks import TOTAL_EPOCHS, misfits, remarks
+from search.plan_checks import misfits, remarks
 from search.space.fixing import fix_keys
-from search.space.items import Constant
+from search.space.items import TOTAL_EPOCHS, Constant
 from search.space.kinds import kinds_of_space
-from search.space.options import AUTO_SAMPLES, POPULATIONS, SearchOptions
+from search.space.options import AUTO_SAMPLES, SearchOptions
 from search.space.space import Point, Space
 from search.space.space_file import NamedFile, SpaceFile, base_of
 from search.space.start import read_start
@@ -173,7 +173,7 @@ def make_plan(
     problems += misfits(space_file, options, space, base_cfg)
     if problems:
         raise ConfigError(problems)
-    is_bounded = options.scheduler.name in POPULATIONS
+    is_bounded = options.scheduler_spec.is_population
     points, start = read_start(options.start, space, space_file.branches, fixed, notes, problems, is_bounded)
     if problems:
         raise ConfigError(problems)
@@ -265,7 +265,7 @@ def _build(settings: list[Setting], problems: list[str]) -> CfgNode | None:
 
 def _backups(options: SearchOptions, base_cfg: CfgNode) -> dict[str, Any]:
     """A population takes over weights from backups; a trial may be one interval ahead of those who take its weights."""
-    if options.scheduler.name not in POPULATIONS:
+    if not options.scheduler_spec.is_population:
         return {}
     needed = options.scheduler_options["perturbation_interval"] + 1
     return {"MODEL_BACKUPS": max(needed, base_cfg.MODEL_BACKUPS or 0)}

@@ -9,13 +9,11 @@ from configs.errors import ConfigError
 from configs.legal import Part
 from search.space.conditions import words
 from search.space.distributions import Choice
-from search.space.items import Constant, Parameter, is_branching
+from search.space.items import TOTAL_EPOCHS, Constant, Parameter, is_branching
 from search.space.kinds import BACKBONE, is_chosen
-from search.space.options import LARGEST_GRID, POPULATIONS, SearchOptions
+from search.space.options import LARGEST_GRID, SearchOptions
 from search.space.space import DRAWN, Space
 from search.space.space_file import SpaceFile
-
-TOTAL_EPOCHS = "MODEL.SOLVER.TOTAL_EPOCHS"
 
 
 def misfits(space_file: SpaceFile, options: SearchOptions, space: Space, base_cfg: CfgNode) -> list[str]:
@@ -31,7 +29,7 @@ def misfits(space_file: SpaceFile, options: SearchOptions, space: Space, base_cf
         problems += [f"{source}: {problem}" for source, problem in named if problem]
     scheduler, chosen = options.scheduler, options.scheduler_options
     total_epochs = base_cfg.MODEL.SOLVER.TOTAL_EPOCHS
-    if scheduler.name != "none":
+    if options.scheduler_spec.compares_epochs:
         problems += [
             f"{item.source}: {TOTAL_EPOCHS} cannot be searched under {scheduler.name}, which compares trials by their "
             "epoch; give it one value or use scheduler: none"
@@ -48,12 +46,12 @@ def misfits(space_file: SpaceFile, options: SearchOptions, space: Space, base_cf
             for name, epochs in last.items()
             if grace > epochs
         ]
-    if scheduler.name in POPULATIONS:
+    if options.scheduler_spec.is_population:
         problems += _unfit_for_population(options, space, base_cfg)
-    if options.sampler.name == "grid" and space.size is None and not problems:
+    if options.sampler_spec.tries_all and space.size is None and not problems:
         endless = [parameter.key for parameter in space.parameters if parameter.distribution.size is None]
         problems.append(
-            f"{where['sampler']}: sampler grid tries all combinations, but "
+            f"{where['sampler']}: sampler {options.sampler.name} tries all combinations, but "
             + (
                 f"{', '.join(endless)} has no end of values; use choice, quniform or qrandint there"
                 if endless
@@ -71,16 +69,16 @@ def misfits(space_file: SpaceFile, options: SearchOptions, space: Space, base_cf
             "trained; correct it, the constraints or what is derived"
             for item in space.unreachable()
         ]
-    if options.sampler.name == "cmaes" and not _sampled_by_cmaes(space):
+    if options.sampler_spec.numbers_only and not _numbers_always_active(space):
         problems.append(
-            f"{where['sampler']}: sampler cmaes samples numbers that are active in every trial, of which there are "
-            "none here (those in branches, or with `when`, are not); use tpe"
+            f"{where['sampler']}: sampler {options.sampler.name} samples numbers that are active in every trial, of "
+            "which there are none here (those in branches, or with `when`, are not); use tpe"
         )
     return problems
 
 
-def _sampled_by_cmaes(space: Space) -> list[str]:
-    """Returns the keys that cmaes itself samples: numbers that are always active."""
+def _numbers_always_active(space: Space) -> list[str]:
+    """Returns the keys of numbers that are active in every sample."""
     return [item.key for item in space.parameters if not isinstance(item.distribution, Choice) and not item.conditions]
 
 
@@ -157,12 +155,15 @@ def remarks(options: SearchOptions, space: Space, base_cfg: CfgNode) -> list[str
         )
     elif max_t > total_epochs:
         notes.append(f"max_t {max_t} has no effect: trials end at {TOTAL_EPOCHS} {total_epochs}")
-    by_chance = {item.key: None for item in space.parameters if item.key not in _sampled_by_cmaes(space)}
-    if options.sampler.name == "cmaes" and by_chance:
-        notes.append(f"sampler cmaes samples what is a number and always active; at random: {', '.join(by_chance)}")
+    by_chance = {item.key: None for item in space.parameters if item.key not in _numbers_always_active(space)}
+    if options.sampler_spec.numbers_only and by_chance:
+        notes.append(
+            f"sampler {options.sampler.name} samples what is a number and always active; at random: "
+            f"{', '.join(by_chance)}"
+        )
     if options.reference and any(point.values is None for point in options.start):
         notes.append("start: defaults trains the base config as a sample too, beside the reference")
-    if options.scheduler_options.get("type") == "stopping" and is_chosen(BACKBONE, space):
+    if options.scheduler_spec.compares_epochs and not options.can_have_kinds and is_chosen(BACKBONE, space):
         notes.append(
             f"asha with type: stopping compares trials of different {BACKBONE} after few epochs, whatever their speed; "
             "type: promotion, hyperband and median compare them by whole trainings (search: kinds)"

@@ -12,7 +12,7 @@ from configs.errors import ConfigError
 from configs.legal import Part
 from configs.tree import get_value
 from configs.user_modules import import_user_modules
-from search.engine.sampler import OWN_SAMPLERS, build_sampler
+from search.engine.samplers.sampler import build_sampler
 from search.plan import SearchPlan
 from search.plan_checks import named_parts
 from search.rungs_and_rate import note_on_peak
@@ -37,8 +37,7 @@ def check_parts(plan: SearchPlan) -> None:
         ConfigError: with every mistake: a sampler whose package is missing, unknown parts, missing data, derived values
             that contradict, a user's part that raises.
     """
-    if plan.options.sampler.name not in OWN_SAMPLERS:
-        build_sampler(plan.options.sampler, plan.options.seed)
+    build_sampler(plan.options, plan.space)
     import_user_modules(plan.base_cfg.USER_MODULES)
     _check_names(plan)
     problems: dict[str, list[dict[str, Any]]] = {}  # each with the samples that show it

@@ -23,7 +23,7 @@ from configs.user_modules import check_user_modules
 from data.build import check_data
 from search.folder import SearchFolder, folder_to_resume, new_folder
 from search.plan import SearchPlan, decide_confirm, make_plan, problems_beside
-from search.space.options import CPUS, GPUS, POPULATIONS, SearchOptions
+from search.space.options import CPUS, GPUS, SearchOptions
 from search.space.options_reader import read_duration
 from search.space.space_file import read_space
 from search.trials.address import check_address
@@ -162,21 +162,22 @@ def _plan_to_resume(args: argparse.Namespace, folder: SearchFolder) -> SearchPla
     old, new = before.options.science(), now.options.science()
     changed += [f"{word} was {old[word]} and is {new[word]} now" for word in old if new[word] != old[word]]
     has_new_space = now.sampled_yaml() != before.sampled_yaml()
-    if now.options.scheduler.name in POPULATIONS:
+    if now.options.scheduler_spec.is_population:
         if now.options.num_samples != before.options.num_samples:
             changed.append(f"the population has {now.options.num_samples} trials (num_samples)")
         if has_new_space:
             changed.append("the population searches another space")
     if changed:
         raise ConfigError(
-            f"{folder.path}: a search goes on as it was, but {'; '.join(changed)}; undo that, or start a new search "
+            f"{folder.path}: a search is resumed as it was, but {'; '.join(changed)}; undo that, or start a new search "
             "without --resume"
         )
     notes = now.notes
-    if now.options.sampler.name == "cmaes":
+    if now.options.sampler_spec.keeps_pickles:
         notes = (
             *notes,
-            f"Optuna unpickles the state of cmaes from {folder.events}: resume only searches that you trust",
+            f"Optuna unpickles the state of {now.options.sampler.name} from {folder.events}: resume only searches that "
+            "you trust",
         )
     if has_new_space:
         notes = (*notes, "the space has changed: trials that fit it count for the sampler, the others are only kept")

@@ -3,7 +3,7 @@
 import torch
 
 from configs.errors import ConfigError
-from search.engine.scheduler import WaitingScheduler, build_scheduler
+from search.engine.schedulers.scheduler import build_scheduler
 from search.plan import SearchPlan
 from trainable.solver.schedule import build_schedule
 
@@ -15,8 +15,7 @@ WIDTH = 72  # columns
 
 def rungs_of(plan: SearchPlan) -> list[int]:
     """Returns the epochs after which trials wait; none where the scheduler has no rungs."""
-    scheduler = build_scheduler(plan.options, plan.space, plan.base_cfg.MODEL.SOLVER.TOTAL_EPOCHS)
-    return scheduler.rungs.epochs if isinstance(scheduler, WaitingScheduler) else []
+    return [*build_scheduler(plan.options, plan.space, plan.base_cfg.MODEL.SOLVER.TOTAL_EPOCHS).rungs]
 
 
 def note_on_peak(plan: SearchPlan) -> str | None:

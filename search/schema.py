@@ -10,7 +10,7 @@ In a space file, this line lets editors with a YAML language server find it:
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +18,12 @@ from configs.command_line import command_parser
 from configs.defaults import KEYS, NODES, Key
 from configs.errors import exit_status
 from configs.files import write_atomically
-from configs.legal import Bool, Float, Int, OneOf, Rule
+from configs.legal import Bool, Float, Int, OneOf
 from configs.metric_names import METRICS, OBJECTIVES
-from search.space.options import SAMPLERS, SCHEDULERS
 from search.space.options_reader import MAY_BE_NULL
+from search.specs.samplers import SAMPLERS
+from search.specs.schedulers import SCHEDULERS
+from search.specs.spec import Option, Spec
 
 Schema = dict[str, Any]
 
@@ -162,14 +164,15 @@ def _numbers(*names: str) -> Schema:
     return {"type": "object", "additionalProperties": False, "properties": numbers}
 
 
-def _named(known: dict[str, dict[str, Rule]]) -> Schema:
+def _named(known: Mapping[str, Spec]) -> Schema:
     with_options = {
         name: {
             "type": ["object", "null"],
             "additionalProperties": False,
-            "properties": {option: _rule(rule) for option, rule in options.items()},
+            "description": spec.meaning,
+            "properties": {name: _option(option) for name, option in spec.options.items()},
         }
-        for name, options in known.items()
+        for name, spec in known.items()
     }
     return {
         "anyOf": [
@@ -179,9 +182,10 @@ def _named(known: dict[str, dict[str, Rule]]) -> Schema:
     }
 
 
-def _rule(rule: Rule) -> Schema:
-    described: Schema = {"description": rule.allowed}
-    match rule:
+def _option(option: Option) -> Schema:
+    default = "" if option.default is None else f"; {option.default} without it"
+    described: Schema = {"description": f"{option.meaning}: {option.rule.allowed}{default}"}
+    match option.rule:
         case Bool():
             return {**described, "type": "boolean"}
         case Int():

@@ -3,7 +3,7 @@
 import os
 import platform
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from importlib.metadata import version
 from itertools import count
@@ -13,17 +13,22 @@ from typing import Any
 import yaml
 
 import yacstune
-from configs.errors import ConfigError
+from configs.defaults import get_cfg_defaults
+from configs.errors import ConfigError, ExitStatus
 from configs.files import shown_path, write_atomically
+from configs.tree import get_value, plain
 from configs.user_modules import code_checksums, other_code
 from configs.yaml_file import yaml_text
 from data.build import build_dataset
+from search.engine.controller import Controller
 from search.folder import SearchFolder, claimed
 from search.plan import SearchPlan
 from search.preflight import check_parts, notes_on
-from search.record.event_log import VERSION, EventLog
-from search.record.events import SEARCH_STARTED, EventStream
-from search.record.history import FINISHED, History, with_result
+from search.record.event_log import EventLog
+from search.record.events import SearchEnded, SearchStarted
+from search.record.history import History, with_result
+from search.record.outcomes import ENDED
+from search.record.recorder import Recorder
 from search.record.results import Results
 from search.record.terminal import Terminal, describe
 from search.trials.cluster import Machines, free_gpu_memory, ray_cluster, trial_resources, trial_slots, workers_host
@@ -31,9 +36,8 @@ from search.trials.gpu_memory import GpuMemory, context_size, free_before_contex
 from search.trials.node_check import NodeChecks, checked_nodes, expected_of_nodes
 from search.trials.node_watch import head_watched
 from search.trials.secret_values import served
-from search.trials.tuner import has_more, run_trials
+from search.trials.tuner import run_trials
 
-FOUND, NOTHING_FOUND = 0, 3  # exit statuses, beside 130 for interrupted and 2 for what the user has to mend
 SHUTDOWN = 15.0  # seconds that Ray gets to end after an interruption
 
 
@@ -45,7 +49,7 @@ def run_search(
     command: str,
     with_dashboard: bool = True,
     is_given: bool = True,
-) -> int:
+) -> ExitStatus:
     """Searches and returns the exit status.
 
     Args:
@@ -58,76 +62,135 @@ def run_search(
         is_given: whether the user gave the folder; else the next free one is taken.
     """
     with _told_how_to_go_on(folder) if resume else nullcontext():
-        return _run(plan, folder, address, resume, command, with_dashboard, is_given)
+        context = _check_parts(plan)
+        for line in notes_on(plan):
+            print(f"note: {line}")
+        with ExitStack() as last:
+            if resume:
+                claimed(folder, None, False, last)
+            digest, code = _data_digest(plan), code_checksums(plan.base_cfg.USER_MODULES)
+            history = History(EventLog(folder.events).read()) if resume else History()
+            _check_resumed(plan, folder, history, digest, code)
+            controller = Controller(
+                plan.space, plan.options, plan.base_cfg.MODEL.SOLVER.TOTAL_EPOCHS, history, plan.start
+            )
+            with ExitStack() as stack:
+                machines, lines = Machines(), ["nothing is left to run: Ray is not started"]
+                has_more = not controller.should_stop() and controller.has_more()
+                if has_more:
+                    nodes, dashboard = stack.enter_context(ray_cluster(address, with_dashboard))
+                    resources, notes = trial_resources(plan, nodes)  # before there is a folder
+                    lines = [dashboard, *notes]
+                if not resume:
+                    folder = claimed(folder, None if is_given else plan.name, True, last)
+                if has_more:
+                    machines, left_out = _machines(plan, folder, address, digest, nodes, resources, context, stack)
+                    lines += left_out
+                if not resume:
+                    last.enter_context(_told_how_to_go_on(folder))
+                _write_provenance(plan, folder, command)
+                started = _started(plan, digest, code, machines)
+                status = _search(controller, started, plan, folder, machines, lines, has_more, last)
+    return status
+
+
+def _check_parts(plan: SearchPlan) -> int:
+    """Tries every part, and returns the bytes of a GPU that a process takes before it has a tensor there."""
+    free_before = free_before_context() if plan.options.gpus_per_trial else {}
+    check_parts(plan)  # the first that uses the GPU
+    return context_size(free_before)
+
+
+def _check_resumed(
+    plan: SearchPlan, folder: SearchFolder, history: History, digest: str | None, code: Mapping[str, str]
+) -> None:
+    """Refuses other data than the search began with, and tells of other code."""
+    if None not in (history.data_digest, digest) and history.data_digest != digest:
+        raise ConfigError(
+            f"{folder.path}: a search is resumed with the data that it began with, but the images of "
+            f"{plan.base_cfg.DATASET.NAME}, their labels or their split are others now; put them back, or start a "
+            "new search without --resume"
+        )
+    for line in other_code(history.code, code):
+        print(f"note: {line}, and trials that are resumed have begun with the code before")
+
+
+def _search(
+    controller: Controller,
+    started: SearchStarted,
+    plan: SearchPlan,
+    folder: SearchFolder,
+    machines: Machines,
+    lines: Sequence[str],
+    has_more: bool,
+    last: ExitStack,
+) -> ExitStatus:
+    """Runs what is left of a search whose folder is claimed, and returns the exit status.
+
+    Args:
+        controller: of the search.
+        started: its first event.
+        plan: what is searched.
+        folder: where everything goes.
+        machines: on which trials run.
+        lines: to be told first.
+        has_more: whether anything is left to run.
+        last: is left when Ray has ended.
+    """
+    history = controller.history
+    log = EventLog(folder.events)
+    log.drop_torn_line()
+    recorder = Recorder(log, history, Results(plan, history, folder).update, [Terminal(plan, history, folder)])
+    base = history.reference()
+    is_compared = base is not None and base.state in ENDED
+    _greet(plan, folder, machines.slots, [*lines, *_resumed(plan, history)], is_compared)
+    controller.begin(started, machines.slots, recorder.record)
+    if has_more:
+        run_trials(controller, plan, folder, machines, recorder.say, started.data_digest)
+    reason = controller.finish()
+    halted = controller.stopping.halted or recorder.results_error
+    if controller.stopping.halted and not isinstance(history.events[-1], SearchEnded):
+        recorder.say(f"\n{reason}; but the results could not be written: {halted}")
+    elif recorder.results_error:
+        recorder.say(f"the results could not be written: {halted}")
+    if halted or controller.stopping.is_requested:
+        status = ExitStatus.MISTAKE if halted else ExitStatus.INTERRUPTED
+        recorder.say(f"resume with: {folder.resume_command()}")
+        last.callback(_limited(SHUTDOWN, status).cancel)  # when Ray has ended
+        return status
+    return ExitStatus.DONE if with_result(history.samples()) else ExitStatus.NOTHING_FOUND
+
+
+def _started(plan: SearchPlan, digest: str | None, code: dict[str, str], machines: Machines) -> SearchStarted:
+    """Returns the event that a search begins, or is resumed, with."""
+    defaults = get_cfg_defaults()
+    base = {key: plain(value) for key, value in plan.base_values().items() if value != get_value(defaults, key)}
+    return SearchStarted(
+        data_digest=digest,
+        code=code,
+        base=base,
+        space=plan.space.to_yaml(),
+        options=plan.options.to_yaml(),
+        resources={**machines.resources, "slots": machines.slots},
+        versions=_versions(),
+    )
+
+
+def _versions() -> dict[str, str]:
+    packages = ("torch", "timm", "ray", "optuna", "albumentations", "numpy")
+    versions = {"yacstune": yacstune.__version__, "python": platform.python_version()}
+    return versions | {package: version(package) for package in packages}
 
 
 @contextmanager
 def _told_how_to_go_on(folder: SearchFolder) -> Iterator[None]:
-    """Says how a search goes on that is interrupted before its trials begin, or after they have ended."""
+    """Says how a search is resumed that is interrupted before its trials begin, or after they have ended."""
     try:
         yield
     except KeyboardInterrupt:
         if folder.is_search():
-            print(f"go on with: {folder.resume_command()}", flush=True)
+            print(f"resume with: {folder.resume_command()}", flush=True)
         raise
-
-
-def _run(
-    plan: SearchPlan,
-    folder: SearchFolder,
-    address: str | None,
-    resume: bool,
-    command: str,
-    with_dashboard: bool,
-    is_given: bool,
-) -> int:
-    free_before = free_before_context() if plan.options.gpus_per_trial else {}
-    check_parts(plan)  # the first that uses the GPU
-    context = context_size(free_before)
-    for line in notes_on(plan):
-        print(f"note: {line}")
-    log, digest = EventLog(folder.events), _data_digest(plan)
-    events = log.read()
-    history = History(events)
-    if None not in (history.data_digest, digest) and history.data_digest != digest:
-        raise ConfigError(
-            f"{folder.path}: a search goes on with the data that it began with, but the images of "
-            f"{plan.base_cfg.DATASET.NAME}, their labels or their split are others now; put them back, or start a "
-            "new search without --resume"
-        )
-    code = code_checksums(plan.base_cfg.USER_MODULES)
-    for line in other_code(history.code, code):
-        print(f"note: {line}, and trials that go on have begun with the code before")
-    with ExitStack() as last, ExitStack() as stack:
-        machines, lines = Machines(), ["nothing is left to run: Ray is not started"]
-        is_needed = has_more(plan, history, events)
-        if is_needed:
-            nodes, dashboard = stack.enter_context(ray_cluster(address, with_dashboard))
-            resources, notes = trial_resources(plan, nodes)  # before there is a folder
-            lines = [dashboard, *notes]
-        folder = claimed(folder, None if resume or is_given else plan.name, not resume, last)
-        if is_needed:
-            machines, left_out = _machines(plan, folder, address, digest, nodes, resources, context, stack)
-            lines += left_out
-        if not resume:
-            last.enter_context(_told_how_to_go_on(folder))
-        log = EventLog(folder.events)
-        events = log.read()  # again, now that nobody else can add to them
-        history = History(events)
-        _write_provenance(plan, folder, command)
-        log.drop_torn_line()
-        stream = EventStream([log, history, Results(plan, history, folder), Terminal(plan, history, folder)])
-        base = history.reference()
-        is_compared = base is not None and base.state in FINISHED
-        _greet(plan, folder, machines.slots, [*lines, *_resumed(plan, history)], is_compared)
-        stream.emit(SEARCH_STARTED, version=VERSION, data_digest=digest, code=code)
-        early = run_trials(plan, folder, history, events, stream, machines, digest)
-        if early is not None:
-            print(f"go on with: {folder.resume_command()}", flush=True)
-            last.callback(_limited(SHUTDOWN, early).cancel)  # when Ray has ended
-    if early is not None:
-        return early
-    return FOUND if with_result(history.samples()) else NOTHING_FOUND
 
 
 def _machines(
@@ -203,10 +266,10 @@ def _greet(plan: SearchPlan, folder: SearchFolder, slots: int, lines: list[str],
 def _resumed(plan: SearchPlan, history: History) -> list[str]:
     if not history.trials:
         return []
-    kept = len(history.in_state(*FINISHED))
+    kept = len(history.by_end())
     going_on = len(history.trials) - kept
-    new = max(0, plan.options.num_samples - len(history.samples()))
-    others = f"{going_on} go on from their last checkpoint, {new} are still to be made"
+    new = max(0, plan.options.num_samples - history.number_of_samples)
+    others = f"{going_on} are resumed from their last checkpoint, {new} are still to be made"
     lines = [f"resumed: {kept} trials are kept, {others}"]
     metric = plan.options.metric
     best = history.best_trial(metric)
@@ -220,9 +283,7 @@ def _write_provenance(plan: SearchPlan, folder: SearchFolder, command: str) -> N
     """Keeps space, base, command and versions; a resumed search adds its own to the first one's."""
     folder.trials.mkdir(parents=True, exist_ok=True)
     runs = yaml.safe_load(folder.provenance.read_text()) if folder.provenance.exists() else []
-    packages = ("torch", "timm", "ray", "optuna", "albumentations", "numpy")
-    versions = {"yacstune": yacstune.__version__, "python": platform.python_version()}
-    runs.append({"command": command, "versions": versions | {package: version(package) for package in packages}})
+    runs.append({"command": command, "versions": _versions()})
     _keep_earlier(folder.space, plan.space_yaml())
     write_atomically(folder.base, plan.base_yaml())
     write_atomically(folder.provenance, yaml_text(runs, flow=False))

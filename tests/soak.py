@@ -20,8 +20,9 @@ import psutil
 
 from search.folder import SearchFolder
 from search.record.event_log import EventLog
-from search.record.events import TRIAL_FAILED, TRIAL_REPORTED
-from search.record.history import FINISHED, History
+from search.record.events import EpochReported, TrialEnded
+from search.record.history import History
+from search.record.outcomes import ENDED
 from search.run import main as search
 from tests.conftest import ROOT, TINY, write_tiny
 
@@ -80,7 +81,7 @@ def main() -> int:
 
     def watch() -> None:
         for mark in (trials // 4, trials // 2, trials - 20):
-            while sum(e.kind == TRIAL_REPORTED for e in EventLog(folder.events).read()) < mark * 0.95:
+            while sum(isinstance(e, EpochReported) for e in EventLog(folder.events).read()) < mark * 0.95:
                 time.sleep(2)
             measured[mark] = measure(folder)
             print(f"after about {mark} trials: {measured[mark]}", file=sys.stderr, flush=True)
@@ -96,10 +97,10 @@ def main() -> int:
     history = History(events)
     table = pd.read_csv(folder.results_csv)
     states = table["state"].value_counts().to_dict()
-    deaths = sum(event.kind == TRIAL_FAILED and "worker process died" in event.data["reason"] for event in events)
+    deaths = sum(isinstance(event, TrialEnded) and "worker process died" in event.reason for event in events)
     print(f"states: {states}, worker processes that died: {deaths}")
     problems = []
-    if status or len(table) != trials or any(r.state not in FINISHED for r in history.trials.values()):
+    if status or len(table) != trials or any(r.state not in ENDED for r in history.trials.values()):
         problems.append("not all trials are accounted for")
     watcher.join(timeout=10)
     if len(measured) < 3:

@@ -89,7 +89,7 @@ def train_on_console(cfg: CfgNode, folder: RunFolder, resume: bool, recorded: di
             return NOT_FINISHED
         except KeyboardInterrupt:
             where = shlex.quote(cfg.OUTPUT_PATH)
-            go_on = f"; go on with: python -m trainable.train -o {where} --resume" if folder.config.exists() else ""
+            go_on = f"; resume with: python -m trainable.train -o {where} --resume" if folder.config.exists() else ""
             print(f"interrupted{go_on}", file=sys.stderr)
             return 130
     best = best_row(cfg.BEST_METRIC, rows)

@@ -45,7 +45,7 @@ def fit(
     report: Report,
     folder: RunFolder,
     resume: bool = False,
-    heard: int | None = None,
+    reported_epochs: int | None = None,
     data_digest: str | None = None,
     on_step: OnStep = lambda epoch, step, steps: None,
     hyperparameters: Mapping[str, Any] | None = None,
@@ -58,7 +58,7 @@ def fit(
             everything of the epoch is on disk by then. It may raise to end the training.
         folder: where files go; the caller holds its lock.
         resume: go on from the newest checkpoint in the folder, if there is one.
-        heard: how many epochs of a resumed run `report` has had before; later ones that are on disk are reported
+        reported_epochs: how many epochs of a resumed run `report` has had before; later ones on disk are reported
             without being trained again. None: all.
         data_digest: of the data that must be found (ImageData.digest); None: any.
         on_step: called after each update of the weights.
@@ -90,7 +90,7 @@ def fit(
     folder.write_metrics(training.metrics)
     folder.write_task_metrics(training.task_metrics)
 
-    for row in training.metrics[training.epoch if heard is None else heard :]:
+    for row in training.metrics[training.epoch if reported_epochs is None else reported_epochs :]:
         report(row, folder.latest)
 
     logger.info("training on %s, %d thread(s), from epoch %d", device, cfg.NUM_THREADS, training.epoch + 1)
@@ -218,7 +218,7 @@ def _continue_from(training: Training, path: str, folder: RunFolder) -> None:
         changed = differences(cfg_from_text(state["config"], path), training.cfg, FREE_ON_RESUME)
         if changed:
             raise ConfigError(
-                f"RESUME_PATH: {path}: a training goes on with the config it had, but {'; '.join(changed)}"
+                f"RESUME_PATH: {path}: a training is resumed with the config it had, but {'; '.join(changed)}"
             )
         training.load_state_dict(state)
         _check_metrics(training)

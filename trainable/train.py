@@ -101,14 +101,14 @@ def _as_before(folder: RunFolder, cfg: CfgNode, sources: dict[str, str], shown: 
     if not folder.config.exists():
         way = "run without --resume"
         if (folder.path / "events.jsonl").exists():
-            way = f"go on with that search: python -m search.run --resume -o {shlex.quote(shown)}"
+            way = f"resume that search: python -m search.run --resume -o {shlex.quote(shown)}"
         raise ConfigError(f"{shown}: nothing to resume: there is no {folder.config}; {way}")
     before = load_cfg(folder.config, with_environment=False)
     cfg = as_begun(before, cfg, sources)
     changed = differences(before, cfg, FREE_ON_RESUME)
     if changed:
         raise ConfigError(
-            f"{shown}: a run goes on with the config it had, but {'; '.join(changed)}; use another folder"
+            f"{shown}: a run is resumed with the config it had, but {'; '.join(changed)}; use another folder"
         )
     folder.refuse_if_locked()  # before torch takes its seconds
     return cfg

@@ -7,7 +7,8 @@ from statistics import fmean, stdev
 from scipy.stats import t
 
 from configs.metric_names import sign
-from search.record.history import DONE, History, TrialRecord
+from search.record.history import History, TrialRecord
+from search.record.outcomes import State
 
 CONFIDENCE = 0.95
 
@@ -19,7 +20,7 @@ class Confirmed:
     Attributes:
         record: the trial that was repeated.
         values: of the metric, each the best epoch of a repeat.
-        macs: multiplications with addition for an image.
+        macs: multiply-accumulates for an image.
         params: numbers of the model.
     """
 
@@ -63,7 +64,7 @@ def confirmed(history: History, metric: str, by_cost: bool = True) -> list[Confi
     """
     found = []
     for record in history.candidates():
-        repeats = [r for r in history.in_state(DONE) if r.confirms == record.number]
+        repeats = [r for r in history.in_state(State.DONE) if r.confirms == record.number]
         rows = [row for row in (repeat.best(metric) for repeat in repeats) if row]
         if len(rows) >= 2:  # fewer tell no noise
             values = tuple(row[metric] for row in rows)

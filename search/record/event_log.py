@@ -11,10 +11,8 @@ from typing import Any
 
 from configs.errors import ConfigError
 from configs.files import append_line
-from search.record.event_check import EventCheck
-from search.record.events import SEARCH_STARTED, Event
-
-VERSION = 2  # of the file
+from search.record.event_json import READABLE, from_json, to_json
+from search.record.events import Event, TrialEvent, TrialStarted
 
 
 def _with_shared_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -32,36 +30,45 @@ class EventLog:
         """Returns the events of the file, checked, none if it is missing.
 
         Raises:
-            ConfigError: the file is not an event log of this version.
+            ConfigError: the file is not an event log that this version can read.
         """
         if not self.path.exists():
             return []
         events: list[Event] = []
+        started: set[int] = set()
         with open(self.path, "rb") as file:
             for number, line in enumerate(file, start=1):
                 if not line.endswith(b"\n"):  # torn
                     break
                 try:
-                    events.append(Event(**json.loads(line, object_pairs_hook=_with_shared_names)))
-                except (ValueError, TypeError, RecursionError) as error:
+                    content = json.loads(line, object_pairs_hook=_with_shared_names)
+                    if number == 1:
+                        self._check_version(content)
+                    event = from_json(content)
+                    _check_order(event, started)
+                except (ValueError, RecursionError) as error:
+                    if isinstance(error, ConfigError):
+                        raise
                     raise self._unusable(number, str(error)) from None
-        if events and events[0].kind != SEARCH_STARTED:
-            raise self._unusable(1, f"it is {events[0].kind!r}, and the first is {SEARCH_STARTED}")
-        if events and isinstance(events[0].data, dict) and events[0].data.get("version") != VERSION:
-            raise ConfigError(
-                f"{self.path}: was written by another version of yacstune, in format {events[0].data.get('version')}; "
-                f"this version has format {VERSION}: finish the search with that version, or start a new one"
-            )
-        check = EventCheck()
-        for number, event in enumerate(events, start=1):
-            problem = check.problem(event)
-            if problem:
-                raise self._unusable(number, problem)
+                events.append(event)
         return events
+
+    def _check_version(self, content: Any) -> None:
+        """Raises if the first line of the file is not the start of a search, or of another version."""
+        kind = content.get("kind") if isinstance(content, dict) else None
+        if kind != "search_started":
+            raise ValueError(f"it is {kind!r}, and the first is search_started")
+        data = content.get("data")
+        version = data.get("version") if isinstance(data, dict) else None
+        if version not in READABLE:
+            raise ConfigError(
+                f"{self.path}: was written by another version of yacstune, in format {version}; this version reads "
+                f"formats {' and '.join(map(str, READABLE))}: finish the search with that version, or start a new one"
+            )
 
     def _unusable(self, number: int, why: str) -> ConfigError:
         return ConfigError(
-            f"{self.path}, line {number}: is no event of a search ({why}); mend the line, or start a new search"
+            f"{self.path}, line {number}: is not a valid event ({why}); mend the line, or start a new search"
         )
 
     def drop_torn_line(self) -> None:
@@ -70,7 +77,23 @@ class EventLog:
             with open(self.path, "r+b") as file:
                 file.truncate(file.read().rfind(b"\n") + 1)
 
-    def __call__(self, event: Event) -> None:
-        """Appends an event."""
-        content = {"kind": event.kind, "trial": event.trial, "time": event.time, "data": event.data}
-        append_line(self.path, json.dumps(content))
+    def append(self, event: Event) -> None:
+        """Appends an event.
+
+        Raises:
+            OSError: the disk is full, or the folder is gone.
+        """
+        append_line(self.path, json.dumps(to_json(event)))
+
+
+def _check_order(event: Event, started: set[int]) -> None:
+    """Raises ValueError if an event of a trial comes before the start of what it names."""
+    if isinstance(event, TrialEvent) and not isinstance(event, TrialStarted) and event.trial not in started:
+        raise ValueError(f"trial {event.trial} has not started before")
+    if not isinstance(event, TrialStarted):
+        return
+    if event.confirms is not None and event.confirms not in started:
+        raise ValueError(f"confirms is {event.confirms!r}; it must be an earlier trial, and params must have the SEED")
+    if event.donor is not None and event.donor.number not in started:
+        raise ValueError(f"donor is {event.donor!r}, which is no epoch of an earlier trial")
+    started.add(event.trial)

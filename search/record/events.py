@@ -1,52 +1,162 @@
-"""The one event stream of a search: what happened to which trial, told to listeners."""
+"""What happens in a search, a class each. event_json.py says how they lie in a file."""
 
 import time
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-SEARCH_STARTED = "search_started"
-TRIAL_STARTED = "trial_started"
-TRIAL_REPORTED = "trial_reported"
-TRIAL_PROMOTED = "trial_promoted"  # it goes on from a rung
-TRIAL_STOPPED = "trial_stopped"  # early, by the scheduler
-TRIAL_DONE = "trial_done"  # all its epochs
-TRIAL_FAILED = "trial_failed"
-SEARCH_ENDED = "search_ended"
+from search.record.outcomes import State
 
 TIME_IS_UP = "time budget used up"  # a reason why a search ended
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
     """Something that happened.
 
     Attributes:
-        kind: one of the names above.
-        trial: the number of the trial, or None for events of the search.
-        data: search_started has version, data_digest and code; trial_started has id, params, settings, donor, confirms,
-            is_reference and notes (see TrialRecord); trial_reported has metrics, and the worker's pid and node;
-            trial_promoted has promotion, which says why (see Promotion in search/engine/rungs.py); trial_failed has
-            reason, node and is_tried_again; trial_done and trial_stopped have unread, where the trial said it;
-            search_ended has reason, and is_exhausted: whether there was nothing new to sample.
         time: seconds since 1970.
     """
 
-    kind: str
-    trial: int | None = None
-    data: dict[str, Any] = field(default_factory=dict)
     time: float = field(default_factory=time.time)
 
 
-class EventStream:
-    """Tells every event to every listener, in their order."""
+@dataclass(frozen=True, slots=True)
+class SearchStarted(Event):
+    """A search begins, or is resumed; what it says counts from here on.
 
-    def __init__(self, listeners: Iterable[Callable[[Event], None]] = ()):
-        self.listeners = list(listeners)
+    Attributes:
+        data_digest: of the data that all trials train on; None: it depends on the trial.
+        code: checksums of USER_MODULES.
+        base: the base config's values by key, where they are not the defaults; never a secret.
+        space: what is sampled, as a space file writes it.
+        options: how it is searched, as a space file writes it.
+        resources: of one trial (cpu, gpu), and how many run at a time (slots).
+        versions: of Python and the packages that matter.
+    """
 
-    def emit(self, kind: str, trial: int | None = None, **data: Any) -> Event:
-        """Makes an event of what happened now, passes it on and returns it."""
-        event = Event(kind, trial, data)
-        for listener in self.listeners:
-            listener(event)
-        return event
+    data_digest: str | None = None
+    code: dict[str, str] = field(default_factory=dict)
+    base: dict[str, Any] = field(default_factory=dict)
+    space: dict[str, Any] = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict)
+    resources: dict[str, float] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Donor:
+    """Whose weights a trial of a population has taken over.
+
+    Attributes:
+        number: of the trial.
+        name: of its folder.
+        epoch: after which they were taken.
+    """
+
+    number: int
+    name: str
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class TrialStarted(Event):
+    """The controller has handed out a trial, or resumes it; see TrialRecord for the attributes."""
+
+    trial: int
+    id: str
+    params: dict[str, Any]
+    settings: dict[str, Any]
+    notes: dict[str, Any] = field(default_factory=dict)
+    donor: Donor | None = None
+    confirms: int | None = None
+    is_reference: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerReady(Event):
+    """The process that trains a trial has begun; between the start and this, the trial waits for it."""
+
+    trial: int
+
+
+@dataclass(frozen=True, slots=True)
+class EpochReported(Event):
+    """A trial has trained an epoch.
+
+    Attributes:
+        trial: its number.
+        metrics: see configs/metric_names.py.
+        pid: of the worker process.
+        node: the machine.
+        seconds: what the time since the report before went to: see Stopwatch.
+    """
+
+    trial: int
+    metrics: dict[str, Any]
+    pid: int = 0
+    node: str = ""
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Promotion:
+    """Why a trial goes on from a rung.
+
+    Attributes:
+        rung: the epoch at which it waited.
+        holds: how many trials have reached the rung.
+        kind: of the trial; empty where kinds are not kept apart.
+        place: of the trial among those of its kind at the rung, 1 the best.
+        of: how many of its kind have reached the rung.
+        is_whole: whether it goes on to its end, as one of the first of its kind; else it is among the best.
+    """
+
+    rung: int
+    holds: int
+    kind: str
+    place: int
+    of: int
+    is_whole: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TrialPromoted(Event):
+    """A trial goes on from a rung, at once or after it has waited."""
+
+    trial: int
+    promotion: Promotion
+
+
+@dataclass(frozen=True, slots=True)
+class TrialEnded(Event):
+    """The run of a trial has ended; the trial itself may be resumed.
+
+    Attributes:
+        trial: its number.
+        state: in which it is now.
+        reason: why it failed, or fails for now: an interrupted trial with a reason is tried again.
+        node: the machine, if it is known.
+        unread: keys that were sampled for it and that it never read.
+    """
+
+    trial: int
+    state: State
+    reason: str = ""
+    node: str = ""
+    unread: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SearchEnded(Event):
+    """A search has ended, or pauses.
+
+    Attributes:
+        reason: why.
+        is_exhausted: whether there was nothing new to sample.
+    """
+
+    reason: str
+    is_exhausted: bool = False
+
+
+TrialEvent = TrialStarted | WorkerReady | EpochReported | TrialPromoted | TrialEnded

@@ -1,30 +1,22 @@
 """What is known of every trial, built up event by event."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
+from configs.lineage import LINEAGE
 from configs.metric_names import best_row, sign
 from search.record.events import (
-    SEARCH_ENDED,
-    SEARCH_STARTED,
-    TRIAL_DONE,
-    TRIAL_FAILED,
-    TRIAL_REPORTED,
-    TRIAL_STARTED,
-    TRIAL_STOPPED,
+    Donor,
+    EpochReported,
     Event,
+    SearchEnded,
+    SearchStarted,
+    TrialEnded,
+    TrialStarted,
+    WorkerReady,
 )
-
-RUNNING = "running"
-INTERRUPTED = "interrupted"
-STOPPED = "stopped"
-DONE = "done"
-FAILED = "failed"
-LINEAGE = "LINEAGE"  # the setting that says which epochs came from which trial, under pbt and pb2
-FINISHED = (STOPPED, DONE, FAILED)  # states that resuming leaves alone
-
-_ENDS = {TRIAL_STOPPED: STOPPED, TRIAL_DONE: DONE, TRIAL_FAILED: FAILED}
+from search.record.outcomes import ENDED, State
 
 
 def trial_name(number: int, id: str) -> str:
@@ -41,42 +33,38 @@ class TrialRecord:
         id: of its sample; with the number, the name of its folder.
         params: what was sampled and derived, by key.
         settings: the config keys that it sets.
-        state: running, interrupted, stopped (early, by the scheduler), done (all epochs) or failed.
+        state: what it is doing, or how it has ended.
         rows: the metrics of its epochs.
         reason: why it failed.
         seconds: wall time it has run.
         last_seen: when its last event was, in seconds since 1970.
-        donor: whose weights it has taken over last: number, name and epoch; None: nobody's.
+        donor: whose weights it has taken over last; None: nobody's.
         confirms: the number of the trial that it repeats with another seed; None: it is no repeat.
         is_reference: whether it is the base config, which samples are compared with.
         notes: what the sampler keeps with it.
         failures: how often it has failed and was tried again.
         node: the machine that it ran on last.
-        unread: keys that were sampled for it and that it never looked at.
-        ended: its place in the order in which trials ended.
+        unread: keys that were sampled for it and that it never read.
+        end_order: its place in the order in which trials ended.
     """
 
     number: int
     id: str
     params: dict[str, Any]
     settings: dict[str, Any] = field(default_factory=dict)
-    state: str = RUNNING
+    state: State = State.RUNNING
     rows: list[dict[str, Any]] = field(default_factory=list)
     reason: str = ""
     seconds: float = 0.0
     last_seen: float = 0.0
-    donor: dict[str, Any] | None = None
+    donor: Donor | None = None
     confirms: int | None = None
     is_reference: bool = False
     notes: dict[str, Any] = field(default_factory=dict)
     failures: int = 0
     node: str = ""
     unread: tuple[str, ...] = ()
-    ended: int = -1
-
-    def copy(self) -> "TrialRecord":
-        """Returns a record that can change by itself."""
-        return replace(self, rows=list(self.rows))
+    end_order: int = -1
 
     def add(self, row: dict[str, Any]) -> None:
         """Adds the metrics of an epoch, in place of it and later ones where it was trained again."""
@@ -112,65 +100,109 @@ class TrialRecord:
 
 
 class History:
-    """All trials of a search; a listener of its events.
+    """All trials of a search, as its events tell.
+
+    Args:
+        events: of a search that is resumed.
 
     Attributes:
+        events: all so far.
         trials: by number.
         data_digest: of the data that all trials train on; None: it depends on the trial.
         code: checksums of USER_MODULES, as they were when the search was started, or resumed, last.
         ends_before: how many trials had ended when the search was started, or resumed, last.
+        number_of_samples: trials that were sampled.
     """
 
     def __init__(self, events: Iterable[Event] = ()):
+        self.events: list[Event] = []
         self.trials: dict[int, TrialRecord] = {}
         self.data_digest: str | None = None
         self.code: dict[str, str] = {}
-        self._ends = 0
         self.ends_before = 0
+        self.number_of_samples = 0
+        self._ends = 0
+        self._running: dict[int, TrialRecord] = {}  # by number, in the order in which they started
+        self._ended: dict[int, TrialRecord] = {}  # by number, in the order in which they ended
         for event in events:
-            self(event)
+            self.add(event)
 
-    def __call__(self, event: Event) -> None:
+    def add(self, event: Event) -> None:
         """Takes note of an event."""
-        if event.kind in (SEARCH_STARTED, SEARCH_ENDED):  # a search that died has not said that it ended
-            for record in self.trials.values():
-                if record.state == RUNNING:
-                    record.state = INTERRUPTED
-        if event.kind == SEARCH_STARTED:
-            self.ends_before = self._ends
-            self.data_digest = self.data_digest or event.data.get("data_digest")
-            self.code = event.data.get("code", {})
-        if event.trial is None:
+        self.events.append(event)
+        match event:
+            case SearchStarted() | SearchEnded():
+                self._interrupt_all()  # a search that was killed has not said that it ended
+                if isinstance(event, SearchStarted):
+                    self.ends_before = self._ends
+                    self.data_digest = self.data_digest or event.data_digest
+                    self.code = event.code
+            case TrialStarted():
+                self._start(event)
+            case WorkerReady():
+                self.trials[event.trial].last_seen = event.time
+            case EpochReported():
+                record = self.trials[event.trial]
+                _count_seconds(record, event.time)
+                record.node = event.node or record.node
+                record.add(event.metrics)
+            case TrialEnded():
+                self._end(event)
+
+    def _interrupt_all(self) -> None:
+        for record in self._running.values():
+            record.state = State.INTERRUPTED
+        self._running.clear()
+
+    def _start(self, event: TrialStarted) -> None:
+        number = event.trial
+        record = self.trials.get(number)
+        if record is None:
+            record = self.trials[number] = TrialRecord(
+                number,
+                event.id,
+                event.params,
+                event.settings,
+                confirms=event.confirms,
+                is_reference=event.is_reference,
+                notes=event.notes,
+            )
+            self.number_of_samples += record.is_sample
+        if event.donor and event.donor != record.donor:
+            record.rows = self.trials[event.donor.number].rows[: event.donor.epoch]
+            record.params, record.settings, record.donor = event.params, event.settings, event.donor
+        record.state, record.last_seen = State.RUNNING, event.time
+        self._ended.pop(number, None)
+        self._running[number] = record
+
+    def _end(self, event: TrialEnded) -> None:
+        number = event.trial
+        record = self.trials[number]
+        _count_seconds(record, event.time)
+        record.node = event.node or record.node
+        record.state, record.reason = event.state, event.reason
+        self._running.pop(number, None)
+        if event.state not in ENDED:  # it is resumed; with a reason it is tried again
+            record.failures += bool(event.reason)
             return
-        if event.kind == TRIAL_STARTED:
-            known = self.trials.get(event.trial)
-            record = known or _record(event.trial, event.data)
-            self.trials[event.trial] = record
-            donor = event.data.get("donor")
-            if donor and donor != record.donor:
-                record.rows = self.trials[donor["number"]].rows[: donor["epoch"]]
-                record.params, record.settings, record.donor = event.data["params"], event.data["settings"], donor
-            record.state, record.last_seen = RUNNING, event.time
-            return
-        record = self.trials[event.trial]
-        record.node = event.data.get("node", record.node)
-        if record.state == RUNNING:
-            record.seconds += event.time - record.last_seen
-            record.last_seen = event.time
-        if event.kind == TRIAL_REPORTED:
-            record.add(event.data["metrics"])
-        elif event.kind == TRIAL_FAILED and event.data.get("is_tried_again"):
-            record.state, record.reason = INTERRUPTED, event.data["reason"]
-            record.failures += 1
-        elif event.kind in _ENDS:
-            record.state = _ENDS[event.kind]
-            record.reason = event.data.get("reason", "")
-            record.unread = tuple(event.data.get("unread", ()))
-            record.ended, self._ends = self._ends, self._ends + 1
+        record.unread = event.unread
+        if number not in self._ended:
+            record.end_order, self._ends = self._ends, self._ends + 1
+            self._ended[number] = record
+
+    @property
+    def is_of_version_2(self) -> bool:
+        """Whether no event says how it is searched, which those of version 2 did not."""
+        starts = [event for event in self.events if isinstance(event, SearchStarted)]
+        return bool(starts) and not any(start.options for start in starts)
+
+    def running(self) -> list[TrialRecord]:
+        """Returns the trials that run, in the order in which they started."""
+        return [*self._running.values()]
 
     def by_end(self) -> list[TrialRecord]:
-        """Returns the trials that have finished, in the order in which they did."""
-        return sorted(self.in_state(*FINISHED), key=lambda record: record.ended)
+        """Returns the trials that have ended, in the order in which they did."""
+        return [*self._ended.values()]
 
     def samples(self) -> list[TrialRecord]:
         """Returns the trials that were sampled, by number: neither repeats nor the reference."""
@@ -184,7 +216,7 @@ class History:
         """Returns the trials that may be the best of the search: samples and the reference, by number."""
         return [record for _, record in sorted(self.trials.items()) if record.confirms is None]
 
-    def in_state(self, *states: str) -> list[TrialRecord]:
+    def in_state(self, *states: State) -> list[TrialRecord]:
         """Returns the trials in any of some states, by number."""
         return [record for _, record in sorted(self.trials.items()) if record.state in states]
 
@@ -197,26 +229,16 @@ class History:
         return next(iter(best_records(self.samples(), metric)), None)
 
 
-def _record(number: int, data: dict[str, Any]) -> TrialRecord:
-    return TrialRecord(
-        number,
-        data["id"],
-        data["params"],
-        data["settings"],
-        confirms=data.get("confirms"),
-        is_reference=data.get("is_reference", False),
-        notes=data.get("notes", {}),
-    )
-
-
-def is_sample(data: Mapping[str, Any]) -> bool:
-    """Whether the data of a trial's start are those of a sample: see TrialRecord."""
-    return data.get("confirms") is None and not data.get("is_reference")
+def _count_seconds(record: TrialRecord, now: float) -> None:
+    """Adds the time since its last event to the seconds of a trial that runs."""
+    if record.state == State.RUNNING:
+        record.seconds += now - record.last_seen
+        record.last_seen = now
 
 
 def with_result(records: Sequence[TrialRecord]) -> list[TrialRecord]:
     """Returns the trials that have a result and did not fail."""
-    return [record for record in records if record.rows and record.state != FAILED]
+    return [record for record in records if record.rows and record.state != State.FAILED]
 
 
 def best_records(records: Sequence[TrialRecord], metric: str) -> list[TrialRecord]:

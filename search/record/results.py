@@ -13,22 +13,20 @@ from configs.metric_names import sign
 from search.folder import SearchFolder
 from search.plan import SearchPlan
 from search.record.confirmation import Confirmed, confirmed
-from search.record.events import SEARCH_ENDED, TRIAL_DONE, TRIAL_FAILED, TRIAL_STOPPED, Event
-from search.record.history import DONE, STOPPED, History, TrialRecord
+from search.record.events import Event, SearchEnded, TrialEnded
+from search.record.history import History, TrialRecord
+from search.record.outcomes import State
 from search.record.pareto import draw_front, objective_values, pareto_front
 from search.record.verdict import verdict
-from search.space.options import SearchOptions
 
 if TYPE_CHECKING:
     import pandas as pd
-
-WAITS = "waits"
 
 REWRITE_AFTER = 5.0  # seconds: the whole table is written anew, so not for every trial
 
 
 class Results:
-    """Keeps results.csv, results.parquet, best.yaml and what belongs to them up to date; listens after the history."""
+    """Keeps results.csv, results.parquet, best.yaml and what belongs to them up to date."""
 
     def __init__(self, plan: SearchPlan, history: History, folder: SearchFolder):
         self._plan = plan
@@ -36,13 +34,17 @@ class Results:
         self._folder = folder
         self._written = 0.0
 
-    def __call__(self, event: Event) -> None:
-        """Writes the files when a trial or the search has ended."""
+    def update(self, event: Event) -> None:
+        """Writes the files when a trial or the search has ended.
+
+        Raises:
+            OSError: they could not be written.
+        """
         is_due = time.monotonic() - self._written >= REWRITE_AFTER
-        if event.kind == SEARCH_ENDED or (event.kind in (TRIAL_DONE, TRIAL_STOPPED, TRIAL_FAILED) and is_due):
+        if isinstance(event, SearchEnded) or (isinstance(event, TrialEnded) and is_due):
             self.write()
             self._written = time.monotonic()
-        if event.kind == SEARCH_ENDED and self._plan.options.others:
+        if isinstance(event, SearchEnded) and self._plan.options.others:
             self._write_front()
 
     def write(self) -> None:
@@ -75,7 +77,7 @@ class Results:
         table: dict[str, list[Any]] = {
             "trial": [record.number for record in records],
             "id": [record.id for record in records],
-            "state": [shown_state(record, self._plan.options) for record in records],
+            "state": [record.state.value for record in records],
         }
         if any(record.confirms is not None for record in records):
             table["confirms"] = [record.confirms for record in records]
@@ -85,7 +87,7 @@ class Results:
         params = [r.params_at(row["epoch"]) if row else r.params for r, row in zip(records, rows, strict=True)]
         table |= {key: [_cell(of_trial.get(key)) for of_trial in params] for key in ordered}
         table |= {name: [row.get(name) for row in rows] for name in self._plan.options.objectives}
-        if base is not None and base.state == DONE and (of_base := base.best(metric)):
+        if base is not None and base.state == State.DONE and (of_base := base.best(metric)):
             table["over_reference"] = [sign(metric) * (row[metric] - of_base[metric]) if row else None for row in rows]
         table["best_epoch"] = [row.get("epoch") for row in rows]
         table["epochs"] = [len(record.rows) for record in records]
@@ -131,15 +133,10 @@ class Results:
 
     def _write_config(self, path: Path, record: TrialRecord, header: Sequence[str]) -> None:
         """Writes a trial's whole config, which trains it again."""
-        config = (self._folder.trials / record.name / "results" / "config.yaml").read_text()
+        config = self._folder.trial(record.name).config.read_text()
         output = self._folder.for_retraining(path.stem)
         lines = [*header, "# Retrain it with:", f"#   {retrain_command(path, output)}"]
         write_atomically(path, "\n".join(lines) + "\n" + config)
-
-
-def shown_state(record: TrialRecord, options: SearchOptions) -> str:
-    """Returns the state of a trial in a word: one that may go on when it is among the best of its rung `waits`."""
-    return WAITS if record.state == STOPPED and options.lets_wait(len(record.rows)) else record.state
 
 
 def _cell(value: Any) -> Any:

@@ -6,6 +6,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from configs.files import shown_path
@@ -13,23 +14,36 @@ from search.folder import SearchFolder
 from search.plan import SearchPlan
 from search.record.confirmation import confirmed
 from search.record.events import (
-    SEARCH_ENDED,
     TIME_IS_UP,
-    TRIAL_DONE,
-    TRIAL_FAILED,
-    TRIAL_STARTED,
-    TRIAL_STOPPED,
+    Donor,
     Event,
+    SearchEnded,
+    SearchStarted,
+    TrialEnded,
+    TrialStarted,
+    WorkerReady,
 )
-from search.record.history import DONE, FAILED, INTERRUPTED, STOPPED, History, TrialRecord
+from search.record.history import History, TrialRecord
+from search.record.outcomes import State
 from search.record.pareto import objective_values, pareto_front
-from search.record.results import WAITS, describe_winner, retrain_command, shown_state
+from search.record.results import describe_winner, retrain_command
 from search.record.verdict import verdict
-from trainable.run_folder import RunFolder
+
+_WITH_RESULT = (State.DONE, State.WAITING, State.STOPPED)
+
+
+@contextmanager
+def _readers_may_leave() -> Iterator[None]:
+    """Goes on where nobody reads any more, as after `| head`: so does the search."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class Terminal:
-    """Tells people how the search goes; a listener of events, after the history."""
+    """Tells people how the search goes: an observer."""
 
     def __init__(self, plan: SearchPlan, history: History, folder: SearchFolder):
         self._plan = plan
@@ -38,49 +52,56 @@ class Terminal:
         self._start = time.monotonic()
         self._best: float | None = None
         self._has_told_unread = False
+        self._has_begun = False
         self._has_started = False
-        self._told_donors: dict[int | None, dict[str, Any]] = {}  # by the number of the trial that took over
+        self._told_donors: dict[int, Donor] = {}  # by the number of the trial that took over
 
-    def __call__(self, event: Event) -> None:
+    def on_event(self, event: Event) -> None:
         """Prints a line where there is something to say."""
-        try:
-            self._tell(event)
-            sys.stdout.flush()
-        except BrokenPipeError:  # nobody reads any more, as after `| head`: the search goes on
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        self._has_begun = self._has_begun or isinstance(event, SearchStarted)
+        if self._has_begun:  # what comes before only says more of what an earlier version has written
+            with _readers_may_leave():
+                self._tell(event)
+
+    def on_message(self, text: str) -> None:
+        """Prints it."""
+        with _readers_may_leave():
+            print(text)
 
     def _tell(self, event: Event) -> None:
-        if event.kind in (TRIAL_DONE, TRIAL_STOPPED, TRIAL_FAILED) and event.trial is not None:
-            record = self._history.trials[event.trial]
-            self._say(self._fitted(self._ended(record)) if record.state in (DONE, STOPPED) else self._ended(record))
-            self._tell_unread(record)
-        elif event.kind == SEARCH_ENDED:
-            self._summary(event)
-        elif event.kind == TRIAL_STARTED and event.data.get("donor") not in (None, self._told_donors.get(event.trial)):
-            donor = self._told_donors[event.trial] = event.data["donor"]
-            self._say(
-                f"trial {event.trial:>3}  goes on with the weights of trial {donor['number']} after epoch "
-                f"{donor['epoch']}: {describe(event.data['params'])}"
-            )
-        elif event.kind == TRIAL_STARTED and not self._has_started:
-            self._has_started = True
-            self._say("the first trial has started")
+        match event:
+            case TrialEnded():
+                record = self._history.trials[event.trial]
+                line = self._ended(record)
+                self._say(self._fitted(line) if record.state in _WITH_RESULT else line)
+                self._tell_unread(record)
+            case SearchEnded():
+                self._summary(event)
+            case TrialStarted(donor=Donor() as donor) if donor != self._told_donors.get(event.trial):
+                self._told_donors[event.trial] = donor
+                self._say(
+                    f"trial {event.trial:>3}  resumes with the weights of trial {donor.number} after epoch "
+                    f"{donor.epoch}: {describe(event.params)}"
+                )
+            case WorkerReady() if not self._has_started:
+                self._has_started = True
+                self._say("the first trial has started")
 
     def _tell_unread(self, record: TrialRecord) -> None:
         """Names the knobs that did nothing in the first trial that has trained."""
-        if self._has_told_unread or not record.is_sample or not record.rows or record.state not in (DONE, STOPPED):
+        if self._has_told_unread or not record.is_sample or not record.rows or record.state not in _WITH_RESULT:
             return
         self._has_told_unread = True
         if record.unread:
             print(
-                f"note: trial {record.number} never looked at {', '.join(record.unread)}: sampled for nothing there; "
+                f"note: trial {record.number} never read {', '.join(record.unread)}: sampled for nothing there; "
                 "`when:` in the space file makes a key active only where it counts"
             )
 
     def _tell_failed(self) -> None:
         """Says how the first trial that has failed is run alone."""
-        for record in self._history.in_state(FAILED):
-            config = RunFolder(self._folder.trials / record.name).config
+        for record in self._history.in_state(State.FAILED):
+            config = self._folder.trial(record.name).config
             if config.exists():  # else it had not come so far
                 alone = self._folder.for_retraining(record.name)
                 print(f"run trial {record.number}, which failed, alone: {retrain_command(config, alone)}")
@@ -96,15 +117,15 @@ class Terminal:
     def _ended(self, record: TrialRecord) -> str:
         metric = self._plan.options.metric
         epochs = f"{len(record.rows)}/{self._plan.total_epochs(record.settings)} epochs"
-        what = f"trial {record.number:>3}  {shown_state(record, self._plan.options):<8}{epochs:>12}"
+        what = f"trial {record.number:>3}  {record.state:<8}{epochs:>12}"
         if record.confirms is not None:
             what += f"  (again {record.confirms})"
         elif record.is_reference:
             what += "  (the base config)"
-        log = shown_path(RunFolder(self._folder.trials / record.name).log)
-        if record.state == INTERRUPTED:
+        log = shown_path(self._folder.trial(record.name).log)
+        if record.state == State.INTERRUPTED:
             return f"{what}  {record.reason}; tried again from its last checkpoint (log: {log})"
-        if record.state == FAILED:
+        if record.state == State.FAILED:
             return f"{what}  {record.reason} (log: {log})"
         row = record.best(metric) or {}
         best = self._history.best_trial(metric)
@@ -118,13 +139,14 @@ class Terminal:
         room = shutil.get_terminal_size().columns - len(self._time())
         return f"{text[: room - 3]}..." if sys.stdout.isatty() and len(text) > room else text
 
-    def _summary(self, event: Event) -> None:
-        count = Counter(shown_state(record, self._plan.options) for record in self._history.trials.values())
-        words = {DONE: DONE, WAITS: "waited at a rung", STOPPED: STOPPED, FAILED: FAILED, INTERRUPTED: INTERRUPTED}
-        parts = ", ".join(f"{count[state]} {word}" for state, word in words.items() if count[state])
+    def _summary(self, event: SearchEnded) -> None:
+        count = Counter(record.state for record in self._history.trials.values())
+        order = (State.DONE, State.WAITING, State.STOPPED, State.FAILED, State.INTERRUPTED)
+        words = {State.WAITING: "waited at a rung"}
+        parts = ", ".join(f"{count[state]} {words.get(state, state)}" for state in order if count[state])
         parts = parts or "no trial was started"
-        missing = self._plan.options.num_samples - len(self._history.samples())
-        parts += f", {missing} not started" if missing > 0 and not event.data["is_exhausted"] else ""
+        missing = self._plan.options.num_samples - self._history.number_of_samples
+        parts += f", {missing} not started" if missing > 0 and not event.is_exhausted else ""
         metric = self._plan.options.metric
         repeated = confirmed(self._history, metric, self._plan.options.confirms_by_cost)
         found = verdict(self._history, metric, repeated)
@@ -134,7 +156,7 @@ class Terminal:
                 "to find a better one, try ranges around what the base has, more samples, and a later grace_period or "
                 "scheduler: none, in case rungs held back what learns slowly"
             )
-        print(f"{event.data['reason']}: {parts}")
+        print(f"{event.reason}: {parts}")
         self._tell_failed()
         best = self._history.best_trial(metric)
         if best is None:
@@ -163,8 +185,8 @@ class Terminal:
         elif found and found.margin is not None:
             over = f", {abs(found.margin):.4f} {'better' if found.margin >= 0 else 'worse'} than the base"
         print(f"retrain the best{over}: {retrain_command(self._folder.best, output)}", flush=True)
-        if event.data["reason"] == TIME_IS_UP:
-            print(f"go on for as long again: {self._folder.resume_command()}", flush=True)
+        if event.reason == TIME_IS_UP:
+            print(f"resume for as long again: {self._folder.resume_command()}", flush=True)
 
 
 def describe(params: Mapping[str, Any]) -> str:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from configs.metric_names import sign
 from search.record.confirmation import Confirmed, half_width
-from search.record.history import FAILED, FINISHED, History
+from search.record.history import History
+from search.record.outcomes import ENDED, State
 
 
 @dataclass(frozen=True)
@@ -35,8 +36,8 @@ def verdict(history: History, metric: str, repeated: Sequence[Confirmed]) -> Ver
     if base is None:
         return None
     row = base.best(metric)
-    if base.state == FAILED or row is None or base.state not in FINISHED:
-        why = f"it failed: {base.reason}" if base.state == FAILED else "it has not been trained to its end"
+    if base.state == State.FAILED or row is None or base.state not in ENDED:
+        why = f"it failed: {base.reason}" if base.state == State.FAILED else "it has not been trained to its end"
         return Verdict(None, f"nothing can be compared with the base config: {why}")
     of_base = next((one for one in repeated if one.record is base), None)
     if of_base and len(repeated) > 1:

@@ -36,20 +36,20 @@ class Distribution:
         """Whether it gives nothing but whole numbers, or is a choice."""
         return self.word in ("randint", "lograndint", "qrandint", "choice")
 
-    def at(self, share: float) -> Any:
+    def quantile(self, share: float) -> Any:
         """Returns the value below which a share of the distribution lies, from 0 to below 1."""
         raise NotImplementedError
 
-    def share(self, value: Any) -> float:
+    def cdf(self, value: Any) -> float:
         """Returns the share of the distribution below a number: what `at` takes; below 0 or above 1 outside of it."""
         raise NotImplementedError
 
     def values(self) -> list[Any]:
         """Returns all values of a distribution that has a size."""
         assert self.size is not None
-        return [self.at((number + 0.5) / self.size) for number in range(self.size)]
+        return [self.quantile((number + 0.5) / self.size) for number in range(self.size)]
 
-    def beside(self, value: Any, steps: int) -> Any:
+    def neighbour(self, value: Any, steps: int) -> Any:
         """Returns the value some steps after (or before) another, of a distribution that has a size; its ends stay."""
         raise NotImplementedError
 
@@ -90,14 +90,14 @@ class FloatRange(Distribution):
     def _last(self) -> float:
         return math.nextafter(self.high, self.low)
 
-    def at(self, share: float) -> float:
+    def quantile(self, share: float) -> float:
         if self.word == "loguniform":
             value = math.exp(math.log(self.low) + share * (math.log(self.high) - math.log(self.low)))
         else:
             value = self.low + share * (self.high - self.low)
         return min(max(value, self.low), self._last)
 
-    def share(self, value: Any) -> float:
+    def cdf(self, value: Any) -> float:
         return _share(value, self.low, self.high, self.word == "loguniform")
 
     def contains(self, value: Any) -> bool:
@@ -128,13 +128,13 @@ class QuantisedRange(Distribution):
     def size(self) -> int:  # type: ignore[override]
         return round((self.high - self.low) / self.q) + 1
 
-    def at(self, share: float) -> Any:
+    def quantile(self, share: float) -> Any:
         return self.decode(self.low + self.q * int(share * self.size))
 
-    def share(self, value: Any) -> float:
+    def cdf(self, value: Any) -> float:
         return (value - self.low + self.q / 2) / (self.q * self.size)
 
-    def beside(self, value: Any, steps: int) -> Any:
+    def neighbour(self, value: Any, steps: int) -> Any:
         return self.decode(min(max(value + steps * self.q, self.low), self.high))
 
     def contains(self, value: Any) -> bool:
@@ -171,18 +171,18 @@ class IntRange(Distribution):
     def size(self) -> int:  # type: ignore[override]
         return self.high - self.low
 
-    def at(self, share: float) -> int:
+    def quantile(self, share: float) -> int:
         if self.word == "lograndint":
             return min(int(math.exp(math.log(self.low) + share * math.log(self.high / self.low))), self.high - 1)
         return self.low + int(share * self.size)
 
-    def share(self, value: Any) -> float:
+    def cdf(self, value: Any) -> float:
         return _share(value + 0.5, self.low, self.high, self.word == "lograndint")
 
     def values(self) -> list[int]:
         return list(range(self.low, self.high))
 
-    def beside(self, value: Any, steps: int) -> int:
+    def neighbour(self, value: Any, steps: int) -> int:
         return int(min(max(value + steps, self.low), self.high - 1))
 
     def contains(self, value: Any) -> bool:
@@ -211,13 +211,13 @@ class Choice(Distribution):
     def size(self) -> int:  # type: ignore[override]
         return len(self.options)
 
-    def at(self, share: float) -> Any:
+    def quantile(self, share: float) -> Any:
         return self.options[int(share * self.size)]
 
     def values(self) -> list[Any]:
         return list(self.options)
 
-    def beside(self, value: Any, steps: int) -> Any:
+    def neighbour(self, value: Any, steps: int) -> Any:
         return self.options[min(max(self.options.index(value) + steps, 0), len(self.options) - 1)]
 
     def contains(self, value: Any) -> bool:

@@ -7,6 +7,8 @@ from typing import Any
 from search.space.distributions import Choice, Distribution
 from search.space.expressions import Expression
 
+TOTAL_EPOCHS = "MODEL.SOLVER.TOTAL_EPOCHS"
+
 
 @dataclass(frozen=True)
 class Condition:

@@ -4,58 +4,13 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
-from configs.legal import Bool, Float, Int, OneOf, Rule
+from configs.legal import Float
 from configs.metric_names import METRICS
+from search.specs.samplers import SAMPLERS
+from search.specs.schedulers import SCHEDULERS
+from search.specs.spec import SamplerSpec, SchedulerSpec
 
-_PROBABILITY = Float(0, 1)
-
-# name -> its options and their legal values
-SAMPLERS: dict[str, dict[str, Rule]] = {
-    "tpe": {
-        "n_startup_trials": Int(0),
-        "n_ei_candidates": Int(1),
-        "multivariate": Bool(),
-        "group": Bool(),
-        "constant_liar": Bool(),
-    },
-    "gp": {"n_startup_trials": Int(1), "deterministic_objective": Bool()},
-    "cmaes": {"n_startup_trials": Int(1), "sigma0": Float(0, above_low=True), "popsize": Int(3)},
-    "random": {},
-    "qmc": {"qmc_type": OneOf(("sobol", "halton")), "scramble": Bool()},
-    "nsga2": {
-        "population_size": Int(2),
-        "mutation_prob": _PROBABILITY,
-        "crossover_prob": _PROBABILITY,
-        "swapping_prob": _PROBABILITY,
-    },
-    "grid": {},
-}
-_RUNGS: dict[str, Rule] = {"grace_period": Int(1), "reduction_factor": Float(1, above_low=True), "max_t": Int(1)}
-SCHEDULERS: dict[str, dict[str, Rule]] = {
-    "asha": {"type": OneOf(("promotion", "stopping")), **_RUNGS},
-    "hyperband": _RUNGS,
-    "pbt": {
-        "perturbation_interval": Int(1),
-        "quantile_fraction": Float(0, 0.5, above_low=True),
-        "resample_probability": _PROBABILITY,
-    },
-    "pb2": {"perturbation_interval": Int(1), "quantile_fraction": Float(0, 0.5, above_low=True)},
-    "median": {"grace_period": Int(1), "min_samples_required": Int(1)},
-    "none": {},
-}
-
-# What a scheduler does where a space file does not say; max_t is TOTAL_EPOCHS then.
-SCHEDULER_DEFAULTS: dict[str, dict[str, Any]] = {
-    "asha": {"type": "promotion", "grace_period": 1, "reduction_factor": 4.0},
-    "hyperband": {"grace_period": 1, "reduction_factor": 4.0},
-    "pbt": {"perturbation_interval": 1, "quantile_fraction": 0.25, "resample_probability": 0.25},
-    "pb2": {"perturbation_interval": 1, "quantile_fraction": 0.25},
-    "median": {"grace_period": 1, "min_samples_required": 3},
-    "none": {},
-}
-
-POPULATIONS = ("pbt", "pb2")  # schedulers that train a population
-LARGEST_GRID = 10_000  # combinations that are counted; where there are more, nobody comes to the last one
+LARGEST_GRID = 10_000  # combinations that are counted; more are too many to exhaust
 
 AUTO_SAMPLES = 20  # from which on the best of so many single trainings is luck as well
 
@@ -177,9 +132,24 @@ class SearchOptions:
         return str(METRICS[self.metric])
 
     @property
+    def sampler_spec(self) -> SamplerSpec:
+        """What the sampler declares about itself."""
+        return SAMPLERS[self.sampler.name]
+
+    @property
+    def sampler_options(self) -> dict[str, Any]:
+        """The options of the sampler, with its defaults."""
+        return self.sampler_spec.defaults() | self.sampler.options
+
+    @property
+    def scheduler_spec(self) -> SchedulerSpec:
+        """What the scheduler declares about itself."""
+        return SCHEDULERS[self.scheduler.name]
+
+    @property
     def scheduler_options(self) -> dict[str, Any]:
         """The options of the scheduler, with its defaults."""
-        return SCHEDULER_DEFAULTS[self.scheduler.name] | self.scheduler.options
+        return self.scheduler_spec.defaults() | self.scheduler.options
 
     @property
     def objectives(self) -> tuple[str, ...]:
@@ -198,19 +168,19 @@ class SearchOptions:
 
     def lets_wait(self, epochs: int) -> bool:
         """Whether a trial that the scheduler stopped after so many epochs may go on."""
-        if self.scheduler.name in POPULATIONS:
+        if self.scheduler_spec.is_population:
             return True
         return self.has_rungs and epochs < self.scheduler_options.get("max_t", math.inf)
 
     @property
     def has_rungs(self) -> bool:
         """Whether the scheduler lets trials wait at rungs: what kinds are for."""
-        return self.scheduler.name == "hyperband" or self.scheduler_options.get("type") == "promotion"
+        return self.scheduler_spec.has_rungs(self.scheduler_options)
 
     @property
     def can_have_kinds(self) -> bool:
         """Whether the scheduler can keep kinds apart."""
-        return self.has_rungs or self.scheduler.name == "median"
+        return self.scheduler_spec.keeps_kinds(self.scheduler_options)
 
     @property
     def most_at_once(self) -> int:
@@ -241,7 +211,7 @@ class SearchOptions:
             "num_samples": self.num_samples,
             **({"time_budget": self.time_budget} if self.time_budget else {}),
             "seed": self.seed,
-            **({} if self.scheduler.name in POPULATIONS else {"sampler": self.sampler.to_yaml()}),
+            **({} if self.scheduler_spec.is_population else {"sampler": self.sampler.to_yaml()}),
             "scheduler": self.scheduler.to_yaml(),
             **({} if self.kinds is None else {"kinds": list(self.kinds)}),
             "resources": {"cpu": self.cpus_per_trial, "gpu": self.gpus_per_trial},

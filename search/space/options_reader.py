@@ -1,7 +1,7 @@
 """Reads the `search:` part of a space file into options, and says what is wrong with it."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,15 +13,15 @@ from search.space.options import (
     CPUS,
     GPUS,
     LARGEST_GRID,
-    POPULATIONS,
-    SAMPLERS,
-    SCHEDULERS,
     Confirm,
     NamedOptions,
     SearchOptions,
     StartPoint,
     StopRules,
 )
+from search.specs.samplers import SAMPLERS
+from search.specs.schedulers import SCHEDULERS
+from search.specs.spec import Spec
 
 AUTO = Confirm(top=1, seeds=2, is_auto=True)
 
@@ -84,7 +84,7 @@ def inherit_options(inherited: dict[str, Given], own: dict[str, Given]) -> dict[
     goal = ("metric", "mode", "objectives")
     if any(word in own for word in goal):
         kept = {word: value for word, value in kept.items() if word not in goal}
-    if "scheduler" in own and own["scheduler"].value.name in POPULATIONS:
+    if "scheduler" in own and SCHEDULERS[own["scheduler"].value.name].is_population:
         kept.pop("sampler", None)
     return kept | own
 
@@ -115,13 +115,13 @@ def build_options(words: dict[str, Given], problems: list[str]) -> SearchOptions
             f"{'higher' if METRICS[metric] == 'max' else 'lower'} it is: mode is {METRICS[metric]}"
         )
     scheduler = given.get("scheduler", SearchOptions.scheduler).name
-    if scheduler in POPULATIONS:
+    if SCHEDULERS[scheduler].is_population:
         if "sampler" in given:
             problems.append(
                 f"{sources['sampler']}: scheduler {scheduler} brings its own sampler; remove the word sampler"
             )
         given["sampler"] = NamedOptions("random", {})
-    elif given.get("sampler", SearchOptions.sampler).name == "grid":
+    elif SAMPLERS[given.get("sampler", SearchOptions.sampler).name].tries_all:
         given.setdefault("num_samples", LARGEST_GRID)
     given.setdefault("reference", True)
     given.setdefault("kinds", None)
@@ -137,13 +137,18 @@ def _contradictions(options: SearchOptions) -> list[str]:
     problems = []
     where = options.sources
     sampler, scheduler = options.sampler.name, options.scheduler.name
-    if sampler == "cmaes" and scheduler != "none":
+    is_population = options.scheduler_spec.is_population
+    if options.sampler_spec.needs_whole_trainings and options.scheduler_spec.compares_epochs:
         problems.append(
-            f"{where['sampler']}: sampler cmaes compares the configs of a generation, which {scheduler} would train "
-            "for different numbers of epochs; use scheduler: none, or sampler: tpe"
+            f"{where['sampler']}: sampler {sampler} compares the configs of a generation, which {scheduler} would "
+            "train for different numbers of epochs; use scheduler: none, or sampler: tpe"
         )
-    if sampler == "cmaes" and options.others:
-        problems.append(f"{where['sampler']}: sampler cmaes has one objective; use tpe, nsga2 or gp for several")
+    if not options.sampler_spec.has_objectives and options.others:
+        several = [spec.name for spec in SAMPLERS.values() if spec.has_objectives and spec.learns_from != "nothing"]
+        problems.append(
+            f"{where['sampler']}: sampler {sampler} has one objective; use {', '.join(several[:-1])} or {several[-1]} "
+            "for several"
+        )
     if options.metric in CONSTANT_METRICS:
         problems.append(
             f"{where['metric']}: {options.metric} is the same in every epoch, and trials are compared by their epochs; "
@@ -152,23 +157,23 @@ def _contradictions(options: SearchOptions) -> list[str]:
         )
     if options.sampler.options.get("group") and not options.sampler.options.get("multivariate"):
         problems.append(f"{where['sampler']}: sampler tpe: group: true needs multivariate: true")
-    if options.start and sampler == "grid":
+    if options.start and options.sampler_spec.tries_all:
         problems.append(
-            f"{where['start']}: start says nothing with sampler grid, which tries all combinations in any case; remove "
-            "it"
+            f"{where['start']}: start has no effect with sampler {sampler}, which tries all combinations in any case; "
+            "remove it"
         )
-    if options.kinds and (scheduler in POPULATIONS or options.scheduler_options.get("type") == "stopping"):
+    if options.kinds and options.scheduler_spec.compares_epochs and not options.can_have_kinds:
         what = f"{scheduler} with type: stopping" if scheduler == "asha" else scheduler
         problems.append(
             f"{where['kinds']}: kinds: {what} compares all trials with one another; use asha (type: promotion), "
             "hyperband or median, or remove kinds"
         )
-    if options.stop.patience and scheduler in POPULATIONS:
+    if options.stop.patience and is_population:
         problems.append(
             f"{where['stop']}: stop: patience counts trials that have ended, and a population ends together; "
             f"{scheduler} has none"
         )
-    if options.others and scheduler in POPULATIONS:
+    if options.others and is_population:
         problems.append(
             f"{where['scheduler']}: scheduler {scheduler} has one objective; use asha or hyperband for several"
         )
@@ -257,7 +262,7 @@ def _read_resources(value: Any, where: str, problems: list[str]) -> dict[str, An
     return {f"{name}s_per_trial": number for name, number in numbers.items()}
 
 
-def _choice_reader(known: dict[str, dict[str, Rule]]) -> Callable[[Any], NamedOptions]:
+def _choice_reader(known: Mapping[str, Spec]) -> Callable[[Any], NamedOptions]:
     def read(value: Any) -> NamedOptions:
         name: Any = value
         options: Any = {}
@@ -267,23 +272,22 @@ def _choice_reader(known: dict[str, dict[str, Rule]]) -> Callable[[Any], NamedOp
             raise HintError(did_you_mean(str(name), known).strip())
         if not isinstance(options, dict):
             raise HintError(f"Options are written as {{{name}: {{option: value}}}}.")
-        checked = {}
+        checked, legal = {}, known[name].options
         for word, option in options.items():
-            if word not in known[name]:
+            if word not in legal:
                 raise HintError(
-                    f"{name} has no option {word!r}.{did_you_mean(word, known[name])} "
-                    f"It has {', '.join(known[name]) or 'none'}"
+                    f"{name} has no option {word!r}.{did_you_mean(word, legal)} It has {', '.join(legal) or 'none'}"
                 )
             try:
-                checked[word] = known[name][word].read(option)
+                checked[word] = legal[word].rule.read(option)
             except ValueError:
-                raise HintError(f"{word}: found {option!r}, allowed is {known[name][word].allowed}.") from None
+                raise HintError(f"{word}: found {option!r}, allowed is {legal[word].rule.allowed}.") from None
         return NamedOptions(name, checked)
 
     return read
 
 
-def _described(known: dict[str, dict[str, Rule]]) -> str:
+def _described(known: Mapping[str, Spec]) -> str:
     return f"one of {', '.join(known)}, or {{name: {{option: value}}}}"
 
 

@@ -124,7 +124,7 @@ class Space:
             given: values that are not drawn, by name of the parameter.
         """
         values = given or {}
-        return self.point(lambda parameter: values.get(parameter.name, parameter.distribution.at(rng.random())))
+        return self.point(lambda parameter: values.get(parameter.name, parameter.distribution.quantile(rng.random())))
 
     def draws(self, rng: np.random.Generator, given: Mapping[str, Any] | None = None) -> Iterator[Point]:
         """Draws many random points, whether they satisfy the constraints or not.
@@ -176,7 +176,7 @@ class Space:
 
         def choose(parameter: Parameter) -> Any:
             fitting = [value for value in wanted.get(parameter.key, ()) if parameter.distribution.contains(value)]
-            return fitting[rng.integers(len(fitting))] if fitting else parameter.distribution.at(rng.random())
+            return fitting[rng.integers(len(fitting))] if fitting else parameter.distribution.quantile(rng.random())
 
         for _ in range(DRAWN):
             point = self.point(choose)

@@ -13,10 +13,9 @@ from joblib import cpu_count
 from ray import tune
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from configs.errors import ConfigError
+from configs.errors import ConfigError, one_line
 from search.plan import SearchPlan
 from search.trials.address import check_address
-from search.trials.callback import one_line
 from search.trials.secret_values import SecretSource, hidden
 from search.trials.signals import take_sigterm_as_ctrl_c, without_sigterm
 

@@ -14,14 +14,13 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 import yacstune
-from configs.errors import ConfigError, counted, explained
+from configs.errors import ConfigError, counted, explained, one_line
 from configs.files import write_atomically
 from configs.loader import cfg_of
 from configs.user_modules import changed_code, code_checksums, import_user_modules
 from data.build import build_dataset
 from search.folder import SearchFolder
 from search.plan import SearchPlan
-from search.trials.callback import one_line
 from search.trials.cluster import trial_slots
 from search.trials.secret_values import SecretSource, take_secrets
 

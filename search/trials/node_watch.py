@@ -35,12 +35,20 @@ class NodeWatch(tune.Callback):
         checks: of the nodes that were there at the start, answered; those that join are asked by it.
         resources: of one trial, from `trial_resources`.
         set_slots: called with the number of trials that there is room for, when it changes.
+        say: tells people.
     """
 
-    def __init__(self, checks: NodeChecks, resources: dict[str, float], set_slots: Callable[[int], None]):
+    def __init__(
+        self,
+        checks: NodeChecks,
+        resources: dict[str, float],
+        set_slots: Callable[[int], None],
+        say: Callable[[str], None],
+    ):
         self._checks = checks
         self._resources = resources
         self._set_slots = set_slots
+        self._say = say
         self._names = {node["NodeID"]: node_name(node) for node in ray.nodes()}
         self._used = {node["NodeID"] for node in checks.fit(ray.nodes())}
         _placement[:] = [lambda: placed(resources, [node["NodeID"] for node in checks.fit(ray.nodes())])]
@@ -49,7 +57,7 @@ class NodeWatch(tune.Callback):
         self._waits_since: float | None = None
         if not trial_slots(self._resources, [_free()]):
             self._waits_since = time.monotonic()
-            print(f"waiting for {_words(resources)}: others use all that this cluster has of it", flush=True)
+            say(f"waiting for {_described(resources)}: others use all that this cluster has of it")
 
     def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
         """Looks at the nodes from time to time; Ray Tune calls this ten times a second."""
@@ -61,7 +69,7 @@ class NodeWatch(tune.Callback):
         self._checks.listen(0)
         self._names |= {node["NodeID"]: node_name(node) for node in nodes}
         for node_id in self._checks.unfit.keys() - self._told:
-            print(f"node {self._names[node_id]} has joined and is left out: {self._checks.unfit[node_id]}", flush=True)
+            self._say(f"node {self._names[node_id]} has joined and is left out: {self._checks.unfit[node_id]}")
         self._told |= self._checks.unfit.keys()
         fit = self._checks.fit(nodes)
         now = {node["NodeID"] for node in fit}
@@ -70,16 +78,14 @@ class NodeWatch(tune.Callback):
         slots = trial_slots(self._resources, fit)
         for node_ids, what in ((now - self._used, "has joined"), (self._used - now, "is gone")):
             for node_id in node_ids:
-                print(f"node {self._names[node_id]} {what}: {slots} at a time", flush=True)
+                self._say(f"node {self._names[node_id]} {what}: {slots} at a time")
         self._used = now
         self._set_slots(slots)
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Says once that what was waited for is there."""
         if self._waits_since is not None:
-            print(
-                f"{_words(self._resources)} became free after {time.monotonic() - self._waits_since:.0f} s", flush=True
-            )
+            self._say(f"{_described(self._resources)} became free after {time.monotonic() - self._waits_since:.0f} s")
             self._waits_since = None
 
 
@@ -88,7 +94,7 @@ def _free() -> dict[str, Any]:
     return {"Alive": True, "Resources": ray.available_resources()}
 
 
-def _words(resources: dict[str, float]) -> str:
+def _described(resources: dict[str, float]) -> str:
     return " and ".join(f"{amount:g} {name.upper()}" for name, amount in resources.items() if amount)
 
 
@@ -109,7 +115,7 @@ def head_watched(resume_command: str) -> Iterator[None]:
             if missed >= HEAD_PATIENCE:
                 print(
                     f"the head of the Ray cluster, {host}:{port}, does not answer any more; trials keep their last "
-                    f"checkpoint\ngo on with: {resume_command}",
+                    f"checkpoint\nresume with: {resume_command}",
                     flush=True,
                 )
                 os._exit(HEAD_GONE)

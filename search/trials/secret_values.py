@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from configs.defaults import KEYS
-from search.faults import NodeError
+from search.trials.faults import NodeError
 
 SIZE = 32  # bytes of a challenge, and of its proof
 PATIENCE = 10.0  # seconds

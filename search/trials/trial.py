@@ -21,11 +21,12 @@ from configs.tree import get_value, plain
 from configs.user_modules import import_user_modules
 from data.build import build_dataset
 from data.image_data import DataError
-from search.faults import NOTHING_GOES, NodeError, fault_of, is_of_device
 from search.plan import merge_sample
 from search.record.history import trial_name
-from search.reports import FAILURE, FAULT, TOTAL_EPOCHS, UNREAD
+from search.record.outcomes import Outcome
+from search.trials.faults import NodeError, is_of_device, outcome_of
 from search.trials.gpu_memory import GpuMemory, GpuShareExceededError, within_share
+from search.trials.messages import EpochMessage, FailureMessage, to_result
 from search.trials.node_check import Expected, is_seen
 from search.trials.secret_values import SecretSource, take_secrets
 from search.trials.watchdog import Watchdog, watching
@@ -91,8 +92,8 @@ def run_trial(
         ):
             _train(config, base_cfg, folder, lock, watchdog, data_digest, memory, searched)
     except Exception as error:
-        fault = NOTHING_GOES if _is_of_search(error, base_cfg) else fault_of(error)
-        tune.report({FAILURE: _reason(error), FAULT: fault})
+        outcome = Outcome.BLOCKS_SEARCH if _is_of_search(error, base_cfg) else outcome_of(error)
+        tune.report(to_result(FailureMessage(outcome, _reason(error))))
         if is_of_device(error) or isinstance(error, NodeError):
             raise  # Neither this process nor its place is of use; Ray starts another for the next trial.
         # Else it is not raised: a new process takes many seconds to import everything.
@@ -165,7 +166,6 @@ def _train(
 ) -> None:
     try:
         cfg, read = track_reads(merge_sample(cfg_of(base_cfg, "base"), config["settings"]))
-        total_epochs = cfg.MODEL.SOLVER.TOTAL_EPOCHS
         if not folder.config.exists():  # so that a trial that fails at once can be run alone, too
             folder.config.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(folder.config, dump_cfg(cfg))
@@ -182,7 +182,7 @@ def _train(
             lock.release()
             if watchdog:
                 watchdog.pause()
-            tune.report({**row, TOTAL_EPOCHS: total_epochs, UNREAD: unread})
+            tune.report(to_result(EpochMessage(row, tuple(unread))))
             if watchdog:
                 watchdog.count()
             lock.acquire()
@@ -193,7 +193,7 @@ def _train(
                 report,
                 folder,
                 resume=True,
-                heard=config["heard"],
+                reported_epochs=config["reported_epochs"],
                 data_digest=data_digest,
                 hyperparameters=_searched(cfg, config, searched),
             )

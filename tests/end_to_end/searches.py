@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from configs.loader import load_cfg
-from search.record.events import TRIAL_PROMOTED, TRIAL_REPORTED, TRIAL_STARTED, Event
+from search.record.events import EpochReported, Event, TrialEnded, WorkerReady
 from search.record.history import TrialRecord
 from tests.conftest import without_times, write_tiny
 from trainable.fit import fit
@@ -62,17 +62,17 @@ def train_best_elsewhere(best: Path, output: Path) -> list[dict]:
 
 def workers(events: list[Event]) -> set[int]:
     """The processes that trained."""
-    return {event.data["pid"] for event in events if event.kind == TRIAL_REPORTED}
+    return {event.pid for event in events if isinstance(event, EpochReported)}
 
 
 def most_at_a_time(events: list[Event]) -> int:
     """How many trials ran at the same time, at most."""
-    running: set[int | None] = set()
+    running: set[int] = set()
     most = 0
     for event in events:
-        if event.kind == TRIAL_STARTED:
+        if isinstance(event, WorkerReady):
             running.add(event.trial)
-        elif event.trial is not None and event.kind not in (TRIAL_REPORTED, TRIAL_PROMOTED):
+        elif isinstance(event, TrialEnded):
             running.discard(event.trial)
         most = max(most, len(running))
     return most

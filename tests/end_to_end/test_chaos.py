@@ -27,8 +27,9 @@ import yaml
 
 from search.folder import SearchFolder
 from search.record.event_log import EventLog
-from search.record.events import TRIAL_REPORTED, TRIAL_STARTED
-from search.record.history import FINISHED, INTERRUPTED, RUNNING, History
+from search.record.events import EpochReported, TrialStarted
+from search.record.history import History
+from search.record.outcomes import ENDED, State
 from search.run import main
 from tests.conftest import ROOT, TINY, without_times, write_pictures, write_tiny
 from trainable.run_folder import RunFolder
@@ -98,7 +99,7 @@ class Driver:
 
     def wait_for_reports(self, folder: SearchFolder, reports: int) -> None:
         self.wait_until(
-            lambda: sum(event.kind == TRIAL_REPORTED for event in EventLog(folder.events).read()) >= reports
+            lambda: sum(isinstance(event, EpochReported) for event in EventLog(folder.events).read()) >= reports
         )
 
     def wait(self) -> int:
@@ -171,11 +172,11 @@ def check_whole(folder: SearchFolder, trials: int = TRIALS + 1) -> None:
     history = History(events)
     assert sorted(history.trials) == list(range(trials))
     assert len(list(folder.trials.iterdir())) == trials, "no folder is left over"
-    assert {event.trial for event in events if event.kind == TRIAL_STARTED} == set(history.trials)
-    reported = Counter((e.trial, e.data["metrics"]["epoch"]) for e in events if e.kind == TRIAL_REPORTED)
+    assert {event.trial for event in events if isinstance(event, TrialStarted)} == set(history.trials)
+    reported = Counter((e.trial, e.metrics["epoch"]) for e in events if isinstance(e, EpochReported))
     assert set(reported.values()) == {1}, "no epoch is reported twice"
     for record in history.trials.values():
-        assert record.state in FINISHED
+        assert record.state in ENDED
         run = RunFolder(folder.trials / record.name)
         assert without_times(run.read_metrics()) == without_times(record.rows)
         # an epoch is logged when its checkpoint is on disk: none is trained again after that
@@ -271,7 +272,7 @@ def test_a_clusters_sigterm_to_all_processes_is_as_kind_as_ctrl_c(tmp_path):
         with contextlib.suppress(psutil.NoSuchProcess):
             process.send_signal(signal.SIGTERM)
     assert driver.wait() == 130, output.read_text()
-    assert "go on with: python -m search.run --resume -o" in output.read_text()
+    assert "resume with: python -m search.run --resume -o" in output.read_text()
     assert folder.results_csv.exists() and "Traceback" not in output.read_text()
     _, left = psutil.wait_procs(family, timeout=30)
     assert not left, "no process is left behind"
@@ -289,7 +290,7 @@ def test_a_second_ctrl_c_ends_at_once_and_leaves_no_process(tmp_path):
     assert driver.is_running()
     os.killpg(driver.pid, signal.SIGINT)
     assert driver.wait() == 130, output.read_text()
-    assert "go on with: python -m search.run --resume -o" in output.read_text()
+    assert "resume with: python -m search.run --resume -o" in output.read_text()
     assert "Traceback" not in output.read_text()
     _, left = psutil.wait_procs(family, timeout=30)
     assert not left, "no process is left behind"
@@ -354,7 +355,7 @@ def test_a_hanging_trial_is_ended_and_goes_on(ray_address, undisturbed, tmp_path
 
 def refuse_checkpoints_of_another_format(folder: SearchFolder, resume: list[str], output: Path) -> None:
     """Tries to go on with a checkpoint from another version, and puts the old one back."""
-    unfinished = History(EventLog(folder.events).read()).in_state(INTERRUPTED, RUNNING)
+    unfinished = History(EventLog(folder.events).read()).in_state(State.INTERRUPTED, State.RUNNING)
     latest = next(run.latest for run in (RunFolder(folder.trials / r.name) for r in unfinished) if run.latest.exists())
     before = latest.read_bytes()
     torch.save({"format": 99, "sha256": ""}, latest)
@@ -376,7 +377,7 @@ def test_a_full_disk_halts_the_search_which_goes_on_later(point, count, file, ra
     assert drive(arguments, output) == 2
     printed = output.read_text()
     assert re.search(rf"stopped, since no trial can go on: .*{file}: no space left on device", printed), printed
-    assert "results could not be written" in printed and "go on with: python -m search.run --resume -o" in printed
+    assert "results could not be written" in printed and "resume with: python -m search.run --resume -o" in printed
     assert "Traceback" not in printed
     (tmp_path / "s" / "disk_is_full").unlink()
     if point == "full":  # else the trial may have reported its last epoch, and has nothing to go on with

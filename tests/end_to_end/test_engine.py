@@ -8,12 +8,13 @@ import pytest
 
 from benchmarks.search_quality import OurMethod
 from configs.loader import load_cfg, settings_at
-from search.engine.engine import build_engine
+from search.engine.controller import Controller
 from search.folder import SearchFolder
 from search.plan import SearchPlan, make_plan
 from search.record.event_log import EventLog
-from search.record.events import TRIAL_DONE, TRIAL_PROMOTED, TRIAL_REPORTED, TRIAL_STARTED, TRIAL_STOPPED, Event
-from search.record.history import DONE, STOPPED, History
+from search.record.events import EpochReported, Event, TrialEnded, TrialPromoted, TrialStarted
+from search.record.history import History
+from search.record.outcomes import State
 from search.record.terminal import describe
 from search.run import main
 from search.space.space_file import read_space
@@ -48,25 +49,26 @@ def run(ray_address: str, space: str, *words: str) -> tuple[pd.DataFrame, Search
 
 
 def replay(events: list[Event], plan: SearchPlan, epochs: int) -> None:
-    """Drives searcher and scheduler as benchmarks/search_quality.py does, and compares what they decide with events."""
-    engine = build_engine(plan.space, plan.options, epochs, 1, History(), start=plan.start)
-    method = OurMethod(engine.searcher, engine.scheduler, epochs)
+    """Drives a controller as benchmarks/search_quality.py does, and compares what it decides with events."""
+    controller = Controller(plan.space, plan.options, epochs, History(), plan.start)
+    method = OurMethod(controller, epochs)
+    controller.set_slots(1)
     tried = 0
     trial = ""
     goes_on = False
     for event in events:
-        if event.kind == TRIAL_STARTED:
+        if isinstance(event, TrialStarted):
             tried += 1
             trial = str(tried)
-            assert method.suggest(trial) == (event.trial, event.data["params"])
-        elif event.kind == TRIAL_REPORTED:
-            metrics = event.data["metrics"]
+            assert method.suggest(trial) == (event.trial, event.params)
+        elif isinstance(event, EpochReported):
+            metrics = event.metrics
             goes_on = method.report(trial, metrics["epoch"], metrics["val_score"])
-        elif event.kind in (TRIAL_STOPPED, TRIAL_DONE):
+        elif isinstance(event, TrialEnded):
             assert not goes_on
     assert tried > plan.options.num_samples, "some have waited and gone on"
     assert method.suggest("one more") is None
-    assert {record.state for record in History(events).trials.values()} == {DONE, STOPPED}
+    assert {record.state for record in History(events).trials.values()} == {State.DONE, State.WAITING}
 
 
 def test_branches_conditions_derived_keys_and_constraints(ray_address, tmp_path, capsys):
@@ -96,10 +98,10 @@ def test_branches_conditions_derived_keys_and_constraints(ray_address, tmp_path,
     events = EventLog(folder.events).read()
     replay(events, make_plan(read_space(space), experiment, num_samples=12), epochs)
     for event in events:
-        if event.kind == TRIAL_STARTED and not event.data["is_reference"]:
-            assert event.data["settings"][f"{OPTIMIZER}.NAME"] == event.data["params"][OPTIMIZER]
-        if event.kind == TRIAL_REPORTED:
-            metrics = event.data["metrics"]
+        if isinstance(event, TrialStarted) and not event.is_reference:
+            assert event.settings[f"{OPTIMIZER}.NAME"] == event.params[OPTIMIZER]
+        if isinstance(event, EpochReported):
+            metrics = event.metrics
             assert metrics["params"] > 0 and metrics["macs"] > 0 and metrics["images_per_second"] > 0
 
 
@@ -134,7 +136,9 @@ def test_a_target_and_a_budget_of_time_end_a_search(ray_address, tmp_path, capsy
     assert status == 0 and len(table) <= len(longer) < 5000
     printed = capsys.readouterr().out
     assert "time budget used up: " in printed
-    assert "go on for as long again: python -m search.run --resume -o" in printed or "no trial gave a result" in printed
+    assert (
+        "resume for as long again: python -m search.run --resume -o" in printed or "no trial gave a result" in printed
+    )
 
 
 def test_a_small_space_ends_by_itself_and_goes_on_when_it_is_changed(ray_address, tmp_path, capsys):
@@ -178,10 +182,10 @@ def test_each_kind_is_trained_to_its_end_and_the_events_say_why(ray_address, tmp
     ended = table[table["state"] == "done"]
     assert set(ended[name]) == {"softmax_cross_entropy", "weighted_focal_loss"} and len(ended) < 12
     events = EventLog(folder.events).read()
-    promotions = [(event.trial, event.data["promotion"]) for event in events if event.kind == TRIAL_PROMOTED]
-    first = [why for _, why in promotions if why["rung"] == 1]
-    assert {why["kind"] for why in first if why["is_whole"]} == set(ended[name])
-    assert all(1 <= why["place"] <= why["of"] <= why["holds"] for why in first)
+    promotions = [(event.trial, event.promotion) for event in events if isinstance(event, TrialPromoted)]
+    first = [why for _, why in promotions if why.rung == 1]
+    assert {why.kind for why in first if why.is_whole} == set(ended[name])
+    assert all(1 <= why.place <= why.of <= why.holds for why in first)
     assert {number for number, _ in promotions} == set(table.loc[table["epochs"] > 1, "trial"])
     plan = make_plan(read_space("s.yaml"), cpus_per_trial=2)
     replay(events, plan, 4)
@@ -251,7 +255,7 @@ def test_patience_ends_a_search(ray_address, tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "no better trial in the last 3: " in printed
     # softmax_cross_entropy never asks
-    assert "trial 0 never looked at MODEL.SOLVER.LOSS.EPS: sampled for nothing there" in printed
+    assert "trial 0 never read MODEL.SOLVER.LOSS.EPS: sampled for nothing there" in printed
 
 
 @pytest.mark.parametrize("scheduler", ["pbt", "pb2"])
@@ -267,7 +271,7 @@ def test_a_population_leaves_a_lineage_that_trains_again(ray_address, tmp_path, 
     assert status == 0
     assert (table["state"] == "done").all() and (table["epochs"] == 6).all()
     printed = capsys.readouterr().out
-    told = [line.split("] ", 1)[1] for line in printed.splitlines() if "goes on with the weights of trial" in line]
+    told = [line.split("] ", 1)[1] for line in printed.splitlines() if "resumes with the weights of trial" in line]
     assert told and len(told) == len(set(told)), "each takeover once"
     history = History(EventLog(folder.events).read())
     moved = [record for record in history.trials.values() if record.donor]

@@ -11,8 +11,9 @@ import torch
 
 from search.folder import SearchFolder
 from search.record.event_log import EventLog
-from search.record.events import TRIAL_REPORTED
-from search.record.history import DONE, FAILED, History
+from search.record.events import EpochReported
+from search.record.history import History
+from search.record.outcomes import State
 from search.run import main
 from tests.conftest import ROOT, TINY, without_times
 from tests.end_to_end.searches import RATE, most_at_a_time, train_again, train_best_elsewhere, workers, write_space
@@ -69,7 +70,7 @@ def test_a_trial_that_wants_more_than_its_share_fails_alone_and_nothing_of_a_tri
         "num_samples: 8, sampler: random, scheduler: none, resources: {cpu: 1, gpu: 0.25}, max_failures: 1",
         MODEL__SOLVER__TOTAL_EPOCHS="1",
     )
-    failed, done = history.in_state(FAILED), history.in_state(DONE)
+    failed, done = history.in_state(State.FAILED), history.in_state(State.DONE)
     assert {record.params["MODEL.HEAD.NAME"] for record in failed} == {"hungry_head"}
     assert {record.params["MODEL.HEAD.NAME"] for record in done} == {"large_head"}
     for record in failed:
@@ -95,7 +96,7 @@ def test_memory_that_another_process_has_taken_is_asked_for_again(ray_address, t
         MODEL__SOLVER__TOTAL_EPOCHS="1",
         MODEL__HEAD__NAME="crowded_head",
     )
-    (record,) = history.in_state(DONE)
+    (record,) = history.in_state(State.DONE)
     assert record.failures == 1
     assert "OutOfMemoryError: CUDA out of memory" in log_of(folder, history, record.number)
 
@@ -107,11 +108,11 @@ def test_after_an_error_of_the_gpu_another_process_goes_on(ray_address, tmp_path
         "num_samples: 6, sampler: random, scheduler: none, resources: {cpu: 2, gpu: 1}, max_failures: 0",
         MODEL__SOLVER__TOTAL_EPOCHS="1",
     )
-    failed, done = history.in_state(FAILED), history.in_state(DONE)
+    failed, done = history.in_state(State.FAILED), history.in_state(State.DONE)
     assert {record.params["MODEL.HEAD.NAME"] for record in failed} == {"asserting_head"}
     assert {record.params["MODEL.HEAD.NAME"] for record in done} == {"simple_head_module"}
     assert len(failed) + len(done) == 6 and all("CUDA error" in record.reason for record in failed)
-    pids = {event.trial: event.data["pid"] for event in EventLog(folder.events).read() if event.kind == TRIAL_REPORTED}
+    pids = {event.trial: event.pid for event in EventLog(folder.events).read() if isinstance(event, EpochReported)}
     last = failed[-1].number
     before, after = ({pid for n, pid in pids.items() if is_side(n)} for is_side in (last.__gt__, last.__lt__))
     assert before and after, "the seed must give honest trials on both sides of one that fails"
@@ -126,7 +127,7 @@ def test_a_search_that_was_killed_goes_on_to_the_same_numbers(ray_address, tmp_p
     words = ["--space", str(space), "--address", ray_address, "-o", "killed"]
     folder = SearchFolder("killed")
     with subprocess.Popen([sys.executable, "-m", "search.run", *words], stdout=subprocess.DEVNULL) as driver:
-        while sum(event.kind == TRIAL_REPORTED for event in EventLog(folder.events).read()) < 10:
+        while sum(isinstance(event, EpochReported) for event in EventLog(folder.events).read()) < 10:
             assert driver.poll() is None
             time.sleep(0.02)
         driver.kill()

@@ -133,7 +133,7 @@ def test_code_that_has_changed_since_is_told(trained, ray_address, capsys):
     assert train.main(["-o", "y", "--cfg", "experiments/s/best.yaml"]) == 0
     assert told in capsys.readouterr().err
     assert search(["--resume", "-o", "experiments/s"]) == 0
-    assert f"note: {told}, and trials that go on have begun" in capsys.readouterr().out
+    assert f"note: {told}, and trials that are resumed have begun" in capsys.readouterr().out
 
 
 def test_a_home_folder_is_no_project(trained, monkeypatch, capsys):

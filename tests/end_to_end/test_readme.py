@@ -15,7 +15,8 @@ import pytest
 
 from search.folder import SearchFolder
 from search.record.event_log import EventLog
-from search.record.history import DONE, STOPPED, History
+from search.record.history import History
+from search.record.outcomes import State
 from tests.conftest import ROOT, TINY, TINY_PAIRS, without_times
 from trainable.run_folder import RunFolder
 from trainable.train import main as train
@@ -111,7 +112,7 @@ def test_the_commands_of_readme(tmp_path, environment):
     assert len(table) == 5 + 1 and set(table["state"]) == {"done", "waits"}
     assert (table["state"] == "waits").sum() >= 3
     history = History(EventLog(folder.events).read())
-    assert len(history.in_state(DONE, STOPPED)) == 6
+    assert len(history.in_state(State.DONE, State.WAITING)) == 6
     best = history.best_trial("val_score")
     again = RunFolder(tmp_path / "experiments" / "head-best").read_metrics()
     assert best and without_times(again[: len(best.rows)]) == without_times(best.rows)

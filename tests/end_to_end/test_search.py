@@ -21,12 +21,12 @@ import pytest
 import yaml
 
 from configs.loader import load_cfg
-from search.engine.scheduler import build_scheduler
-from search.engine.searcher import TruthfulOptunaSearch
+from search.engine.controller import Controller
 from search.folder import SearchFolder
 from search.record.event_log import EventLog
-from search.record.events import TRIAL_REPORTED, TRIAL_STARTED
-from search.record.history import DONE, FAILED, FINISHED, RUNNING, STOPPED, History
+from search.record.events import EpochReported, TrialStarted
+from search.record.history import History
+from search.record.outcomes import ENDED, State
 from search.run import main
 from search.space.options import NamedOptions, SearchOptions
 from search.space.space import Space
@@ -86,9 +86,9 @@ def test_asha_stops_trials_at_different_rungs(searched):
 
 def test_trials_wait_and_go_on_without_training_an_epoch_twice(searched):
     events = EventLog(searched[0] / "events.jsonl").read()
-    started = [event.trial for event in events if event.kind == TRIAL_STARTED]
+    started = [event.trial for event in events if isinstance(event, TrialStarted)]
     assert len(started) > len(set(started)), "some trial waited and went on"
-    reported = [(event.trial, event.data["metrics"]["epoch"]) for event in events if event.kind == TRIAL_REPORTED]
+    reported = [(event.trial, event.metrics["epoch"]) for event in events if isinstance(event, EpochReported)]
     assert len(reported) == len(set(reported))
 
 
@@ -153,30 +153,30 @@ def test_nothing_leaks_to_the_next_trial_and_failures_stay_alone(ray_address, tm
     folder = tmp_path / "experiments" / "tiny_space"
     events = EventLog(folder / "events.jsonl").read()
     history = History(events)
-    pids = {event.trial: event.data["pid"] for event in events if event.kind == TRIAL_REPORTED}
+    pids = {event.trial: event.pid for event in events if isinstance(event, EpochReported)}
     assert len(set(pids.values())) == 1, "no failure costs the warm worker"
     spoiled = [
         record
-        for record in history.in_state(DONE)
+        for record in history.in_state(State.DONE)
         if record.params["MODEL.HEAD.NAME"] == "simple_head_module"
         and any(
             other.params["MODEL.HEAD.NAME"] == "spoiling_head" and pids.get(other.number) == pids[record.number]
-            for other in history.in_state(DONE)
+            for other in history.in_state(State.DONE)
             if other.number < record.number
         )
     ]
     assert spoiled, "the seed must give an honest trial after a spoiling one in the same process"
     for record in spoiled:
         assert train_again(folder / "trials" / record.name, record) == without_times(record.rows)
-    first = next(r for r in history.in_state(DONE) if r.params["MODEL.HEAD.NAME"] == "spoiling_head")
+    first = next(r for r in history.in_state(State.DONE) if r.params["MODEL.HEAD.NAME"] == "spoiling_head")
     log = (folder / "trials" / first.name / "train.log").read_text()
     assert f"built in {tmp_path}\n" in log, "relative paths are those of a training by hand"
     assert "\na child process speaks\n" in log
 
-    failed = history.in_state(FAILED)
+    failed = history.in_state(State.FAILED)
     raised = [r for r in failed if r.params["MODEL.HEAD.NAME"] == "raising_head"]
     diverged = [r for r in failed if r not in raised]
-    assert raised and diverged and len(failed) + len(history.in_state(DONE)) == 8
+    assert raised and diverged and len(failed) + len(history.in_state(State.DONE)) == 8
     for record in raised:
         assert record.reason == f"RuntimeError: this head always raises (on {platform.node()})"
         assert "Traceback" in (folder / "trials" / record.name / "train.log").read_text()
@@ -207,7 +207,7 @@ def interrupted(epochs: int, folder: Path, *numbers: signal.Signals) -> Iterator
     """
 
     def is_time(history: History) -> bool:
-        between_rungs = [r for r in history.in_state(RUNNING) if len(r.rows) not in (0, 1, 3)]
+        between_rungs = [r for r in history.in_state(State.RUNNING) if len(r.rows) not in (0, 1, 3)]
         return reports(history) >= epochs and bool(between_rungs)
 
     def send() -> None:
@@ -238,7 +238,7 @@ def test_a_search_goes_on_after_ctrl_c(ray_address, tmp_path, capsys, monkeypatc
 
     with interrupted(3, folder, signal.SIGINT):
         assert main(start) == 130
-    assert "go on with: python -m search.run --resume -o out" in capsys.readouterr().out
+    assert "resume with: python -m search.run --resume -o out" in capsys.readouterr().out
     before = History(EventLog(folder / "events.jsonl").read())
     assert (folder / "results.csv").exists() and (folder / "best.yaml").exists()
     assert any(record.state == "interrupted" for record in before.trials.values())
@@ -249,18 +249,18 @@ def test_a_search_goes_on_after_ctrl_c(ray_address, tmp_path, capsys, monkeypatc
     text = space.read_text()
     space.write_text(text.replace("search: {", "search: {seed: 7, "))
     assert main([*start, "--resume"]) == 2
-    assert "a search goes on as it was, but seed was 0 and is 7 now" in capsys.readouterr().err
+    assert "a search is resumed as it was, but seed was 0 and is 7 now" in capsys.readouterr().err
     space.write_text(text)
 
     monkeypatch.setenv("SEED", "5")
     assert main([*start, "--resume"]) == 2
-    assert "a search goes on as it was, but SEED was 0 and is 5 now" in capsys.readouterr().err
+    assert "a search is resumed as it was, but SEED was 0 and is 5 now" in capsys.readouterr().err
     monkeypatch.delenv("SEED")
 
     with interrupted(reports(before) + 2, folder, signal.SIGTERM, signal.SIGINT):
         assert main([*start, "--resume"]) == 130
     printed = capsys.readouterr().out
-    assert "(once more: at once)" in printed and "go on with: python -m search.run --resume -o out" in printed
+    assert "(once more: at once)" in printed and "resume with: python -m search.run --resume -o out" in printed
     assert "resumed: " in printed and re.search(
         r"^best so far: .*, val_score 0\.\d{4}: BASE_LR ", printed, re.MULTILINE
     )
@@ -269,26 +269,24 @@ def test_a_search_goes_on_after_ctrl_c(ray_address, tmp_path, capsys, monkeypatc
     events = EventLog(folder / "events.jsonl").read()
     history = History(events)
     assert sorted(history.trials) == list(range(6))
-    assert all(record.state in FINISHED for record in history.trials.values())
+    assert all(record.state in ENDED for record in history.trials.values())
     assert len(list((folder / "trials").iterdir())) == 6
     for record in history.trials.values():
         assert [row["epoch"] for row in record.rows] == list(range(1, len(record.rows) + 1)), "twice or lost"
         again = train_again(folder / "trials" / record.name, record)
         assert again == without_times(record.rows)
-    for record in before.in_state(*FINISHED):
+    for record in before.in_state(*ENDED):
         assert history.trials[record.number].rows[: len(record.rows)] == record.rows
-    # ASHA's rungs were there again: those that wait are those that are stopped, and none of them should go on
-    options = SearchOptions(scheduler=NamedOptions("asha", {"reduction_factor": 3.0}))
-    asha = build_scheduler(options, Space([]), EPOCHS)
-    assert sorted(asha.replay(events)) == [record.number for record in history.in_state(STOPPED)]
-    assert asha.rungs.next(is_full=True) is None
+    # ASHA's rungs were there again, and none of those that wait should be promoted
+    options = SearchOptions(num_samples=6, scheduler=NamedOptions("asha", {"reduction_factor": 3.0}))
+    assert history.in_state(State.WAITING) and not Controller(Space([]), options, EPOCHS, history).has_more()
     commands = json.dumps((folder / "provenance.yaml").read_text())
     assert commands.count("--resume") == 2
 
     assert main([*start, "--resume", "--num-samples", "8"]) == 0
     longer = History(EventLog(folder / "events.jsonl").read())
     assert sorted(longer.trials) == list(range(8)), "a search that has ended may be extended"
-    for record in history.in_state(DONE):
+    for record in history.in_state(State.DONE):
         assert longer.trials[record.number].rows == record.rows
 
 
@@ -297,17 +295,17 @@ def test_whatever_ends_ray_tune_the_search_can_go_on(ray_address, tmp_path, caps
     start = ["--space", str(space), "--address", ray_address, "-o", "out", "--cpus-per-trial", "2", "NUM_THREADS", "1"]
 
     with monkeypatch.context() as patch:  # everything is there but the first event
-        patch.setattr(EventLog, "__call__", lambda log, event: os.kill(os.getpid(), signal.SIGTERM))
+        patch.setattr(EventLog, "append", lambda log, event: os.kill(os.getpid(), signal.SIGTERM))
         assert main(start) == 130
-    assert "go on with: python -m search.run --resume -o out" in capsys.readouterr().out
+    assert "resume with: python -m search.run --resume -o out" in capsys.readouterr().out
     assert not SearchFolder("out").events.exists()
 
-    suggest = TruthfulOptunaSearch.suggest
+    next_trial = Controller.next_trial
     with monkeypatch.context() as patch:
-        patch.setattr(TruthfulOptunaSearch, "suggest", lambda s, id: suggest(s, id) if len(s._numbers) < 2 else 1 / 0)
+        patch.setattr(Controller, "next_trial", lambda c: next_trial(c) if len(c.history.trials) < 2 else 1 / 0)
         assert main([*start, "--resume"]) == 2
     captured = capsys.readouterr()
-    assert "division by zero (see out/error.log)" in captured.out and "go on with: " in captured.out
+    assert "division by zero (see out/error.log)" in captured.out and "resume with: " in captured.out
     assert "Traceback" not in captured.out + captured.err and "Traceback" in Path("out/error.log").read_text()
     assert len(pd.read_csv("out/results.csv")) < 4
 

@@ -9,7 +9,7 @@ import os
 import signal
 from pathlib import Path
 
-import search.engine.rungs
+import search.engine.schedulers.waiting
 import search.record.event_log
 import search.record.results
 import search.trials.trial
@@ -143,10 +143,10 @@ training.train_batch = _without(HERE / "images" / "1", _hang(_before("step", tra
 search.trials.trial.fit = _without_a_metric(search.trials.trial.fit)
 training.state_dict = _before("epoch", training.state_dict)
 # in the driver
-search.record.event_log.EventLog.__call__ = _half_a_line(search.record.event_log.EventLog.__call__)
+search.record.event_log.EventLog.append = _half_a_line(search.record.event_log.EventLog.append)
 search.record.event_log.append_line = _on_full_disk("full for the driver", search.record.event_log.append_line)
 search.record.results.write_atomically = _on_full_disk(
     "full for results", _in_the_middle("results", search.record.results.write_atomically)
 )
-search.engine.rungs.Rungs.reach = _after("rung", search.engine.rungs.Rungs.reach)
-search.engine.rungs.Rungs.leave = _after("promotion", search.engine.rungs.Rungs.leave)
+scheduler = search.engine.schedulers.waiting.WaitingScheduler
+scheduler.reach, scheduler.leave = _after("rung", scheduler.reach), _after("promotion", scheduler.leave)

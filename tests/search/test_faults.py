@@ -11,9 +11,11 @@ import torch
 
 from configs.errors import ConfigError
 from search.engine.stopping import failing_alike
-from search.faults import CAN_BE_RETRIED, NOTHING_GOES, OWN, fault_of
-from search.record.history import DONE, FAILED, History, TrialRecord
+from search.record.events import SearchStarted, TrialEnded, TrialStarted
+from search.record.history import History
+from search.record.outcomes import Outcome, State
 from search.run import main
+from search.trials.faults import outcome_of
 from search.trials.watchdog import hanging
 from tests.conftest import ROOT
 from trainable.run_folder import FolderInUseError
@@ -24,33 +26,36 @@ class UsersError(RuntimeError):
 
 
 @pytest.mark.parametrize(
-    ("error", "fault"),
+    ("error", "outcome"),
     [
-        (ConfigError("no such part"), OWN),
-        (ZeroDivisionError(), OWN),
-        (MemoryError(), CAN_BE_RETRIED),
-        (torch.OutOfMemoryError("CUDA out of memory"), CAN_BE_RETRIED),
-        (torch.AcceleratorError("CUDA error: an illegal memory access was encountered", 700), CAN_BE_RETRIED),
-        (UsersError("CUDA error: so it says in a message of the user's"), OWN),
-        (RuntimeError("CUDA error: device-side assert triggered"), CAN_BE_RETRIED),
+        (ConfigError("no such part"), Outcome.FAILED),
+        (ZeroDivisionError(), Outcome.FAILED),
+        (MemoryError(), Outcome.EXTERNAL_FAILURE),
+        (torch.OutOfMemoryError("CUDA out of memory"), Outcome.EXTERNAL_FAILURE),
+        (torch.AcceleratorError("CUDA error: an illegal memory access was encountered", 700), Outcome.EXTERNAL_FAILURE),
+        (UsersError("CUDA error: so it says in a message of the user's"), Outcome.FAILED),
+        (RuntimeError("CUDA error: device-side assert triggered"), Outcome.EXTERNAL_FAILURE),
         (
             RuntimeError("[enforce fail at alloc_cpu.cpp:113] DefaultCPUAllocator: can't allocate memory"),
-            CAN_BE_RETRIED,
+            Outcome.EXTERNAL_FAILURE,
         ),
-        (RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"), CAN_BE_RETRIED),
-        (RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed."), CAN_BE_RETRIED),
-        (FolderInUseError("another process is at work in this folder"), CAN_BE_RETRIED),
-        (ConnectionResetError(errno.ECONNRESET, "Connection reset by peer"), CAN_BE_RETRIED),
-        *((OSError(number, os.strerror(number), "latest.pt"), CAN_BE_RETRIED) for number in (errno.EIO, errno.ENOENT)),
+        (RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"), Outcome.EXTERNAL_FAILURE),
+        (RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed."), Outcome.EXTERNAL_FAILURE),
+        (FolderInUseError("another process is at work in this folder"), Outcome.EXTERNAL_FAILURE),
+        (ConnectionResetError(errno.ECONNRESET, "Connection reset by peer"), Outcome.EXTERNAL_FAILURE),
         *(
-            (OSError(number, os.strerror(number), "latest.pt"), NOTHING_GOES)
+            (OSError(number, os.strerror(number), "latest.pt"), Outcome.EXTERNAL_FAILURE)
+            for number in (errno.EIO, errno.ENOENT)
+        ),
+        *(
+            (OSError(number, os.strerror(number), "latest.pt"), Outcome.BLOCKS_SEARCH)
             for number in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
         ),
     ],
     ids=repr,
 )
-def test_an_error_tells_what_kind_of_failure_it_is(error, fault):
-    assert fault_of(error) == fault
+def test_an_error_tells_what_kind_of_failure_it_is(error, outcome):
+    assert outcome_of(error) == outcome
 
 
 def test_a_log_tells_that_this_try_hung(tmp_path):
@@ -61,10 +66,10 @@ def test_a_log_tells_that_this_try_hung(tmp_path):
 
 
 def failed(*reasons: str) -> History:
-    history = History()
+    history = History([SearchStarted()])
     for number, reason in enumerate(reasons):
-        state = FAILED if reason else DONE
-        history.trials[number] = TrialRecord(number, "abc", {}, {}, state, reason=reason, ended=number)
+        history.add(TrialStarted(number, "abc", {}, {}))
+        history.add(TrialEnded(number, State.FAILED if reason else State.DONE, reason))
     return history
 
 
@@ -85,6 +90,7 @@ def test_failures_are_alike_whatever_the_trials_numbers(reason):
 
 WAITING = """
 import sys, time
+from search.trials.faults import outcome_of
 from search.trials.watchdog import watching
 with watching(sys.stderr, 0.2) as watchdog:
     watchdog.pause()

@@ -9,7 +9,8 @@ import torch
 
 from configs.errors import ConfigError
 from configs.loader import load_cfg
-from search.faults import CAN_BE_RETRIED, OWN, fault_of
+from search.record.outcomes import Outcome
+from search.trials.faults import outcome_of
 from search.trials.gpu_memory import (
     CONTEXT,
     LEAST_CONTEXT,
@@ -98,7 +99,7 @@ def test_more_than_the_share_fails_that_trial_alone(gpu):
         gpu.allocate(2 * GIB)
     message = "batch 256 at 224 px needs more than 0.25 of this GPU (19.0 GiB of 80.0 GiB)"
     assert str(raised.value).startswith(message)
-    assert fault_of(raised.value) == OWN
+    assert outcome_of(raised.value) == Outcome.FAILED
     assert gpu.fraction == 1 and gpu.emptied == 1
 
 
@@ -109,7 +110,7 @@ def test_a_device_that_others_have_filled_is_tried_again(gpu):
             gpu.allocate(18 * GIB)
         finally:
             gpu.others = 0  # and has gone before anybody looks
-    assert fault_of(raised.value) == CAN_BE_RETRIED
+    assert outcome_of(raised.value) == Outcome.EXTERNAL_FAILURE
     assert gpu.fraction == 1 and gpu.emptied == 1
 
 

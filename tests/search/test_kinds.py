@@ -8,12 +8,14 @@ import pytest
 
 from configs.errors import ConfigError
 from search.engine.kinds import Kinds, divided, shares
-from search.engine.rungs import Promotion, Rungs, hyperband
-from search.engine.scheduler import build_scheduler
-from search.engine.study import Study
+from search.engine.proposals import Proposals
+from search.engine.schedulers.rungs import Rungs, hyperband
+from search.engine.schedulers.scheduler import CONTINUE, STOP, build_scheduler
 from search.folder import SearchFolder
 from search.plan import make_plan
-from search.record.history import DONE, FAILED, STOPPED, TrialRecord
+from search.record.events import Promotion, TrialStarted
+from search.record.history import TrialRecord
+from search.record.outcomes import State
 from search.run import _plan_to_resume, build_parser
 from search.space.distributions import Choice, FloatRange
 from search.space.items import Condition, Parameter
@@ -70,9 +72,8 @@ def test_each_kind_is_seen_at_its_end_before_kinds_are_compared():
     for number, score in enumerate([0.1, 0.5, 0.11, 0.6, 0.12]):
         assert reach(rungs, number, 1, score)
     assert rungs.next() == 4, "the third slow one has come; of five the best one may go on, and it is the best of three"
-    assert go_on(rungs) == [4], "and nobody else: no kind has been seen at its end"
-    assert rungs.promotion(4) == Promotion(rung=1, holds=5, kind="slow", place=1, of=3, is_whole=True)
-    assert rungs.promotion(4) is None, "it is told once"
+    assert rungs.leave(4) == Promotion(rung=1, holds=5, kind="slow", place=1, of=3, is_whole=True)
+    assert rungs.leave(4) is None and go_on(rungs) == [], "and nobody else: no kind has been seen at its end"
     reach(rungs, 5, 1, 0.4)
     assert go_on(rungs) == [3], "the best of three fast ones"
     assert reach(rungs, 4, 3, 0.2) and go_on(rungs) == [4], "it waits for nobody at a later rung"
@@ -125,10 +126,9 @@ def test_brackets_share_what_is_known_of_kinds():
         brackets.reach(number, {"epoch": 1, "val_score": number / 10})
     gone = []
     while (number := brackets.next()) is not None:
-        brackets.leave(number)
+        assert brackets.leave(number).kind == kinds.of(number)
         gone.append(number)
     assert gone and {kinds.of(number) for number in gone} >= {"slow"}
-    assert brackets.promotion(gone[0]).kind == kinds.of(gone[0])
 
 
 def test_median_compares_within_a_kind():
@@ -138,47 +138,47 @@ def test_median_compares_within_a_kind():
     )
     for scheduler in (apart, together):
         for number in range(4):
-            scheduler.goes_on(number, {"params": {"kind": "slow" if number == 3 else "fast"}, "settings": {}})
+            scheduler.start(TrialStarted(number, "id", {"kind": "slow" if number == 3 else "fast"}, {}))
         for number, epoch in ((0, 1), (0, 2), (1, 1), (1, 2)):
-            assert scheduler.decide(number, {"epoch": epoch, "val_score": 0.5}) == "CONTINUE"
+            assert scheduler.reach(number, {"epoch": epoch, "val_score": 0.5}) == CONTINUE
     low = {"epoch": 2, "val_score": 0.1}
-    assert together.decide(3, low) == "STOP", "the median of the others is 0.5"
-    assert apart.decide(3, low) == "CONTINUE" and apart.decide(2, low) == "STOP"
+    assert together.reach(3, low) == STOP, "the median of the others is 0.5"
+    assert apart.reach(3, low) == CONTINUE and apart.reach(2, low) == STOP
 
 
-def sampled(study: Study, number: int, records: list[TrialRecord]) -> str:
-    sample = study.sample(number, records)
-    study.add(number, sample.point)
+def sampled(proposals: Proposals, number: int, records: list[TrialRecord]) -> str:
+    sample = proposals.sample(number, records)
+    proposals.add(number, sample.point)
     return sample.point.params["kind"]
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "nsga2"])
 def test_samples_are_of_all_kinds_until_one_has_ended_and_then_more_often_of_the_better(sampler):
     options = SearchOptions(sampler=NamedOptions(sampler, {}), kinds=("kind",))
-    study, records = Study(SPACE, options), []
+    proposals, records = Proposals(SPACE, options), []
 
     def rows_of(kind: str) -> dict:
         return {"epoch": 1, "val_score": 0.1 if kind == "slow" else 0.6}
 
     for number in range(12):
-        kind = sampled(study, number, records)
-        records.append(TrialRecord(number, "id", {"kind": kind, "x": number / 42}, {}, STOPPED, [rows_of(kind)]))
+        kind = sampled(proposals, number, records)
+        records.append(TrialRecord(number, "id", {"kind": kind, "x": number / 42}, {}, State.STOPPED, [rows_of(kind)]))
     assert Counter(record.params["kind"] for record in records) == {"slow": 6, "fast": 6}
     for kind, score in (("slow", 0.9), ("fast", 0.7)):
         first = next(record for record in records if record.params["kind"] == kind)
-        first.state, first.rows = DONE, [rows_of(kind), {"epoch": 2, "val_score": score}]
+        first.state, first.rows = State.DONE, [rows_of(kind), {"epoch": 2, "val_score": score}]
     later: Counter[str] = Counter()
     for number in range(12, 42):
-        kind = sampled(study, number, records)
+        kind = sampled(proposals, number, records)
         later[kind] += 1
-        records.append(TrialRecord(number, "id", {"kind": kind, "x": number / 42}, {}, STOPPED, [rows_of(kind)]))
+        records.append(TrialRecord(number, "id", {"kind": kind, "x": number / 42}, {}, State.STOPPED, [rows_of(kind)]))
     assert later["slow"] > later["fast"] > 3
 
 
 def test_random_samples_stay_random():
     options = SearchOptions(sampler=NamedOptions("random", {}), kinds=("kind",))
     plain = SearchOptions(sampler=NamedOptions("random", {}))
-    ours, theirs = Study(SPACE, options), Study(SPACE, plain)
+    ours, theirs = Proposals(SPACE, options), Proposals(SPACE, plain)
     assert [sampled(ours, number, []) for number in range(9)] == [sampled(theirs, number, []) for number in range(9)]
 
 
@@ -283,18 +283,18 @@ def test_a_kind_that_cannot_be_trained_is_not_sampled():
 def test_a_kind_of_which_all_is_sampled_is_left_out():
     x = Parameter("x", "", when=(Condition("kind", ("endless",)),), distribution=FloatRange("uniform", 0, 1))
     space = Space([Parameter("kind", "", distribution=Choice(("single", "endless"))), x])
-    study = Study(space, SearchOptions(kinds=("kind",)))
-    assert Counter(sampled(study, number, []) for number in range(12)) == {"endless": 11, "single": 1}
+    proposals = Proposals(space, SearchOptions(kinds=("kind",)))
+    assert Counter(sampled(proposals, number, []) for number in range(12)) == {"endless": 11, "single": 1}
 
 
 def test_a_kind_that_only_fails_gets_less_and_less():
-    study, records = Study(SPACE, SearchOptions(kinds=("kind",))), []
+    proposals, records = Proposals(SPACE, SearchOptions(kinds=("kind",))), []
     for number in range(40):
-        kind = sampled(study, number, records)
+        kind = sampled(proposals, number, records)
         rows = [] if kind == "slow" else [{"epoch": 1, "val_score": number / 100}]
-        state = FAILED if kind == "slow" else DONE
+        state = State.FAILED if kind == "slow" else State.DONE
         records.append(TrialRecord(number, "id", {"kind": kind, "x": number / 40}, {}, state, rows))
-    assert sum(record.state == FAILED for record in records) < 12
+    assert sum(record.state == State.FAILED for record in records) < 12
 
 
 def test_each_kind_comes_to_its_end_before_another_does_again_when_all_are_made():

@@ -19,11 +19,11 @@ from configs.errors import ConfigError
 from configs.loader import load_cfg
 from data.build import build_dataset
 from data.image_data import DATASET_REGISTRY
-from search.faults import NodeError
 from search.folder import SearchFolder
 from search.plan import make_plan
 from search.space.space_file import read_space
 from search.trials.cluster import placed
+from search.trials.faults import NodeError
 from search.trials.node_check import Expected, checked_nodes, expected_of_nodes, problem_here
 from search.trials.node_watch import NodeWatch, placement_now
 from search.trials.secret_values import SecretSource, served, take_secrets
@@ -180,21 +180,22 @@ class Checks:
         return [node for node in nodes if node["NodeID"] == "a" and node["Alive"]]
 
 
-def test_trials_go_to_fit_nodes_alone_and_those_that_go_are_told(monkeypatch, capsys):
+def test_trials_go_to_fit_nodes_alone_and_those_that_go_are_told(monkeypatch):
     nodes = [{"NodeID": name, "Alive": True, "Resources": {"CPU": 2}, "NodeManagerHostname": name} for name in "ab"]
     monkeypatch.setattr("ray.nodes", lambda: nodes)
     monkeypatch.setattr("ray.available_resources", lambda: {"CPU": 4})
     monkeypatch.setattr("search.trials.node_watch.INTERVAL", 0)
     slots: list[int] = []
-    watch = NodeWatch(Checks(), {"cpu": 1}, slots.append)
+    said: list[str] = []
+    watch = NodeWatch(Checks(), {"cpu": 1}, slots.append, said.append)
     nodes.append({**nodes[0], "NodeID": "c"})
     assert placement_now() == placed({"cpu": 1}, ["a"])
     assert placement_now() != placed({"cpu": 1}, ["a", "c"])
     watch.on_step_begin(1, [])
-    assert slots == [] and capsys.readouterr().out == ""
+    assert slots == said == []
     nodes[0] = {**nodes[0], "Alive": False}
     watch.on_step_begin(2, [])
-    assert slots == [0] and capsys.readouterr().out == "node a () is gone: 0 at a time\n"
+    assert slots == [0] and said == ["node a () is gone: 0 at a time"]
 
 
 def test_a_worker_without_the_key_gets_no_secret_and_takes_none_from_others(monkeypatch):
@@ -280,7 +281,7 @@ def test_a_head_that_dies_ends_the_search_with_the_way_to_go_on(space):
                 (gcs,) = [one for one in psutil.Process(head.pid).children() if "gcs_server" in one.name()]
                 gcs.kill()
         assert search.wait() == 2, printed
-        assert "does not answer any more; trials keep their last checkpoint\ngo on with: " in printed
+        assert "does not answer any more; trials keep their last checkpoint\nresume with: " in printed
     finally:
         head.stdin.close()
         with suppress(ProcessLookupError):

@@ -4,27 +4,27 @@ import math
 
 import pytest
 
-from search.engine.rungs import Brackets, hyperband
-from search.engine.searcher import TruthfulOptunaSearch, other_seeds
+from search.engine.extra_trials import other_seeds
+from search.engine.schedulers.rungs import Brackets, hyperband
 from search.engine.stopping import stop_reason
 from search.record.confirmation import confirmed
-from search.record.history import DONE, FAILED, RUNNING, STOPPED, History, TrialRecord
+from search.record.history import History, TrialRecord
+from search.record.outcomes import State
 from search.record.pareto import pareto_front
-from search.space.distributions import FloatRange
-from search.space.items import Parameter
-from search.space.options import Confirm, SearchOptions, StopRules
-from search.space.space import Space
+from search.space.options import SearchOptions, StopRules
 
 
 def history_of(*records: TrialRecord) -> History:
     history = History()
     for place, record in enumerate(records):
-        record.ended = place
+        record.end_order = place
         history.trials[record.number] = record
     return history
 
 
-def record(number: int, score: float, state: str = DONE, macs: int = 10, confirms: int | None = None) -> TrialRecord:
+def record(
+    number: int, score: float, state: State = State.DONE, macs: int = 10, confirms: int | None = None
+) -> TrialRecord:
     row = {"epoch": 1, "val_score": score, "macs": macs, "params": 5}
     return TrialRecord(number, "id", {"SEED": number}, {}, state, [row], confirms=confirms)
 
@@ -46,7 +46,7 @@ def test_stop_rules(rules, scores, reason):
 
 
 def test_patience_does_not_count_while_the_best_trains():
-    history = history_of(record(0, 0.9, RUNNING), record(1, 0.1), record(2, 0.2))
+    history = history_of(record(0, 0.9, State.RUNNING), record(1, 0.1), record(2, 0.2))
     assert stop_reason(SearchOptions(stop=StopRules(patience=2)), history) is None
 
 
@@ -81,27 +81,6 @@ def test_nobody_wins_while_the_best_has_no_repeats():
     assert confirmed(history_of(record(0, 0.8), record(1, 0.99), *repeats), "val_score") == []
 
 
-def test_repeats_come_after_all_samples_and_once():
-    space = Space([Parameter("x", "", distribution=FloatRange("uniform", 0, 1))], default=lambda key: 0)
-    options = SearchOptions(num_samples=3, confirm=Confirm(top=2, seeds=2))
-    history = history_of(
-        *(record(n, s, STOPPED) for n, s in enumerate([0.3, 0.9, 0.5])),
-        record(3, 0.8, confirms=1),
-    )
-    history.trials[3].params = {"SEED": other_seeds(0, 2)[0]}
-    for n in range(3):
-        history.trials[n].params = history.trials[n].settings = {"x": n / 10}
-    searcher = TruthfulOptunaSearch(space, options, history, slots=9)
-    configs = []
-    while isinstance(config := searcher.suggest(str(len(configs))), dict):
-        configs.append(config)
-    assert [(c["number"], c["confirms"], c["settings"]["SEED"]) for c in configs] == [
-        (4, 1, other_seeds(0, 2)[1]),
-        (5, 2, other_seeds(0, 2)[0]),
-        (6, 2, other_seeds(0, 2)[1]),
-    ]
-
-
 def test_seeds_of_repeats():
     seeds = other_seeds(7, 5)
     assert len(set(seeds)) == 5 and 7 not in seeds and seeds == other_seeds(7, 5)
@@ -111,7 +90,7 @@ def test_seeds_of_repeats():
 def test_pareto_front():
     values = [(0.9, 30), (0.8, 10), (0.7, 20), (0.9, 30), (0.95, 50), (0.5, 10)]
     records = [record(number, score, macs=macs) for number, (score, macs) in enumerate(values)]
-    records.append(record(6, 0.99, FAILED, macs=1))
+    records.append(record(6, 0.99, State.FAILED, macs=1))
     assert [one.number for one in pareto_front(records, ("val_score", "macs"))] == [4, 0, 1]
 
 

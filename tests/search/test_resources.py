@@ -10,7 +10,7 @@ import ray
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from configs.errors import ConfigError
-from search.engine.stopping import SearchStopper
+from search.engine.stopping import Stopping
 from search.plan import make_plan
 from search.record.history import History
 from search.run import main
@@ -150,9 +150,9 @@ def test_a_ray_that_does_not_start_is_an_error_with_its_reason(monkeypatch):
 
 
 def test_the_time_budget():
-    assert not SearchStopper(SearchOptions(), History()).stop_all()
-    assert not SearchStopper(SearchOptions(time_budget=1000), History()).stop_all()
-    assert SearchStopper(SearchOptions(time_budget=1e-9), History()).stop_all()
+    assert not Stopping(SearchOptions(), History()).is_final()
+    assert not Stopping(SearchOptions(time_budget=1000), History()).is_final()
+    assert Stopping(SearchOptions(time_budget=1e-9), History()).is_final()
 
 
 def test_a_ray_of_our_own_has_the_cpus_of_this_process_and_a_folder_for_its_user():

@@ -1,12 +1,15 @@
-"""ASHA's rungs, those of Ray and ours, against cut-offs worked out by hand."""
+"""ASHA's rungs against cut-offs worked out by hand, and what is Ray Tune's rule against Ray Tune's."""
 
-from types import SimpleNamespace
-
+import numpy as np
 import pytest
+from ray.tune.schedulers import ASHAScheduler, MedianStoppingRule
 
-from search.engine.rungs import Rungs, milestones
-from search.engine.scheduler import build_scheduler
-from search.record.events import TRIAL_DONE, TRIAL_REPORTED, TRIAL_STARTED, TRIAL_STOPPED, Event
+from search.engine.schedulers.asha_stopping import StoppingRungs
+from search.engine.schedulers.median import MedianRule
+from search.engine.schedulers.rungs import Rungs, milestones
+from search.engine.schedulers.scheduler import CONTINUE, STOP, WAIT, Decision, Scheduler, build_scheduler
+from search.record.events import TrialStarted
+from search.record.outcomes import State
 from search.space.options import NamedOptions, SearchOptions
 from search.space.space import Space
 
@@ -28,73 +31,97 @@ REPORTS = [
 ]
 
 
-def scheduler(metric="val_score", **options):
+def scheduler(metric="val_score", **options) -> Scheduler:
     chosen = {"type": "stopping", "grace_period": 1, "reduction_factor": 3.0, **options}
-    return build_scheduler(SearchOptions(metric=metric, scheduler=NamedOptions("asha", chosen)), Space([]), 9)
-
-
-def trial(number: int):
-    return SimpleNamespace(trial_id=f"any{number}", config={"number": number, "params": {}})
+    built = build_scheduler(SearchOptions(metric=metric, scheduler=NamedOptions("asha", chosen)), Space([]), 9)
+    for number in range(9):
+        built.start(TrialStarted(number, "id", {}, {}))
+    return built
 
 
 @pytest.mark.parametrize(("metric", "sign"), [("val_score", 1), ("val_loss", -1)])
 def test_rungs(metric, sign):
     asha = scheduler(metric)
-    for number in range(5):
-        asha.on_trial_add(None, trial(number))
     for number, epoch, value, decision in REPORTS:
-        result = {"epoch": epoch, metric: sign * value}
-        assert asha.on_trial_result(None, trial(number), result) == decision, (number, epoch)
+        answer = asha.reach(number, {"epoch": epoch, metric: sign * value})
+        assert answer.decision.name == decision, (number, epoch)
 
 
-def _rungs_of(asha):
-    """The rungs of Ray's own scheduler."""
-    return asha._by_kind[""]._brackets[0]._rungs
+def reports(seed: int, trials: int, epochs: int) -> list[tuple[int, int, float]]:
+    """Epochs of several trials in a random order, each trial's in their own."""
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(np.repeat(np.arange(trials), epochs))
+    reached = dict.fromkeys(range(trials), 0)
+    made = []
+    for number in map(int, order):
+        reached[number] += 1
+        made.append((number, reached[number], float(rng.normal(number / 5, 1))))
+    return made
 
 
-def test_a_failed_report_is_no_report():
-    asha = scheduler()
-    asha.on_trial_add(None, trial(0))
-    assert asha.on_trial_result(None, trial(0), {"failure": "nan"}) == "CONTINUE"
-    assert not asha.replay([])
+@pytest.mark.parametrize("mode", ["max", "min"])
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("name", ["asha", "median"])
+def test_what_is_ray_tunes_rule_decides_as_ray_tune_does(name, seed, mode):
+    if name == "asha":
+        rays = ASHAScheduler("epoch", "value", mode, max_t=9, grace_period=1, reduction_factor=3)
+        ours: Scheduler = StoppingRungs("value", mode, 1, 3, 9)
+    else:
+        rays = MedianStoppingRule("epoch", "value", mode, grace_period=2, min_time_slice=float("inf"))
+        ours = MedianRule("value", mode, 2, 3)
+    trials = {number: RayTrial(number) for number in range(12)}
+    for trial in trials.values():
+        rays.on_trial_add(None, trial)
+    decisions = []
+    ended: set[int] = set()
+    for number, epoch, value in reports(seed, 12, 9):
+        if number in ended:
+            continue
+        row = {"epoch": epoch, "value": value}
+        expected = rays.on_trial_result(None, trials[number], row)
+        decisions.append(expected)
+        assert ours.reach(number, row) == (STOP if expected == "STOP" else CONTINUE), (number, epoch)
+        if expected == "STOP" or epoch == 9:
+            ended.add(number)
+            rays.on_trial_complete(None, trials[number], row)
+            ours.end(number, State.STOPPED)
+    assert {"STOP", "CONTINUE"} == set(decisions)
 
 
-def test_replaying_events_gives_the_same_decisions_and_the_same_rungs():
-    live = scheduler()
-    events = [Event(TRIAL_STARTED, number, {"params": {}}) for number in range(5)]
-    for number in range(5):
-        live.on_trial_add(None, trial(number))
-    stopped = []
-    for number, epoch, value, _ in REPORTS:
-        metrics = {"epoch": epoch, "val_score": value}
-        events.append(Event(TRIAL_REPORTED, number, {"metrics": metrics}))
-        if live.on_trial_result(None, trial(number), metrics) == "STOP":
-            stopped.append(number)
-            live.on_trial_complete(None, trial(number), metrics)
-            events.append(Event(TRIAL_DONE if epoch == 9 else TRIAL_STOPPED, number, {}))
-    replayed = scheduler()
-    assert sorted(replayed.replay(events)) == sorted(stopped) == [0, 1, 2, 3]
-    assert _rungs_of(replayed) == _rungs_of(live)
+class RayTrial:
+    """What Ray's schedulers see of a trial."""
+
+    def __init__(self, number: int):
+        self.trial_id = str(number)
+
+
+def test_reports_that_are_told_again_give_the_same_decisions():
+    live, again = scheduler(), scheduler()
+    for asha in (live, again):
+        decisions = [
+            asha.reach(n, {"epoch": epoch, "val_score": value}).decision.name for n, epoch, value, _ in REPORTS
+        ]
+        assert decisions == [decision for *_, decision in REPORTS]
     # trial 4 goes on after a resume, and is not compared at rungs that it has passed
-    replayed.on_trial_add(None, trial(4))
-    assert replayed.on_trial_result(None, trial(4), {"epoch": 4, "val_score": 0.0}) == "CONTINUE"
+    again.start(TrialStarted(4, "id", {}, {}))
+    assert again.reach(4, {"epoch": 4, "val_score": 0.0}) == CONTINUE
 
 
 def test_without_a_scheduler_nothing_is_stopped():
-    fifo = build_scheduler(SearchOptions(scheduler=NamedOptions("none", {})), Space([]), 9)
-    assert fifo.on_trial_result(None, trial(0), {"epoch": 1, "val_score": 0.0}) == "CONTINUE"
+    none = build_scheduler(SearchOptions(scheduler=NamedOptions("none", {})), Space([]), 9)
+    assert none.reach(0, {"epoch": 1, "val_score": 0.0}) == CONTINUE and none.next(is_full=True) is None
 
 
 # The same with trials that wait: of n trials at a rung the best n // 3 go on.
 WAITING_REPORTS = [
-    (0, 1, 0.5, "STOP"),  # one of one: none goes on
-    (1, 1, 0.3, "STOP"),
+    (0, 1, 0.5, "WAIT"),  # one of one: none goes on
+    (1, 1, 0.3, "WAIT"),
     (2, 1, 0.6, "CONTINUE"),  # the best of three
-    (3, 1, 0.55, "STOP"),
-    (4, 1, 0.1, "STOP"),
+    (3, 1, 0.55, "WAIT"),
+    (4, 1, 0.1, "WAIT"),
     (2, 2, 0.0, "CONTINUE"),  # epoch 2 is no rung
-    (2, 3, 0.7, "STOP"),
-    (5, 1, 0.2, "STOP"),  # of six now two may go on: 2 is gone, so that it is 3
+    (2, 3, 0.7, "WAIT"),
+    (5, 1, 0.2, "WAIT"),  # of six now two may go on: 2 is gone, so that it is 3
 ]
 
 
@@ -102,37 +129,39 @@ WAITING_REPORTS = [
 def test_waiting_at_rungs(metric, sign):
     asha = scheduler(metric, type="promotion")
     for number, epoch, value, decision in WAITING_REPORTS:
-        assert asha.rungs.next() is None
-        assert asha.on_trial_result(None, trial(number), {"epoch": epoch, metric: sign * value}) == decision
-    assert asha.rungs.next() == 3
-    asha.rungs.leave(3)
-    assert asha.rungs.next() is None
+        assert asha.next(is_full=False) is None
+        answer = asha.reach(number, {"epoch": epoch, metric: sign * value})
+        assert answer.decision.name == decision
+        assert (answer.promotion is not None) == (number == 2 and epoch == 1), "it is among the best at once"
+    assert asha.next(is_full=False) == 3
+    assert asha.leave(3).rung == 1 and asha.leave(3) is None
+    assert asha.next(is_full=False) is None
 
 
 def test_the_highest_rung_goes_first():
-    asha = scheduler(type="promotion")
+    rungs = Rungs("val_score", "max", [1, 3], 3)
     for number in range(3):
-        asha.rungs.reach(number, {"epoch": 3, "val_score": 0.1 * number})
+        rungs.reach(number, {"epoch": 3, "val_score": 0.1 * number})
     for number in range(3, 9):
-        asha.rungs.reach(number, {"epoch": 1, "val_score": 0.9})
-    assert asha.rungs.next() == 2
-    asha.rungs.leave(2)
-    assert asha.rungs.next() == 3  # of equals the earliest
+        rungs.reach(number, {"epoch": 1, "val_score": 0.9})
+    assert rungs.next() == 2
+    rungs.leave(2)
+    assert rungs.next() == 3  # of equals the earliest
 
 
-def test_rungs_are_made_again_from_events():
-    live, events = scheduler(type="promotion"), [Event(TRIAL_STARTED, number, {"params": {}}) for number in range(6)]
+def test_a_trial_that_starts_again_waits_no_longer():
+    asha = scheduler(type="promotion")
     for number, epoch, value, _ in WAITING_REPORTS:
-        metrics = {"epoch": epoch, "val_score": value}
-        events.append(Event(TRIAL_REPORTED, number, {"metrics": metrics}))
-        if live.on_trial_result(None, trial(number), metrics) == "STOP":
-            events.append(Event(TRIAL_STOPPED, number, {}))
-    replayed = scheduler(type="promotion")
-    assert sorted(replayed.replay(events)) == [0, 1, 2, 3, 4, 5]
-    assert replayed.rungs.next() == live.rungs.next() == 3
-    again = scheduler(type="promotion")
-    again.replay([*events, Event(TRIAL_STARTED, 3, {"params": {}})])
-    assert again.rungs.next() is None
+        asha.reach(number, {"epoch": epoch, "val_score": value})
+    asha.start(TrialStarted(3, "id", {}, {}))
+    assert asha.next(is_full=False) is None
+
+
+def test_every_trial_ends_at_max_t():
+    asha = scheduler(type="promotion", max_t=4)
+    decisions = [asha.reach(0, {"epoch": epoch, "val_score": 0.5}).decision for epoch in range(1, 5)]
+    assert decisions == [Decision.WAIT, Decision.CONTINUE, Decision.CONTINUE, Decision.STOP]
+    assert WAIT.promotion is None
 
 
 @pytest.mark.parametrize(

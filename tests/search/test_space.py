@@ -11,9 +11,10 @@ from ray import tune
 
 from configs.errors import ConfigError
 from search.space.distributions import Choice, FloatRange, IntRange, QuantisedRange, read_distribution
-from search.space.options import SCHEDULER_DEFAULTS, SCHEDULERS
 from search.space.options_reader import read_duration
 from search.space.space_file import read_space
+from search.specs.samplers import SAMPLERS
+from search.specs.schedulers import SCHEDULERS
 
 DROPOUT = "MODEL.HEAD.DROPOUT"
 
@@ -111,7 +112,7 @@ def test_ranges_give_the_values_that_they_give_in_ray_tune(word, numbers, expect
     rng = np.random.default_rng(0)
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     asked = [study.ask({"x": distribution.to_optuna()}).params["x"] for _ in range(200)]
-    assert {distribution.at(rng.random()) for _ in range(200)} == expected
+    assert {distribution.quantile(rng.random()) for _ in range(200)} == expected
     assert {distribution.decode(value) for value in asked} == expected
     assert set(getattr(tune, word)(*numbers).sample(size=200)) == expected
 
@@ -225,10 +226,10 @@ def test_mistakes_above_space(text, message):
     assert re.match(r"space.yaml, line \d+: ", errors)
 
 
-@pytest.mark.parametrize("name", SCHEDULERS)
-def test_the_defaults_of_schedulers_are_options_that_they_have(name):
-    for word, value in SCHEDULER_DEFAULTS[name].items():
-        assert SCHEDULERS[name][word].read(value) == value
+@pytest.mark.parametrize("spec", [*SAMPLERS.values(), *SCHEDULERS.values()], ids=lambda spec: spec.name)
+def test_defaults_of_options_are_legal(spec):
+    for name, value in spec.defaults().items():
+        assert spec.options[name].rule.read(value) == value
 
 
 def test_a_secret_in_an_expression_is_not_shown():

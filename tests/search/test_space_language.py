@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from configs.errors import ConfigError
 from configs.tree import get_value, plain
-from search.engine.searcher import TruthfulOptunaSearch
+from search.engine.controller import Controller
 from search.plan import SearchPlan, make_plan
+from search.record.events import SearchStarted
 from search.record.history import History
 from search.space.distributions import read_distribution
 from search.space.expressions import Expression
@@ -20,6 +21,14 @@ from search.space.space_file import read_space
 from search.space.start import base_values
 
 OPTIMIZER = "MODEL.SOLVER.OPTIMIZER"
+
+
+def begun(plan: SearchPlan, slots: int) -> Controller:
+    controller = Controller(plan.space, plan.options, plan.base_cfg.MODEL.SOLVER.TOTAL_EPOCHS, History(), plan.start)
+    controller.begin(SearchStarted(), slots)
+    return controller
+
+
 LOSS = "MODEL.SOLVER.LOSS"
 SPACE = """
 search: {scheduler: none}
@@ -235,10 +244,8 @@ constraints: ["DATASET.BATCH_SIZE < 64 or MODEL.HEAD.DROPOUT < 0.005"]
 def test_the_first_trial_has_all_values_of_its_start_point(text, key, value):
     plan = plan_of(text)
     for seed in range(6):
-        searcher = TruthfulOptunaSearch(
-            plan.space, replace(plan.options, seed=seed, reference=False), History(), 1, plan.start
-        )
-        assert searcher.suggest("a")["params"][key] == value
+        controller = begun(replace(plan, options=replace(plan.options, seed=seed, reference=False)), slots=1)
+        assert controller.next_trial().params[key] == value
 
 
 def test_what_the_base_has_for_the_keys_of_a_space():
@@ -269,8 +276,8 @@ def test_more_start_points_than_trials():
 def test_a_space_without_end_has_a_sample_however_rare():
     text = "space: {MODEL.HEAD.DROPOUT: {uniform: [0, 0.5]}}\nconstraints: [MODEL.HEAD.DROPOUT < 0.001]\n"
     plan = plan_of(text)
-    searcher = TruthfulOptunaSearch(plan.space, plan.options, History(), 9)
-    rates = [searcher.suggest(str(number))["params"]["MODEL.HEAD.DROPOUT"] for number in range(5)]
+    controller = begun(replace(plan, start=()), slots=9)
+    rates = [controller.next_trial().params["MODEL.HEAD.DROPOUT"] for _ in range(5)]
     assert len(set(rates)) == 5 and max(rates) < 0.001
 
 
@@ -286,9 +293,9 @@ constraints: [SEED < 6]
 
 def test_branches_with_the_same_settings_are_one_sample():
     plan = plan_of(f"space: {{{OPTIMIZER}: {{choice: {{a: {{NAME: sgd}}, b: {{NAME: sgd}}}}}}}}\n")
-    searcher = TruthfulOptunaSearch(plan.space, replace(plan.options, reference=False), History(), 9)
-    assert searcher.suggest("a")["settings"] == {f"{OPTIMIZER}.NAME": "sgd"}
-    assert searcher.suggest("b") is None and searcher.is_exhausted
+    controller = begun(replace(plan, options=replace(plan.options, reference=False)), slots=9)
+    assert controller.next_trial().settings == {f"{OPTIMIZER}.NAME": "sgd"}
+    assert controller.next_trial() is None and controller.is_exhausted
 
 
 def test_what_stands_below_branches_of_an_extending_file_stays():
@@ -413,11 +420,12 @@ def test_expressions_that_cannot_be_computed(text):
 )
 def test_both_ends_of_every_distribution(text, first, last, size):
     distribution = read_distribution(yaml.safe_load(text))
-    assert distribution.at(0.0) == pytest.approx(first) if isinstance(first, float) else distribution.at(0.0) == first
-    end = distribution.at(np.nextafter(1, 0))
+    start = distribution.quantile(0.0)
+    assert start == pytest.approx(first) if isinstance(first, float) else start == first
+    end = distribution.quantile(np.nextafter(1, 0))
     assert end == pytest.approx(last) if isinstance(last, float) else end == last
     assert distribution.size == size
-    for value in (distribution.at(0.0), distribution.at(0.3), end):
+    for value in (distribution.quantile(0.0), distribution.quantile(0.3), end):
         assert distribution.contains(value)
         assert distribution.decode(distribution.encode(value)) == value
     assert not distribution.contains(1e9)

@@ -4,8 +4,9 @@ from pathlib import Path
 
 from search.folder import SearchFolder
 from search.plan import make_plan
-from search.record.events import TRIAL_DONE, TRIAL_REPORTED, TRIAL_STARTED, EventStream
+from search.record.events import EpochReported, SearchStarted, TrialEnded, TrialStarted
 from search.record.history import History, TrialRecord
+from search.record.outcomes import State
 from search.record.terminal import Terminal, describe, short_names
 from search.space.space_file import read_space
 
@@ -41,12 +42,13 @@ def test_a_trial_is_one_line_with_its_score_at_80_columns(monkeypatch, capsys):
     for is_terminal in (True, False):
         history = History()
         params = dict.fromkeys(keys, 0.123456)
-        stream = EventStream([history, Terminal(plan, history, SearchFolder("out"))])
+        terminal = Terminal(plan, history, SearchFolder("out"))
         monkeypatch.setenv("COLUMNS", "80")
         monkeypatch.setattr("sys.stdout.isatty", lambda is_terminal=is_terminal: is_terminal)
-        stream.emit(TRIAL_STARTED, 0, id="abc", params=params, settings=params)
-        stream.emit(TRIAL_REPORTED, 0, metrics=row)
-        stream.emit(TRIAL_DONE, 0)
+        started = TrialStarted(0, "abc", params, params)
+        for event in (SearchStarted(), started, EpochReported(0, row), TrialEnded(0, State.DONE)):
+            history.add(event)
+            terminal.on_event(event)
         line = next(line for line in capsys.readouterr().out.splitlines() if "done" in line)
         assert "val_score 0.8765  best so far  " in line
         assert len(line) == 80 and line.endswith("...") if is_terminal else line.endswith("GAUSS_NOISE_PROB 0.123")

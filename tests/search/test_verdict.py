@@ -3,7 +3,8 @@
 import pytest
 
 from search.record.confirmation import confirmed
-from search.record.history import DONE, FAILED, INTERRUPTED, STOPPED, History, TrialRecord
+from search.record.history import History, TrialRecord
+from search.record.outcomes import State
 from search.record.verdict import Verdict, verdict
 
 SCORE, LOSS = "val_score", "val_loss"
@@ -13,7 +14,9 @@ def told(history: History, metric: str, by_cost: bool = True) -> Verdict | None:
     return verdict(history, metric, confirmed(history, metric, by_cost))
 
 
-def record(number: int, score: float, state: str = DONE, confirms: int | None = None, macs: int = 1) -> TrialRecord:
+def record(
+    number: int, score: float, state: State = State.DONE, confirms: int | None = None, macs: int = 1
+) -> TrialRecord:
     row = {"epoch": 1, SCORE: score, LOSS: 1 - score, "macs": macs, "params": 1}
     return TrialRecord(number, "id", {}, {}, state, [row], confirms=confirms)
 
@@ -38,7 +41,7 @@ def test_a_search_without_a_base_says_nothing():
 
 @pytest.mark.parametrize(("metric", "base", "best"), [(SCORE, "0.5000", "0.7500"), (LOSS, "0.5000", "0.2500")])
 def test_single_trainings(metric, base, best):
-    found = told(history_of(record(9, 0.5), record(0, 0.3, STOPPED), record(1, 0.75)), metric)
+    found = told(history_of(record(9, 0.5), record(0, 0.3, State.STOPPED), record(1, 0.75)), metric)
     assert found and found.margin == pytest.approx(0.25)
     assert found.text.startswith(f"trial 1 is better than the base config by 0.2500: {metric} {best}, the base {base}")
     assert "single trainings" in found.text and not found.is_base
@@ -81,7 +84,7 @@ def test_who_is_beaten_by_more_than_noise_does_not_win_by_cost():
 
 
 def test_nothing_better_is_said_and_the_base_is_the_best():
-    history = history_of(record(9, 0.581), record(0, 0.512), record(1, 0.4, STOPPED))
+    history = history_of(record(9, 0.581), record(0, 0.512), record(1, 0.4, State.STOPPED))
     found = told(history, SCORE)
     assert found and found.margin == 0 and found.is_base
     assert found.text == (
@@ -95,7 +98,7 @@ def test_nothing_better_is_said_and_the_base_is_the_best():
 
 
 @pytest.mark.parametrize(
-    ("state", "why"), [(FAILED, "it failed: no room"), (INTERRUPTED, "not been trained to its end")]
+    ("state", "why"), [(State.FAILED, "it failed: no room"), (State.INTERRUPTED, "not been trained to its end")]
 )
 def test_a_base_that_did_not_come_to_its_end_cannot_be_compared(state, why):
     base = record(9, 0.5, state)

@@ -7,14 +7,19 @@ import ray
 from ray import tune
 from ray._private.utils import push_error_to_driver
 
-from search.engine.engine import build_engine
+from search.engine.controller import Controller
+from search.folder import SearchFolder
+from search.record.events import SearchStarted
 from search.record.history import History
-from search.reports import TOTAL_EPOCHS
 from search.space.distributions import FloatRange
 from search.space.items import Parameter
 from search.space.options import NamedOptions, SearchOptions
 from search.space.space import Space
 from search.trials.cluster import ray_cluster
+from search.trials.messages import EpochMessage, to_result
+from search.trials.ray_callback import ControllerCallback
+from search.trials.ray_scheduler import ControllerScheduler
+from search.trials.ray_searcher import ControllerSearcher
 
 SLOTS = 2
 
@@ -37,21 +42,29 @@ def test_a_worker_that_died_is_replaced_while_trials_are_shorter_than_its_start(
             open(first_has_died, "w").close()
             os._exit(1)
         time.sleep(0.1)
-        tune.report({"epoch": 1, "val_score": 0.5, TOTAL_EPOCHS: 1})
+        tune.report(to_result(EpochMessage({"epoch": 1, "val_score": 0.5})))
 
     space = Space([Parameter("x", "", distribution=FloatRange("uniform", 0, 1))])
     options = SearchOptions(
         num_samples=100, sampler=NamedOptions("random", {}), scheduler=NamedOptions("none", {}), max_failures=1
     )
-    engine = build_engine(space, options, 1, SLOTS, History())
+    controller = Controller(space, options, 1, History())
+    controller.begin(SearchStarted(), SLOTS)
     seen = Processes()
     with ray_cluster(ray_address):
         tune.Tuner(
             tune.with_resources(train, {"cpu": 1}),
             tune_config=tune.TuneConfig(
-                search_alg=engine.searcher, scheduler=engine.scheduler, num_samples=-1, reuse_actors=True
+                search_alg=ControllerSearcher(controller),
+                scheduler=ControllerScheduler(controller),
+                num_samples=-1,
+                reuse_actors=True,
             ),
-            run_config=tune.RunConfig(storage_path=str(tmp_path / "ray"), callbacks=[seen], verbose=0),
+            run_config=tune.RunConfig(
+                storage_path=str(tmp_path / "ray"),
+                callbacks=[ControllerCallback(controller, SearchFolder("out")), seen],
+                verbose=0,
+            ),
         ).fit()
     assert len(seen.pids) == 100, "the one that died is tried again"
     assert len(set(seen.pids)) == SLOTS

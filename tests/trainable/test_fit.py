@@ -33,7 +33,7 @@ def train(
     *pairs: str,
     resume: bool = False,
     stop_after: int = 99,
-    heard: int | None = None,
+    reported_epochs: int | None = None,
     is_trial: bool = False,
 ):
     """Trains in a folder; returns the reported rows without their seconds."""
@@ -46,7 +46,7 @@ def train(
             raise KeyboardInterrupt
 
     with contextlib.suppress(KeyboardInterrupt):
-        fit(tiny_cfg(*pairs), report, RunFolder(name, is_trial), resume=resume, heard=heard)
+        fit(tiny_cfg(*pairs), report, RunFolder(name, is_trial), resume=resume, reported_epochs=reported_epochs)
     return seen
 
 
@@ -98,9 +98,9 @@ def test_a_resumed_run_equals_an_uninterrupted_one(schedule):
     assert all(torch.equal(state["model"][name], expected["model"][name]) for name in expected["model"])
 
 
-def test_epochs_that_nobody_heard_of_are_reported_without_being_trained_again():
+def test_epochs_that_were_not_reported_are_reported_without_being_trained_again():
     whole = train("run")
-    assert train("run", resume=True, heard=1) == whole[1:]
+    assert train("run", resume=True, reported_epochs=1) == whole[1:]
     assert train("run", resume=True) == []
 
 
@@ -351,7 +351,7 @@ def test_a_checkpoint_that_cannot_be_read_now_is_not_trained_over(monkeypatch):
         with pytest.raises(OSError, match="no answer"):
             train("run", resume=True)
     assert {path: path.read_bytes() for path in before} == before
-    assert [row["epoch"] for row in train("run", resume=True, heard=0)] == [1, 2, 3]
+    assert [row["epoch"] for row in train("run", resume=True, reported_epochs=0)] == [1, 2, 3]
 
 
 def test_a_picture_that_a_kill_left_out_is_drawn_when_the_run_is_resumed():

@@ -128,7 +128,7 @@ def test_a_refused_start_does_not_block_the_folder(capsys):
     assert run("-o", "first") == 0
     assert main(["-o", "a", *TINY_PAIRS, "SEED", "5", "RESUME_PATH", "first/latest.pt"]) == 2
     error = capsys.readouterr().err
-    assert "first/latest.pt: a training goes on with the config it had, but SEED was 0 and is 5 now" in error
+    assert "first/latest.pt: a training is resumed with the config it had, but SEED was 0 and is 5 now" in error
     assert "SEED was 0 and is 5 now" in Path("a/train.log").read_text()
     assert run("-o", "a") == 0
 

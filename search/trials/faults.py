@@ -1,14 +1,11 @@
-"""What kind of failure it was: of the trial, of its surroundings, or of all that is needed to go on."""
+"""What kind of failure an error of a trial is: its own, of its surroundings, or of all that a search needs."""
 
 import errno
 
+from search.record.outcomes import Outcome
 from trainable.run_folder import FolderInUseError
 
-OWN = "own"  # it would happen again: not tried again
-CAN_BE_RETRIED = "can be retried"  # memory, network, a disk that did not answer, a worker that died
-NOTHING_GOES = "nothing goes"  # no trial can go on: a full disk, a folder that cannot be written to
-
-_NOTHING_GOES = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
+_BLOCKS_SEARCH = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
 # How torch says, in RuntimeErrors, that memory of GPU or machine is used up, or that a loader's process was killed.
 _OF_TORCH = ("CUDA error", "can't allocate memory", "ALLOC_FAILED", "killed by signal")
 
@@ -17,12 +14,12 @@ class NodeError(OSError):
     """This machine, or its connection to the driver, cannot be used for a trial; another one can."""
 
 
-def fault_of(error: BaseException) -> str:
+def outcome_of(error: BaseException) -> Outcome:
     """Returns the kind of failure that an error is."""
-    if isinstance(error, OSError) and error.errno in _NOTHING_GOES:
-        return NOTHING_GOES
-    is_of_surroundings = isinstance(error, OSError | MemoryError | FolderInUseError)
-    return CAN_BE_RETRIED if is_of_surroundings or _is_of_torch(error) else OWN
+    if isinstance(error, OSError) and error.errno in _BLOCKS_SEARCH:
+        return Outcome.BLOCKS_SEARCH
+    is_external = isinstance(error, OSError | MemoryError | FolderInUseError) or _is_of_torch(error)
+    return Outcome.EXTERNAL_FAILURE if is_external else Outcome.FAILED
 
 
 def is_of_device(error: BaseException) -> bool:

@@ -2,10 +2,10 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from search.engine.kinds import Kinds, divided
+from search.record.events import Promotion
 
 
 def milestones(grace_period: int, reduction_factor: float, last_epoch: int) -> list[int]:
@@ -22,27 +22,6 @@ def milestones(grace_period: int, reduction_factor: float, last_epoch: int) -> l
     steps = max(1, round(math.log(ratio, reduction_factor)))
     epochs = [round(grace_period * ratio ** (step / steps)) for step in range(steps)]
     return [epoch for epoch in dict.fromkeys(epochs) if epoch < last_epoch]  # small factors give an epoch twice
-
-
-@dataclass(frozen=True)
-class Promotion:
-    """Why a trial goes on from a rung.
-
-    Attributes:
-        rung: the epoch at which it waited.
-        holds: how many trials have reached the rung.
-        kind: of the trial; empty where kinds are not kept apart.
-        place: of the trial among those of its kind at the rung, 1 the best.
-        of: how many of its kind have reached the rung.
-        is_whole: whether it goes on to its end, as one of the first of its kind; else it is among the best.
-    """
-
-    rung: int
-    holds: int
-    kind: str
-    place: int
-    of: int
-    is_whole: bool
 
 
 class Rungs:
@@ -63,7 +42,6 @@ class Rungs:
         self._factor = reduction_factor
         self._values: dict[int, dict[int, float]] = {epoch: {} for epoch in epochs}  # by rung, then by trial
         self._waiting: dict[int, int] = {}  # the rung of each trial that waits
-        self._promotions: dict[int, Promotion] = {}  # of trials that have gone on, until they are told
 
     @property
     def epochs(self) -> list[int]:
@@ -119,21 +97,17 @@ class Rungs:
         values = self._values[epoch]
         return sorted(values, key=lambda number: (-values[number], number))
 
-    def leave(self, number: int) -> None:
-        """Takes note that a trial waits no longer: it goes on."""
+    def leave(self, number: int) -> Promotion | None:
+        """Takes note that a trial goes on, and returns why; None if it did not wait."""
         epoch = self._waiting.pop(number, None)
         if epoch is None:
-            return
+            return None
         if epoch == self.epochs[0]:
             self._kinds.passes_first_rung(number, self._values[epoch])
         ranked, kind = self._ranked(epoch), self._kinds.of(number)
         own = self._kinds.grouped(ranked)[kind]
         place, is_whole = own.index(number) + 1, self._kinds.is_whole(number)
-        self._promotions[number] = Promotion(epoch, len(ranked), kind, place, len(own), is_whole)
-
-    def promotion(self, number: int) -> Promotion | None:
-        """Returns, once, why a trial has gone on from a rung; None if it has not."""
-        return self._promotions.pop(number, None)
+        return Promotion(epoch, len(ranked), kind, place, len(own), is_whole)
 
     def fail(self, number: int) -> None:
         """Takes note that a trial has failed, and gives its place at the rungs to others."""
@@ -181,13 +155,9 @@ class Brackets:
         found = [one for bracket in self._brackets if (one := bracket.highest(is_full))]
         return max(found, key=lambda one: (one[0], -one[1]))[1] if found else None
 
-    def leave(self, number: int) -> None:
+    def leave(self, number: int) -> Promotion | None:
         """As of Rungs."""
-        self._of(number).leave(number)
-
-    def promotion(self, number: int) -> Promotion | None:
-        """As of Rungs."""
-        return self._of(number).promotion(number)
+        return self._of(number).leave(number)
 
     def fail(self, number: int) -> None:
         """As of Rungs."""

@@ -8,7 +8,6 @@ trained as well as any other.
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,8 +15,10 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
 
+from search.engine.schedulers.scheduler import CONTINUE, WAIT, Answer, Scheduler, Setup, Takeover
+from search.record.events import TrialStarted
+from search.record.outcomes import State
 from search.space.distributions import Choice, Distribution
-from search.space.space import Space
 
 FACTORS = (0.8, 1.2)  # by which pbt changes numbers
 ATTEMPTS = 20  # to find values within the constraints
@@ -25,52 +26,24 @@ CANDIDATES = 1000  # among which pb2 chooses
 CONFIDENCE = 1.0  # standard deviations that pb2 hopes for: a bad value costs a trial a whole interval
 
 
-@dataclass(frozen=True)
-class Takeover:
-    """What a trial goes on with: the weights of another, and values of its own.
-
-    Attributes:
-        donor: number of the other trial.
-        epoch: after which its weights are taken.
-        values: of the parameters, by name.
-    """
-
-    donor: int
-    epoch: int
-    values: dict[str, Any]
-
-
-class Population:
+class Population(Scheduler):
     """Which trials wait for the others, and with what they go on.
 
     Args:
-        space: what is sampled.
-        metric: by which trials are compared.
-        mode: whether it is to be `min` or `max`.
-        size: how many trials there are.
-        interval: epochs between two comparisons.
-        quantile: share of the trials that take over the weights of as many others.
+        setup: of the search; its samples are the population.
         resample: chance that pbt draws a value anew instead of changing it.
-        seed: of all choices.
         is_bandit: whether values are chosen as in PB2.
     """
 
-    def __init__(
-        self,
-        space: Space,
-        metric: str,
-        mode: str,
-        size: int,
-        interval: int,
-        quantile: float,
-        resample: float,
-        seed: int,
-        is_bandit: bool,
-    ):
-        self._space = space
-        self._metric, self._sign = metric, 1.0 if mode == "max" else -1.0
-        self._size, self.interval, self._quantile, self._resample = size, interval, quantile, resample
-        self._seed, self._is_bandit = seed, is_bandit
+    def __init__(self, setup: Setup, resample: float, is_bandit: bool = False):
+        options = setup.options
+        self._space = setup.space
+        self._total_epochs = setup.total_epochs
+        self._metric, self._sign = options.metric, 1.0 if options.mode == "max" else -1.0
+        self._size, self._seed = options.num_samples, options.seed
+        self._interval: int = options.scheduler_options["perturbation_interval"]
+        self._quantile: float = options.scheduler_options["quantile_fraction"]
+        self._resample, self._is_bandit = resample, is_bandit
         self._values: dict[int, dict[str, Any]] = {}  # of the parameters, of each trial as it is now
         self._scores: dict[int, dict[int, float]] = {}  # by epoch, then by trial
         self._failed: set[int] = set()
@@ -78,22 +51,26 @@ class Population:
         self._compared = 0  # the last epoch after which all have come together
         self._gains: list[tuple[float, list[float], float]] = []  # epoch, values from 0 to 1, gain of the interval
 
-    def join(self, number: int, values: Mapping[str, Any]) -> None:
-        """Takes note of what a trial begins with, or goes on with."""
-        self._values[number] = dict(values)
+    def start(self, start: TrialStarted) -> None:
+        # a population knows no branches, so that the name of a parameter is its key
+        self._values[start.trial] = {
+            parameter.name: start.params[parameter.key] for parameter in self._space.parameters
+        }
+        self.leave(start.trial)
 
-    def reach(self, number: int, result: Mapping[str, Any]) -> bool:
-        """Takes note of a trial's report and returns whether it now waits for the others."""
-        epoch = int(result["epoch"])
-        if epoch % self.interval or epoch <= self._compared:  # an epoch may be reported again after a fault
-            return False
-        self._scores.setdefault(epoch, {})[number] = self._sign * result[self._metric]
-        before = self._scores.get(epoch - self.interval, {}).get(number)
+    def reach(self, number: int, row: Mapping[str, Any]) -> Answer:
+        epoch = int(row["epoch"])
+        if epoch >= self._total_epochs:
+            return CONTINUE
+        if epoch % self._interval or epoch <= self._compared:  # an epoch may be reported again after a fault
+            return CONTINUE
+        self._scores.setdefault(epoch, {})[number] = self._sign * row[self._metric]
+        before = self._scores.get(epoch - self._interval, {}).get(number)
         if before is not None:
             gain = self._scores[epoch][number] - before
-            self._gains.append((epoch, self._shares(self._values[number]), gain / self.interval))
+            self._gains.append((epoch, self._positions(self._values[number]), gain / self._interval))
         self._compare(epoch)
-        return True
+        return WAIT
 
     def _compare(self, epoch: int) -> None:
         """Lets all go on, if all have come so far."""
@@ -111,20 +88,18 @@ class Population:
             self._ready[number] = Takeover(donor, epoch, values)
             self._scores[epoch][number] = scores[donor]  # what its next gain is counted from
 
-    def next(self, is_full: bool = False) -> int | None:
-        """Returns the number of the trial that goes on first, None if all have to wait."""
+    def next(self, is_full: bool) -> int | None:
         return min(self._ready, default=None)
 
     def leave(self, number: int) -> Takeover | None:
-        """Takes note that a trial goes on, and returns what it takes over, None if it goes on as it was."""
         return self._ready.pop(number, None)
 
-    def fail(self, number: int) -> None:
-        """Takes note that a trial has failed: nobody waits for it any more."""
-        self.leave(number)
-        self._failed.add(number)
-        if self._scores:
-            self._compare(max(self._scores))
+    def end(self, number: int, state: State) -> None:
+        if state == State.FAILED:  # nobody waits for it any more
+            self.leave(number)
+            self._failed.add(number)
+            if self._scores:
+                self._compare(max(self._scores))
 
     def _explore(self, values: Mapping[str, Any], epoch: int, rng: np.random.Generator) -> dict[str, Any]:
         """Returns changed values that can be trained; those given, if none are found."""
@@ -142,12 +117,12 @@ class Population:
 
     def _changed(self, distribution: Distribution, value: Any, rng: np.random.Generator) -> Any:
         if rng.random() < self._resample:
-            return distribution.at(rng.random())
+            return distribution.quantile(rng.random())
         return _perturbed(distribution, value, rng)
 
-    def _shares(self, values: Mapping[str, Any]) -> list[float]:
+    def _positions(self, values: Mapping[str, Any]) -> list[float]:
         return [
-            p.distribution.share(values[p.name])
+            p.distribution.cdf(values[p.name])
             for p in self._space.parameters
             if p.name in values and not isinstance(p.distribution, Choice)
         ]
@@ -155,7 +130,7 @@ class Population:
     def _gains_of(self, numbers: Mapping[str, Distribution], epoch: int) -> GaussianProcessRegressor:
         """Returns a Gaussian process of what an interval gains, by its time and the values of these parameters."""
         times = np.array([[time] for time, _, _ in self._gains]) / max(epoch, 1)
-        points = np.hstack([times, np.array([shares for _, shares, _ in self._gains])])
+        points = np.hstack([times, np.array([positions for _, positions, _ in self._gains])])
         gains = np.array([gain for _, _, gain in self._gains])
         gains = (gains - gains.mean()) / (gains.std() or 1.0)
         # the dimension of time makes old gains count less, as the kernel of PB2 does
@@ -173,15 +148,15 @@ def _most_hopeful(
     candidates = rng.random((CANDIDATES, len(numbers)))
     mean, deviation = process.predict(np.hstack([np.ones((CANDIDATES, 1)), candidates]), return_std=True)
     best = candidates[int(np.argmax(mean + CONFIDENCE * deviation))]
-    return {name: d.at(float(share)) for (name, d), share in zip(numbers.items(), best, strict=True)}
+    return {name: d.quantile(float(share)) for (name, d), share in zip(numbers.items(), best, strict=True)}
 
 
 def _perturbed(distribution: Distribution, value: Any, rng: np.random.Generator) -> Any:
     """Returns a neighbour of a value: a number times one of FACTORS, the choice before or after."""
     if isinstance(distribution, Choice):
-        return distribution.beside(value, int(rng.choice([-1, 1])))
+        return distribution.neighbour(value, int(rng.choice([-1, 1])))
     factor = float(rng.choice(FACTORS))
-    changed = distribution.at(min(max(distribution.share(value * factor), 0.0), float(np.nextafter(1, 0))))
+    changed = distribution.quantile(min(max(distribution.cdf(value * factor), 0.0), float(np.nextafter(1, 0))))
     if changed == value and distribution.size is not None:  # 0.8 times 2 is 2 again among whole numbers
-        return distribution.beside(value, 1 if factor > 1 else -1)
+        return distribution.neighbour(value, 1 if factor > 1 else -1)
     return changed

@@ -1,28 +1,31 @@
 """What samplers are told about trials, and the samples they make."""
 
 import pytest
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from configs.errors import ConfigError
-from search.engine.sampler import build_sampler
-from search.engine.searcher import TruthfulOptunaSearch
-from search.engine.study import Study
-from search.record.history import DONE, FAILED, RUNNING, STOPPED, History, TrialRecord
+from search.engine.controller import Controller
+from search.engine.proposals import Proposals
+from search.engine.samplers.sampler import build_sampler
+from search.record.events import SearchStarted
+from search.record.history import History, TrialRecord
+from search.record.outcomes import Outcome, State
 from search.space.distributions import Choice, FloatRange, QuantisedRange
 from search.space.items import Condition, Parameter
-from search.space.options import SAMPLERS, NamedOptions, SearchOptions
+from search.space.options import NamedOptions, SearchOptions
 from search.space.space import Space
+from search.specs.samplers import SAMPLERS
 
 SPACE = Space([Parameter("x", "", distribution=FloatRange("uniform", 0, 1))])
 
 
-def study_of(sampler: str, records: list[TrialRecord], others: tuple[str, ...] = ()) -> Study:
-    study = Study(SPACE, SearchOptions(sampler=NamedOptions(sampler, {}), others=others))
+def optuna_trials(sampler: str, records: list[TrialRecord], others: tuple[str, ...] = ()) -> list[FrozenTrial]:
+    proposals = Proposals(SPACE, SearchOptions(sampler=NamedOptions(sampler, {}), others=others))
     for record in records:
         point = SPACE.fits(record.params)
         assert point is not None
-        study.add(record.number, point)
-    return study
+        proposals.add(record.number, point)
+    return proposals.sampler.as_optuna_trials(proposals.known(records))
 
 
 def record(number: int, state: str, scores: list[float], params: int = 10) -> TrialRecord:
@@ -31,12 +34,16 @@ def record(number: int, state: str, scores: list[float], params: int = 10) -> Tr
 
 
 def told(sampler: str, records: list[TrialRecord], others: tuple[str, ...] = ()) -> list[tuple]:
-    trials = study_of(sampler, records, others).told(records)
+    trials = optuna_trials(sampler, records, others)
     return [(trial.state.name, trial.values, trial.intermediate_values) for trial in trials]
 
 
 def test_tpe_is_told_every_epoch():
-    records = [record(0, DONE, [0.1, 0.9, 0.8]), record(1, STOPPED, [0.3]), record(2, RUNNING, [0.2, 0.4])]
+    records = [
+        record(0, State.DONE, [0.1, 0.9, 0.8]),
+        record(1, State.STOPPED, [0.3]),
+        record(2, State.RUNNING, [0.2, 0.4]),
+    ]
     assert told("tpe", records) == [
         ("COMPLETE", [0.9], {1: 0.1, 2: 0.9, 3: 0.8}),
         ("PRUNED", None, {1: 0.3}),
@@ -46,20 +53,27 @@ def test_tpe_is_told_every_epoch():
 
 @pytest.mark.parametrize("sampler", ["gp", "nsga2", "cmaes"])
 def test_others_are_told_the_best_epoch_of_every_trial_that_ended(sampler):
-    records = [record(0, DONE, [0.1, 0.9, 0.8]), record(1, STOPPED, [0.3]), record(2, RUNNING, [0.2])]
+    records = [record(0, State.DONE, [0.1, 0.9, 0.8]), record(1, State.STOPPED, [0.3]), record(2, State.RUNNING, [0.2])]
     ended = [trial for trial in told(sampler, records) if trial[0] != "RUNNING"]
     assert ended == [("COMPLETE", [0.9], {}), ("COMPLETE", [0.3], {})]
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "gp", "nsga2"])
 def test_failures_violate_a_constraint(sampler):
-    records = [record(0, DONE, [0.4]), record(1, DONE, [0.8]), record(2, FAILED, [])]
-    trial = study_of(sampler, records).told(records)[-1]
+    records = [record(0, State.DONE, [0.4]), record(1, State.DONE, [0.8]), record(2, State.FAILED, [])]
+    trial = optuna_trials(sampler, records)[-1]
     assert trial.constraints == {"failed": 1.0}
     if sampler == "tpe":
         assert trial.state == TrialState.PRUNED
     else:
         assert (trial.state, trial.value) == (TrialState.COMPLETE, 0.4), "the worst that is known"
+
+
+def begun(space: Space, options: SearchOptions, history: History | None = None, slots: int = 1) -> Controller:
+    """A controller of trials of one epoch."""
+    controller = Controller(space, options, 1, history or History())
+    controller.begin(SearchStarted(options={"seed": 0}), slots)
+    return controller
 
 
 def late_failures(sampler: str, options: dict, trials: int) -> int:
@@ -68,14 +82,14 @@ def late_failures(sampler: str, options: dict, trials: int) -> int:
     x = Parameter("x", "", distribution=FloatRange("uniform", 0, 1))
     z = Parameter("z", "", distribution=FloatRange("loguniform", 0.01, 1))
     chosen = SearchOptions(sampler=NamedOptions(sampler, options), num_samples=trials, max_failures=0)
-    searcher = TruthfulOptunaSearch(Space([kind, x, z]), chosen, History(), 1)
+    controller = begun(Space([kind, x, z]), chosen)
     kinds = []
     for number in range(trials):
-        params = searcher.suggest(str(number))["params"]
+        params = controller.next_trial().params
         kinds.append(params["kind"])
-        row = {"epoch": 1, "val_score": -((params["x"] - 0.6) ** 2), "total_epochs": 1}
-        failure = {"failure": "it raises", "fault": "own"}
-        searcher.on_trial_complete(str(number), row if params["kind"] == "good" else failure)
+        if params["kind"] == "good":
+            controller.report(number, {"epoch": 1, "val_score": -((params["x"] - 0.6) ** 2)})
+        controller.end(number, Outcome.FINISHED if params["kind"] == "good" else Outcome.FAILED, "it raises")
     return kinds[trials // 2 :].count("raising")
 
 
@@ -92,7 +106,7 @@ def test_samplers_go_on_after_failures_and_keep_away(sampler, options, trials):
 
 
 def test_several_objectives_are_told_together():
-    records = [record(0, DONE, [0.4, 0.6], params=10), record(1, STOPPED, [0.8], params=20)]
+    records = [record(0, State.DONE, [0.4, 0.6], params=10), record(1, State.STOPPED, [0.8], params=20)]
     assert [trial[:2] for trial in told("tpe", records, ("params",))] == [
         ("COMPLETE", [0.6, 10]),
         ("COMPLETE", [0.8, 20]),
@@ -100,7 +114,7 @@ def test_several_objectives_are_told_together():
 
 
 def test_random_search_is_told_nothing():
-    assert told("random", [record(0, DONE, [0.4])]) == []
+    assert told("random", [record(0, State.DONE, [0.4])]) == []
 
 
 MIXED = Space(
@@ -122,19 +136,13 @@ GRID = Space(
 def play(sampler: str, number: int, history: History | None = None, seed: int = 0) -> list[dict]:
     """Trains trials one at a time; their score is x, less for kind b."""
     options = SearchOptions(sampler=NamedOptions(sampler, {}), seed=seed, num_samples=99)
-    history = history or History()
-    searcher = TruthfulOptunaSearch(GRID if sampler == "grid" else MIXED, options, history, slots=1)
+    controller = begun(GRID if sampler == "grid" else MIXED, options, history)
     params = []
-    for index in range(number):
-        config = searcher.suggest(str(index))
-        params.append(config["params"])
-        score = config["params"]["x"] - (config["params"]["kind"] == "b")
-        result = {"epoch": 1, "val_score": score, "total_epochs": 1}
-        searcher.on_trial_complete(str(index), result)
-        ended = TrialRecord(config["number"], config["id"], config["params"], config["settings"], DONE, [result])
-        ended.notes = config["notes"]
-        history.trials[config["number"]] = ended
-        ended.ended = config["number"]
+    for _ in range(number):
+        trial = controller.next_trial()
+        params.append(trial.params)
+        controller.report(trial.number, {"epoch": 1, "val_score": trial.params["x"] - (trial.params["kind"] == "b")})
+        controller.end(trial.number, Outcome.FINISHED)
     return params
 
 
@@ -159,15 +167,15 @@ def test_samplers_learn(sampler, number):
 
 def test_a_grid_is_tried_whole_and_then_exhausted():
     options = SearchOptions(sampler=NamedOptions("grid", {}), num_samples=99)
-    searcher = TruthfulOptunaSearch(GRID, options, History(), slots=99)
+    controller = begun(GRID, options, slots=99)
     params = []
-    while isinstance(config := searcher.suggest(str(len(params))), dict):
-        params.append(str(config["params"]))
+    while trial := controller.next_trial():
+        params.append(str(trial.params))
     assert len(params) == len(set(params)) == GRID.size == 15
-    assert searcher.is_exhausted
+    assert controller.is_exhausted
 
 
 def test_a_sampler_whose_package_is_missing(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "cmaes", None)
     with pytest.raises(ConfigError, match=r"pip install 'yacstune\[cmaes\]'"):
-        build_sampler(NamedOptions("cmaes", {}), 0)
+        build_sampler(SearchOptions(sampler=NamedOptions("cmaes", {})), SPACE)

@@ -1,23 +1,15 @@
-"""Searcher and scheduler together, as Ray drives them, one trial at a time: faults, and resumes at any moment."""
+"""The controller, driven without Ray one trial at a time: faults, and resumes at any moment."""
 
 from dataclasses import replace
 
 import pytest
-from ray.tune.schedulers import TrialScheduler
 
-from search.engine.engine import build_engine
-from search.engine.stopping import SearchStopper, stop_reason
-from search.faults import CAN_BE_RETRIED, OWN
-from search.record.events import (
-    SEARCH_STARTED,
-    TRIAL_DONE,
-    TRIAL_FAILED,
-    TRIAL_REPORTED,
-    TRIAL_STARTED,
-    TRIAL_STOPPED,
-    EventStream,
-)
-from search.record.history import DONE, FAILED, FINISHED, History
+from search.engine.controller import Controller
+from search.engine.schedulers.scheduler import Decision
+from search.engine.stopping import stop_reason
+from search.record.events import Event, SearchStarted
+from search.record.history import History, TrialRecord
+from search.record.outcomes import ENDED, Outcome, State
 from search.space.distributions import Choice, FloatRange
 from search.space.items import Parameter
 from search.space.options import Confirm, NamedOptions, SearchOptions, StartPoint, StopRules
@@ -29,72 +21,51 @@ SPACE = Space([Parameter(RATE, "", distribution=FloatRange("loguniform", 1e-4, 1
 EPOCHS = 9
 
 
-class Trial:
-    """What Ray's schedulers see of a trial."""
-
-    def __init__(self, trial_id: str, config: dict):
-        self.trial_id, self.config = trial_id, config
-
-
 def play(
     options: SearchOptions, faults: dict | None = None, dies_after: int = 10**9, space: Space = SPACE, start=()
 ) -> History:
-    """Runs a search; its driver dies after so many events, and another one goes on with it.
+    """Runs a search; its driver dies after so many events, and another one resumes it.
 
     Args:
         options: how to search.
-        faults: by (trial, epoch), the kind of failure there; each happens once.
+        faults: by (trial, epoch), how the trial fails there; each happens once.
         dies_after: events.
         space: what is sampled.
         start: values of the first trials.
     """
     left = dict(faults or {})
-    events: list = []
-    history = History()
+    events: list[Event] = []
     while True:
-        stream = EventStream([events.append, history])
-        engine = build_engine(space, options, EPOCHS, 1, History(events), list(events), start)
-        stopper = SearchStopper(options, history, engine.searcher.close)
-        stream.emit(SEARCH_STARTED)
-        for number in range(10**4):
-            config = engine.searcher.suggest(str(number))
-            if not isinstance(config, dict):
-                return history
-            trial = Trial(str(number), config)
-            engine.scheduler.on_trial_add(None, trial)
-            started = {name: value for name, value in config.items() if name not in ("number", "heard")}
-            stream.emit(TRIAL_STARTED, config["number"], **started)
-            _train(trial, engine, stream, history, options, left)
+        history = History(events)
+        controller = Controller(space, options, EPOCHS, history, start)
+
+        def record(event: Event, history: History = history) -> None:
+            events.append(event)
+            history.add(event)
+
+        controller.begin(SearchStarted(options={"seed": 0}), slots=1, record=record)
+        while trial := controller.next_trial():
+            _train(trial, controller, left)
             if len(events) >= dies_after:
                 dies_after = 10**9
                 break
-            if stopper.stop_all():
+            if controller.should_stop():
                 return history
+        else:
+            return history
 
 
-def _train(trial: Trial, engine, stream: EventStream, history: History, options: SearchOptions, left: dict) -> None:
-    config = trial.config
-    number = config["number"]
-    for epoch in range(config["heard"] + 1, EPOCHS + 1):
-        fault = left.pop((number, epoch), None)
+def _train(trial: TrialRecord, controller: Controller, left: dict) -> None:
+    for epoch in range(len(trial.rows) + 1, EPOCHS + 1):
+        fault = left.pop((trial.number, epoch), None)
         if fault:
-            tried = fault == CAN_BE_RETRIED and history.trials[number].failures < options.max_failures
-            result = {"failure": "it failed", "fault": fault}
-            engine.scheduler.on_trial_result(None, trial, result)
-            engine.scheduler.on_trial_complete(None, trial, result)
-            engine.searcher.on_trial_complete(trial.trial_id, result)
-            stream.emit(TRIAL_FAILED, number, reason="it failed", is_tried_again=tried)
+            controller.end(trial.number, fault, "it failed")
             return
-        score = config["params"][RATE] * epoch + number / 1000
-        result = {"epoch": epoch, "val_score": score, "total_epochs": EPOCHS, "macs": 1, "params": 1}
-        decision = engine.scheduler.on_trial_result(None, trial, result)
-        stream.emit(TRIAL_REPORTED, number, metrics={k: v for k, v in result.items() if k != "total_epochs"})
-        if decision == TrialScheduler.STOP or epoch == EPOCHS:
-            engine.scheduler.on_trial_complete(None, trial, result)
-            engine.searcher.on_trial_complete(trial.trial_id, result)
-            stream.emit(TRIAL_DONE if epoch == EPOCHS else TRIAL_STOPPED, number, unread=[])
+        score = trial.params[RATE] * epoch + trial.number / 1000
+        row = {"epoch": epoch, "val_score": score, "macs": 1, "params": 1}
+        if controller.report(trial.number, row) != Decision.CONTINUE:
             return
-        engine.searcher.on_trial_result(trial.trial_id, result)
+    controller.end(trial.number, Outcome.FINISHED)
 
 
 def outcome(history: History) -> dict:
@@ -120,8 +91,8 @@ SCHEDULERS = {
 }
 FAULTS = {
     "nothing": {},
-    "its own": {(1, 2): OWN, (3, 1): OWN},
-    "tried again": {(1, 3): CAN_BE_RETRIED, (2, 1): CAN_BE_RETRIED, (4, 2): CAN_BE_RETRIED},
+    "its own": {(1, 2): Outcome.FAILED, (3, 1): Outcome.FAILED},
+    "tried again": dict.fromkeys([(1, 3), (2, 1), (4, 2)], Outcome.EXTERNAL_FAILURE),
 }
 
 
@@ -141,9 +112,9 @@ def test_a_search_ends_the_same_whenever_its_driver_dies(scheduler, faults):
     assert reference.is_reference and len(reference.rows) == EPOCHS and reference.settings == {RATE: 0}
     assert outcome(play(options_of(scheduler), FAULTS[faults])) == outcome(whole), "the samples are what they were"
     whole.trials[7] = reference
-    assert all(record.state in FINISHED for record in whole.trials.values())
-    assert any(record.state == DONE for record in whole.trials.values())
-    failed = {number for number, record in whole.trials.items() if record.state == FAILED}
+    assert all(record.state in ENDED for record in whole.trials.values())
+    assert any(record.state == State.DONE for record in whole.trials.values())
+    failed = {number for number, record in whole.trials.items() if record.state == State.FAILED}
     assert failed == ({1, 3} if faults == "its own" and scheduler != "median" else failed)
     if faults == "tried again":
         assert not failed
@@ -163,7 +134,7 @@ def test_a_search_of_kinds_ends_the_same_whenever_its_driver_dies(scheduler, sam
     options = options_of(scheduler, reference=True, kinds=("kind",))
     options = replace(options, num_samples=14, sampler=NamedOptions(sampler, {}))
     whole = play(options, FAULTS["tried again"], space=KINDS)
-    assert {record.params["kind"] for record in whole.samples() if record.state == DONE} == {"slow", "fast"}
+    assert {record.params["kind"] for record in whole.samples() if record.state == State.DONE} == {"slow", "fast"}
     assert outcome(whole) != outcome(play(replace(options, kinds=()), FAULTS["tried again"], space=KINDS))
     for dies_after in range(3, 100, 9):
         again = play(options, FAULTS["tried again"], dies_after, KINDS)
@@ -184,7 +155,8 @@ def test_defaults_outside_a_range_are_trained_and_told_as_far_as_they_lie_within
     assert whole.trials[0].params == whole.reference().params == {RATE: 0.01, "decay": 0.0}
     for dies_after in (4, 20, 40):
         assert outcome(play(options, dies_after=dies_after, space=space, start=[start])) == outcome(whole)
-    told = build_engine(space, options, EPOCHS, 1, whole).searcher.told()
+    resumed = Controller(space, options, EPOCHS, whole)
+    told = resumed.proposals.sampler.as_optuna_trials(resumed.proposals.known(resumed.known_trials()))
     outside = [trial.params for trial in told if "decay" not in trial.params]
     assert outside == ([{RATE: 0.01}] * 2 if sampler == "tpe" else []), "the first sample, and the reference"
     assert len(told) - len(outside) == 6
@@ -192,8 +164,8 @@ def test_defaults_outside_a_range_are_trained_and_told_as_far_as_they_lie_within
 
 def test_a_reference_that_fails_is_missed_by_nobody():
     options = options_of("pbt", reference=True)
-    history = play(options, {(7, 2): OWN})
-    assert history.trials[7].state == FAILED and not history.trials[7].is_sample
+    history = play(options, {(7, 2): Outcome.FAILED})
+    assert history.trials[7].state == State.FAILED and not history.trials[7].is_sample
     assert outcome(play(options_of("pbt"))) == {n: one for n, one in outcome(history).items() if n != 7}
 
 
@@ -205,18 +177,20 @@ def test_the_reference_comes_first_and_counts_as_no_sample():
     repeated = [record.confirms for record in history.trials.values() if record.confirms is not None]
     assert repeated.count(7) == 2 and len(set(repeated)) == 3, "the best two, and the reference always"
     more, plain = replace(options, num_samples=9), options_of("asha", confirm=Confirm(top=2, seeds=2))
-    extended = build_engine(SPACE, more, EPOCHS, 1, history).searcher
+    extended = Controller(SPACE, more, EPOCHS, history)
     alone = play(options_of("asha"))
-    samples = build_engine(SPACE, replace(plain, num_samples=9, confirm=None), EPOCHS, 1, alone).searcher
+    samples = Controller(SPACE, replace(plain, num_samples=9, confirm=None), EPOCHS, alone)
     assert extended.has_more()
-    ours, theirs = extended.suggest("a"), samples.suggest("a")
-    assert ours["params"] == theirs["params"] and (ours["number"], theirs["number"]) == (14, 7), "the same sample"
+    for controller in (extended, samples):
+        controller.begin(SearchStarted(), slots=1)
+    ours, theirs = extended.next_trial(), samples.next_trial()
+    assert ours.params == theirs.params and (ours.number, theirs.number) == (14, 7), "the same sample"
 
 
 def test_without_a_reference_nothing_is_confirmed_by_itself():
     options = options_of("asha", reference=True, confirm=Confirm(1, 2, is_auto=True))
     assert [r.confirms for r in play(options).trials.values() if r.confirms is not None].count(7) == 2
-    assert all(r.confirms is None for r in play(options, {(7, 2): OWN}).trials.values())
+    assert all(r.confirms is None for r in play(options, {(7, 2): Outcome.FAILED}).trials.values())
 
 
 def test_a_target_and_patience_are_of_samples():
@@ -225,7 +199,7 @@ def test_a_target_and_patience_are_of_samples():
     history.trials[7].rows[-1]["val_score"] = 99.0  # better than all, and beyond the target
     assert history.best_trial("val_score") is history.trials[7]
     for record in history.samples():
-        record.rows[-1]["val_score"] = 20.0 + record.ended
+        record.rows[-1]["val_score"] = 20.0 + record.end_order
     assert stop_reason(options, history) is None, "each sample is better than those before"
     history.samples()[0].rows[-1]["val_score"] = 60.0
     assert stop_reason(options, history) == "target reached: val_score 60.0000"
@@ -236,7 +210,7 @@ def test_repeats_follow_a_target_that_is_reached():
     history = play(options)
     assert len(history.samples()) < 7
     repeats = [record for record in history.trials.values() if record.confirms is not None]
-    assert len(repeats) == 3 and all(record.state == DONE for record in repeats)
+    assert len(repeats) == 3 and all(record.state == State.DONE for record in repeats)
 
 
 def test_a_population_keeps_to_the_constraints():
@@ -254,7 +228,9 @@ def test_a_failed_trial_gives_its_place_to_another():
         scheduler=NamedOptions("asha", {"reduction_factor": 4.0}),
     )
     whole = play(options, space=space)
-    (best,) = (number for number, record in whole.trials.items() if record.state == DONE)
-    history = play(options, {(best, 5): OWN}, space=space)
-    assert history.trials[best].state == FAILED
-    assert [record.state for record in history.trials.values()].count(DONE) == 1, "the next one goes on in its place"
+    (best,) = (number for number, record in whole.trials.items() if record.state == State.DONE)
+    history = play(options, {(best, 5): Outcome.FAILED}, space=space)
+    assert history.trials[best].state == State.FAILED
+    assert [record.state for record in history.trials.values()].count(State.DONE) == 1, (
+        "the next one goes on in its place"
+    )

@@ -1,0 +1,1 @@
+"""Samplers, a file each: which config comes next."""

@@ -1,0 +1,19 @@
+"""ASHA: asynchronous successive halving, with trials that wait at rungs, or are stopped there for good."""
+
+from search.engine.kinds import Kinds
+from search.engine.schedulers.asha_stopping import StoppingRungs
+from search.engine.schedulers.each_kind import EachKind
+from search.engine.schedulers.rungs import Rungs, milestones
+from search.engine.schedulers.scheduler import Scheduler, Setup
+from search.engine.schedulers.waiting import WaitingScheduler
+
+
+def build(setup: Setup) -> Scheduler:
+    """Builds it."""
+    options, last = setup.options, setup.last_epoch
+    grace, factor = (options.scheduler_options[name] for name in ("grace_period", "reduction_factor"))
+    if not options.has_rungs:
+        return EachKind(lambda: StoppingRungs(options.metric, options.mode, grace, factor, last), setup.kind_of)
+    kinds = Kinds(last, are_apart=bool(options.kinds))
+    rungs = Rungs(options.metric, options.mode, milestones(grace, factor, last), factor, kinds)
+    return WaitingScheduler(rungs, kinds, setup)

@@ -1,0 +1,56 @@
+"""Ray Tune asks here whether the search ends."""
+
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from ray import tune
+
+from search.engine.controller import Controller
+
+
+class ControllerStopper(tune.Stopper):
+    """Ends all trials when the controller says so, or when people ask for it.
+
+    Args:
+        controller: of the search.
+        say: tells people.
+    """
+
+    def __init__(self, controller: Controller, say: Callable[[str], None]):
+        self._controller = controller
+        self._say = say
+        self._has_told = False
+
+    def __reduce__(self) -> tuple[type, tuple[()]]:
+        """Ray writes it into a file of its own, which nobody reads: no secret, and nothing else of ours, goes there."""
+        return object, ()
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """Never stops a single trial; that is the scheduler's."""
+        return False
+
+    def stop_all(self) -> bool:
+        """Whether all trials end now."""
+        if self._controller.stopping.is_requested and not self._has_told:
+            self._has_told = True
+            self._say("stopping: trials keep their last checkpoint (once more: at once)")
+        return self._controller.should_stop()
+
+
+@contextmanager
+def stopped_by_signals(controller: Controller) -> Iterator[None]:
+    """Takes the first Ctrl-C or SIGTERM as a request to stop gracefully; the second ends at once."""
+
+    def on_signal(number: int, frame: Any) -> None:
+        if controller.stopping.is_requested:
+            raise KeyboardInterrupt
+        controller.stopping.is_requested = True  # nothing else: whatever was going on goes on afterwards
+
+    before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

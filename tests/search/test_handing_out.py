@@ -1,0 +1,316 @@
+"""Which trial the controller hands out next, and what Optuna is told of those before."""
+
+from pathlib import Path
+
+import pytest
+from optuna.trial import FrozenTrial, TrialState
+
+from search.engine.controller import Controller
+from search.engine.extra_trials import other_seeds
+from search.engine.schedulers.scheduler import Decision
+from search.record.events import SearchStarted, TrialEnded, TrialStarted
+from search.record.history import History, TrialRecord
+from search.record.outcomes import Outcome, State
+from search.space.options import Confirm, NamedOptions, SearchOptions, StopRules
+from search.space.space import Space
+from search.space.space_file import read_space
+
+DROPOUT, DIMS = "MODEL.HEAD.DROPOUT", "MODEL.HEAD.HIDDEN_DIMS"
+ASHA = NamedOptions("asha", {"reduction_factor": 3.0})
+EPOCHS = 9
+
+
+@pytest.fixture
+def space():
+    Path("s.yaml").write_text(f"space: {{{DROPOUT}: {{uniform: [0, 0.5]}}, {DIMS}: {{choice: [[], [8]]}}}}\n")
+    return Space(read_space("s.yaml").items)
+
+
+def make(space, history=None, slots=99, epochs=EPOCHS, scheduler=None, **options) -> Controller:
+    chosen = {
+        "num_samples": 20,
+        "sampler": NamedOptions("tpe", {"n_startup_trials": 2}),
+        "scheduler": scheduler or NamedOptions("none", {}),
+        "max_failures": 0,
+    }
+    controller = Controller(space, SearchOptions(**(chosen | options)), epochs, history or History())
+    controller.begin(SearchStarted(options={"seed": 0}), slots)
+    return controller
+
+
+def told(controller: Controller) -> list[FrozenTrial]:
+    """What Optuna would be told now."""
+    return controller.proposals.sampler.as_optuna_trials(controller.proposals.known(controller.known_trials()))
+
+
+def report(controller: Controller, number: int, epoch: int, value: float, metric: str = "val_score") -> Decision:
+    return controller.report(number, {"epoch": epoch, metric: value, "macs": 1, "params": 1})
+
+
+def record(number: int, state: State, values: list[float], dropout: float = 0.1) -> TrialRecord:
+    rows = [{"epoch": epoch + 1, "val_score": value} for epoch, value in enumerate(values)]
+    params = {DROPOUT: dropout, DIMS: [8]}
+    return TrialRecord(number, "abc", params, params, state, rows)
+
+
+def history_of(*records: TrialRecord) -> History:
+    """A history in which these trials have ended, or run, in this order."""
+    history = History([SearchStarted(options={"seed": 0})])
+    for one in records:
+        started = TrialStarted(
+            one.number, one.id, one.params, one.settings, confirms=one.confirms, is_reference=one.is_reference
+        )
+        history.add(started)
+        history.trials[one.number].rows = one.rows
+        if one.state != State.RUNNING:
+            history.add(TrialEnded(one.number, one.state))
+    return history
+
+
+def test_trials_are_values_of_the_space(space):
+    trial = make(space).next_trial()
+    assert trial.number == 0 and trial.rows == [] and trial.state == State.RUNNING
+    assert len(trial.id) == 6
+    assert 0 <= trial.params[DROPOUT] < 0.5
+    assert trial.params[DIMS] in ([], [8])
+
+
+def test_there_are_no_more_trials_than_slots(space):
+    controller = make(space, slots=2)
+    assert controller.next_trial() and controller.next_trial()
+    assert controller.next_trial() is None and not controller.is_idle()
+    controller.end(0, Outcome.FINISHED)
+    assert controller.next_trial().number == 2
+    assert controller.next_trial() is None
+    controller.set_slots(3)
+    assert controller.next_trial().number == 3
+
+
+def test_a_stopped_trial_is_pruned_with_all_its_values(space):
+    controller = make(space)
+    controller.next_trial()
+    report(controller, 0, 1, 0.2)
+    report(controller, 0, 2, 0.3)
+    controller.end(0, Outcome.STOPPED_BY_USER)
+    (trial,) = told(controller)
+    assert controller.history.trials[0].state == State.STOPPED
+    assert trial.state == TrialState.PRUNED
+    assert trial.intermediate_values == {1: 0.2, 2: 0.3}
+
+
+@pytest.mark.parametrize(("metric", "best"), [("val_score", 0.9), ("val_loss", 0.5)])
+def test_a_finished_trial_is_complete_with_its_best_value(space, metric, best):
+    controller = make(space, metric=metric)
+    controller.next_trial()
+    report(controller, 0, 1, 0.9, metric)
+    report(controller, 0, 2, 0.5, metric)
+    controller.end(0, Outcome.FINISHED)
+    (trial,) = told(controller)
+    assert (trial.state, trial.value) == (TrialState.COMPLETE, best)
+
+
+@pytest.mark.parametrize("outcome", [Outcome.FAILED, Outcome.EXTERNAL_FAILURE])
+def test_a_failed_trial_violates_a_constraint(space, outcome):
+    controller = make(space)
+    controller.next_trial()
+    report(controller, 0, 1, 0.2)
+    controller.end(0, outcome, "it failed", "far")
+    (trial,) = told(controller)
+    assert (trial.state, trial.constraints) == (TrialState.PRUNED, {"failed": 1.0})
+    failed = controller.history.trials[0]
+    assert (failed.state, failed.reason, failed.node) == (State.FAILED, "it failed", "far")
+
+
+def test_an_external_failure_is_tried_again(space):
+    controller = make(space, max_failures=2)
+    first = controller.next_trial()
+    report(controller, 0, 1, 0.2)
+    for failures in (1, 2):
+        controller.end(0, Outcome.EXTERNAL_FAILURE, "a disk")
+        assert (first.state, first.failures) == (State.INTERRUPTED, failures) and told(controller) == []
+        assert controller.next_trial() is first and len(first.rows) == 1, "from its last epoch"
+    controller.end(0, Outcome.EXTERNAL_FAILURE, "a disk")
+    assert controller.next_trial().number == 1
+    assert [trial.constraints for trial in told(controller)] == [{"failed": 1.0}]
+
+
+def test_an_interruption_is_no_failure(space):
+    controller = make(space)
+    first = controller.next_trial()
+    controller.end(0, Outcome.INTERRUPTED)
+    assert (first.state, first.failures) == (State.INTERRUPTED, 0)
+    assert controller.next_trial() is first
+
+
+def test_what_fails_by_itself_is_not_tried_again(space):
+    controller = make(space, max_failures=2)
+    controller.next_trial()
+    controller.end(0, Outcome.FAILED, "ValueError")
+    assert controller.next_trial().number == 1
+
+
+def test_what_blocks_the_search_ends_it_and_is_tried_again_when_it_is_resumed(space):
+    controller = make(space)
+    controller.next_trial()
+    controller.end(0, Outcome.BLOCKS_SEARCH, "the disk is full", log="train.log")
+    assert controller.should_stop() and controller.next_trial() is None
+    assert controller.finish() == "stopped, since no trial can go on: the disk is full (log: train.log)"
+    again = make(space, History(controller.history.events))
+    assert again.next_trial().number == 0
+
+
+def test_the_end_of_a_trial_that_has_ended_says_nothing(space):
+    controller = make(space, scheduler=ASHA)
+    controller.next_trial()
+    assert report(controller, 0, 1, 0.5) == Decision.WAIT
+    before = len(controller.history.events)
+    controller.end(0, Outcome.EXTERNAL_FAILURE, "its worker died while Ray ended it")
+    assert report(controller, 0, 2, 0.5) == Decision.STOP
+    assert controller.history.trials[0].state == State.WAITING and len(controller.history.events) == before
+
+
+def play(controller: Controller, number: int) -> list[tuple[int, dict]]:
+    """Runs trials one at a time; their value is their dropout."""
+    played = []
+    for _ in range(number):
+        trial = controller.next_trial()
+        played.append((trial.number, trial.params))
+        report(controller, trial.number, 1, trial.params[DROPOUT])
+        controller.end(trial.number, Outcome.FINISHED)
+    return played
+
+
+def test_one_seed_fixes_the_whole_search(space):
+    assert play(make(space), 8) == play(make(space), 8)
+    assert play(make(space), 8) != play(make(space, seed=1), 8)
+
+
+def test_a_resumed_search_goes_on_as_it_would_have(space):
+    whole, first = make(space), make(space)
+    played = play(whole, 8)
+    play(first, 5)
+    assert play(make(space, History(first.history.events)), 3) == played[5:]
+
+
+def test_resuming_keeps_ended_trials_and_hands_out_the_others_first(space):
+    records = [
+        record(0, State.DONE, [0.5, 0.9, 0.8]),
+        record(1, State.STOPPED, [0.2]),
+        record(2, State.INTERRUPTED, [0.3, 0.4], dropout=0.33),
+        record(3, State.FAILED, []),
+    ]
+    controller = make(space, history_of(*records))
+    assert [t.state for t in told(controller)] == [TrialState.COMPLETE, TrialState.PRUNED, TrialState.PRUNED]
+    assert told(controller)[0].value == 0.9
+    assert told(controller)[1].intermediate_values == {1: 0.2}
+    first = controller.next_trial()
+    assert (first.number, first.id, len(first.rows)) == (2, "abc", 2)
+    assert first.params == {DROPOUT: 0.33, DIMS: [8]}
+    assert told(controller)[-1].params[DROPOUT] == 0.33
+    report(controller, 2, 2, 0.4)  # reported before
+    report(controller, 2, 3, 0.6)
+    controller.end(2, Outcome.FINISHED)
+    assert told(controller)[-1].intermediate_values == {1: 0.3, 2: 0.4, 3: 0.6}
+    assert controller.next_trial().number == 4
+
+
+def test_a_trial_that_waited_goes_on_and_is_known_once(space):
+    controller = make(space, scheduler=ASHA, num_samples=4)
+    trials = [controller.next_trial() for _ in range(4)]
+    assert [report(controller, n, 1, value) for n, value in enumerate([0.2, 0.7])] == [Decision.WAIT] * 2
+    assert report(controller, 2, 1, 0.3) == Decision.WAIT
+    promoted = controller.next_trial()
+    assert promoted is trials[1] and len(promoted.rows) == 1
+    assert controller.next_trial() is None
+    states = [(trial.state, trial.intermediate_values) for trial in told(controller)]
+    assert states == [(TrialState.PRUNED, {1: 0.2}), (TrialState.PRUNED, {1: 0.3}), (TrialState.PRUNED, {1: 0.7})]
+    for epoch in range(2, EPOCHS + 1):
+        if report(controller, 1, epoch, 0.8) == Decision.WAIT:
+            assert controller.next_trial() is promoted
+    controller.end(1, Outcome.FINISHED)
+    assert told(controller)[-1].state == TrialState.COMPLETE and len(told(controller)) == 3
+
+
+def test_it_is_idle_when_all_are_made_and_none_may_go_on(space):
+    controller = make(space, scheduler=ASHA, num_samples=3, epochs=2)
+    for _ in range(3):
+        controller.next_trial()
+    assert controller.next_trial() is None, "one of the three may have to go on"
+    decisions = [report(controller, number, 1, 0.1 * number) for number in range(3)]
+    assert decisions == [Decision.WAIT, Decision.WAIT, Decision.CONTINUE], "the best of three"
+    assert controller.next_trial() is None and not controller.is_idle()
+    report(controller, 2, 2, 0.8)
+    controller.end(2, Outcome.FINISHED)
+    assert controller.next_trial() is None and controller.is_idle() and not controller.has_more()
+    assert controller.finish() == "finished"
+
+
+def test_a_number_that_is_free_is_used(space):
+    records = [record(number, State.DONE, [0.5], dropout=0.1 + number / 100) for number in (1, 3)]
+    controller = make(space, history_of(*records), num_samples=5, slots=1)
+    assert [number for number, _ in play(controller, 3)] == [0, 2, 4]
+    assert controller.next_trial() is None and controller.is_idle()
+
+
+def test_what_was_interrupted_goes_on_when_only_repeats_are_still_to_come(space):
+    records = [record(0, State.DONE, [0.5]), record(1, State.INTERRUPTED, [0.9]), record(2, State.INTERRUPTED, [0.8])]
+    for trial in records:
+        trial.settings = {**trial.settings, "SEED": 0}
+    records[2].confirms, records[2].params = 0, {"SEED": other_seeds(0, 1)[0]}
+    controller = make(space, history_of(*records), confirm=Confirm(top=1, seeds=1), stop=StopRules(target=0.4))
+    assert controller.has_more() and not controller.should_stop()
+    numbers = []
+    for _ in "ab":
+        numbers.append(controller.next_trial().number)
+        report(controller, numbers[-1], 2, 0.9)
+        controller.end(numbers[-1], Outcome.FINISHED)
+    repeat = controller.next_trial()
+    assert numbers == [1, 2] and (repeat.number, repeat.confirms) == (3, 1), "the best of all is repeated"
+    controller.end(3, Outcome.FINISHED)
+    assert not controller.has_more()
+
+
+def test_repeats_come_after_all_samples_and_once(space):
+    done = [record(n, State.STOPPED, [score], dropout=n / 10) for n, score in enumerate([0.3, 0.9, 0.5])]
+    repeat = record(3, State.DONE, [0.8])
+    repeat.confirms, repeat.params = 1, {"SEED": other_seeds(42, 2)[0]}
+    for trial in done:
+        trial.settings = {**trial.settings, "SEED": 42}
+    controller = make(space, history_of(*done, repeat), num_samples=3, confirm=Confirm(top=2, seeds=2))
+    found = []
+    while trial := controller.next_trial():
+        found.append((trial.number, trial.confirms, trial.settings["SEED"]))
+    assert found == [
+        (4, 1, other_seeds(42, 2)[1]),
+        (5, 2, other_seeds(42, 2)[0]),
+        (6, 2, other_seeds(42, 2)[1]),
+    ]
+
+
+def test_trials_of_a_log_of_version_2_that_wait_are_told_apart(space):
+    before = history_of(record(0, State.STOPPED, [0.1]), record(1, State.DONE, [0.5] * EPOCHS))
+    before.events[0] = SearchStarted()  # which says nothing of how it searches
+    controller = Controller(space, SearchOptions(scheduler=ASHA, num_samples=2), EPOCHS, History(before.events))
+    controller.begin(SearchStarted(options={"seed": 0}), slots=1)
+    assert [trial.state for trial in controller.history.by_end()] == [State.WAITING, State.DONE]
+    resumed = History(controller.history.events)
+    assert not resumed.is_of_version_2 and resumed.trials[0].end_order == 0, "it keeps its place"
+
+
+def test_an_event_that_cannot_be_kept_halts_the_search_and_none_is_kept_after_it(space):
+    kept = []
+
+    def record_until_full(event):
+        if len(kept) == 3:
+            raise OSError(28, "No space left on device", "events.jsonl")
+        kept.append(event)
+        controller.history.add(event)
+
+    controller = Controller(space, SearchOptions(num_samples=3), EPOCHS, History())
+    controller.begin(SearchStarted(), slots=2, record=record_until_full)
+    controller.next_trial()
+    controller.next_trial()
+    assert controller.next_trial() is None
+    report(controller, 0, 1, 0.5)
+    assert controller.should_stop() and len(kept) == 3 and controller.history.trials[0].rows == []
+    assert controller.finish() == "stopped, since no trial can go on: events.jsonl: no space left on device"
