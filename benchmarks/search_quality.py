@@ -40,7 +40,6 @@ from scipy.stats import rankdata
 from search.engine.controller import Controller
 from search.engine.schedulers.scheduler import Decision
 from search.record.events import SearchStarted
-from search.record.history import History
 from search.record.outcomes import Outcome
 from search.space.distributions import Choice, Distribution, FloatRange, IntRange
 from search.space.items import Parameter
@@ -296,7 +295,7 @@ def _ours(table: Table, seed: int, sampler: str = "tpe", scheduler: str = "asha"
         kinds=table.kinds,
         reference=base is not None,
     )
-    return OurMethod(Controller(space, options, table.epochs, History()), table.epochs)
+    return OurMethod(Controller(space, options, table.epochs), table.epochs)
 
 
 def _stock_asha(table: Table) -> Any:

@@ -12,7 +12,6 @@ from search.folder import SearchFolder
 from search.plan import SearchPlan
 from search.preflight import check_parts, notes_on
 from search.record.events import SearchStarted
-from search.record.history import History
 from search.rungs_and_rate import draw
 from search.space.options import LARGEST_GRID
 
@@ -35,7 +34,7 @@ def dry_run(plan: SearchPlan, folder: SearchFolder) -> int:
         print(f"# {line}")
     samples_alone = replace(plan.options, reference=False)
     total_epochs = plan.base_cfg.MODEL.SOLVER.TOTAL_EPOCHS
-    controller = Controller(plan.space, samples_alone, total_epochs, History(), plan.start)
+    controller = Controller(plan.space, samples_alone, total_epochs, start=plan.start)
     controller.begin(SearchStarted(), slots=min(SAMPLES, plan.options.num_samples))
     while trial := controller.next_trial():
         print(f"---\n# sample {trial.number} of {plan.options.num_samples}")

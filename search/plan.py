@@ -45,6 +45,7 @@ class SearchPlan:
         notes: what the user should know before it starts.
         secrets: by key; they are in no config of the search, which Ray pickles into files.
         sources: where keys were given that the base config has not by default, in words that lead a message.
+        earlier: the options before those, of a search that is resumed; None: it is new.
     """
 
     name: str
@@ -55,6 +56,7 @@ class SearchPlan:
     notes: tuple[str, ...] = ()
     secrets: dict[str, str] = field(default_factory=dict, repr=False)
     sources: dict[str, str] = field(default_factory=dict)
+    earlier: SearchOptions | None = None
 
     def space_yaml(self) -> str:
         """The space file as used."""

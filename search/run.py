@@ -157,10 +157,12 @@ def _plan_to_resume(args: argparse.Namespace, folder: SearchFolder) -> SearchPla
     now = _plan(args, args.space or str(folder.space))
     now = replace(now, base_cfg=as_begun(before.base_cfg, now.base_cfg, now.sources))
     own = [item.key for plan in (before, now) for item in plan.space.items]  # of the trials, each with its value
-    changed = differences(before.base_cfg, now.base_cfg, (*FREE_ON_RESUME, *own))
+    changed = differences(before.base_cfg, now.base_cfg, (*FREE_ON_RESUME, "BEST_METRIC", *own))
     now = replace(now, options=decide_confirm(_kept(before.options, now.options), now.space))
     old, new = before.options.science(), now.options.science()
-    changed += [f"{word} was {old[word]} and is {new[word]} now" for word in old if new[word] != old[word]]
+    others = {word: f"{word} was {old[word]} and is {new[word]} now" for word in old if new[word] != old[word]}
+    is_population = before.options.scheduler_spec.is_population or now.options.scheduler_spec.is_population
+    changed += [text for word, text in others.items() if word == "seed" or is_population]
     has_new_space = now.sampled_yaml() != before.sampled_yaml()
     if now.options.scheduler_spec.is_population:
         if now.options.num_samples != before.options.num_samples:
@@ -172,7 +174,9 @@ def _plan_to_resume(args: argparse.Namespace, folder: SearchFolder) -> SearchPla
             f"{folder.path}: a search is resumed as it was, but {'; '.join(changed)}; undo that, or start a new search "
             "without --resume"
         )
-    notes = now.notes
+    notes = (*now.notes, *others.values())
+    if "scheduler" in others or "kinds" in others or "metric" in others:
+        notes = (*notes, "trials that have ended count as they are, and those that wait take their place anew")
     if now.options.sampler_spec.keeps_pickles:
         notes = (
             *notes,
@@ -181,7 +185,7 @@ def _plan_to_resume(args: argparse.Namespace, folder: SearchFolder) -> SearchPla
         )
     if has_new_space:
         notes = (*notes, "the space has changed: trials that fit it count for the sampler, the others are only kept")
-    return replace(now, name=folder.path.name, notes=notes)
+    return replace(now, name=folder.path.name, notes=notes, earlier=before.options)
 
 
 # Words that older versions did not know, and what these versions did.

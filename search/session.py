@@ -69,11 +69,10 @@ def run_search(
             if resume:
                 claimed(folder, None, False, last)
             digest, code = _data_digest(plan), code_checksums(plan.base_cfg.USER_MODULES)
-            history = History(EventLog(folder.events).read()) if resume else History()
-            _check_resumed(plan, folder, history, digest, code)
-            controller = Controller(
-                plan.space, plan.options, plan.base_cfg.MODEL.SOLVER.TOTAL_EPOCHS, history, plan.start
-            )
+            events = EventLog(folder.events).read() if resume else []
+            total_epochs = plan.base_cfg.MODEL.SOLVER.TOTAL_EPOCHS
+            controller = Controller(plan.space, plan.options, total_epochs, events, plan.start, plan.earlier)
+            _check_resumed(plan, folder, controller.history, digest, code)
             with ExitStack() as stack:
                 machines, lines = Machines(), ["nothing is left to run: Ray is not started"]
                 has_more = not controller.should_stop() and controller.has_more()

@@ -4,7 +4,7 @@ Whoever runs trials asks it and tells it: Ray Tune through the adapters in searc
 quality and the tests directly. Each decision is made from the history, and written as an event before it is acted on.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import count
 from typing import Any
 
@@ -29,10 +29,16 @@ from search.record.events import (
 from search.record.history import History, TrialRecord
 from search.record.outcomes import Outcome, State
 from search.space.items import TOTAL_EPOCHS
-from search.space.options import SearchOptions
+from search.space.options import SearchOptions, scheduling_of
 from search.space.space import Space
 
 Record = Callable[[Event], None]  # writes an event, and lets the history take it in
+
+_STATES_AFTER = {
+    Decision.CONTINUE: State.INTERRUPTED,  # of a search that is resumed
+    Decision.WAIT: State.WAITING,
+    Decision.STOP: State.STOPPED,
+}
 
 
 class Controller:
@@ -42,8 +48,16 @@ class Controller:
         space: what is sampled.
         options: how to search.
         total_epochs: of a full training, where a trial does not set it.
-        history: of a search that is resumed; empty for a new one.
+        events: of a search that is resumed.
         start: values, by name of the parameter, of the first samples.
+        earlier: how events were searched that do not say it, which those of version 2 did not; None: as now.
+
+    Attributes:
+        history: of the search.
+        stopping: whether it ends, and why.
+        proposals: makes samples.
+        scheduler: decides on the epochs of samples.
+        is_exhausted: whether there is nothing new to sample.
     """
 
     def __init__(
@@ -51,26 +65,32 @@ class Controller:
         space: Space,
         options: SearchOptions,
         total_epochs: int,
-        history: History,
+        events: Iterable[Event] = (),
         start: Sequence[Mapping[str, Any]] = (),
+        earlier: SearchOptions | None = None,
     ):
         self._space = space
         self._options = options
         self._total_epochs = total_epochs
         self._start = start
+        self._earlier = earlier or options
         self._slots = 0
-        self._record_event: Record = history.add
-        self.history = history
-        self.stopping = Stopping(options, history)
-        self.proposals = Proposals(space, options)
-        self.is_exhausted = False  # there is nothing new to sample
+        self.history = History()
+        self._record_event: Record = self.history.add
+        self.stopping = Stopping(options, self.history)
+        self.is_exhausted = False
         self._is_closed = False  # target or patience are reached
-        for record in history.trials.values():
-            self.proposals.add_earlier(record)
         self.scheduler = build_scheduler(options, space, total_epochs)
-        self._answers: dict[int, Answer] = {}  # to the last report of each trial, of a search that is resumed
-        for event in history.events:
-            self._tell_scheduler(event)
+        self._scheduling: dict[str, Any] | None = None  # what the scheduler of the events so far was made of
+        self._answers: dict[int, Answer] = {}  # to the last report of each trial
+        for event in events:
+            self.history.add(event)
+            self._take_in(event)
+        self.proposals = Proposals(space, options)
+        for record in self.history.trials.values():
+            self.proposals.add_earlier(record)
+        if (self._scheduling or scheduling_of(self._earlier.to_yaml())) != scheduling_of(options.to_yaml()):
+            self._give_places()
 
     def begin(self, started: SearchStarted, slots: int, record: Record | None = None) -> None:
         """Starts the search, or resumes it; trials whose end got lost are ended.
@@ -84,20 +104,22 @@ class Controller:
         self._slots = slots
         self._record_event = record or self.history.add
         if self.history.is_of_version_2:
-            self._tell_who_waits()
+            self._upgrade()
         self._record(started)
-        for trial in self.history.in_state(State.INTERRUPTED):
-            answer = self._answers.get(trial.number, CONTINUE)
-            if len(trial.rows) >= self._epochs_of(trial):
-                self._record(TrialEnded(trial.number, State.DONE))
-            elif answer.decision != Decision.CONTINUE:
-                self._record(TrialEnded(trial.number, _state_after(answer)))
+        for trial in self.history.in_state(State.INTERRUPTED, State.WAITING):
+            decision = self._answers.get(trial.number, CONTINUE).decision
+            state = _STATES_AFTER[decision]
+            if trial.state == State.INTERRUPTED and len(trial.rows) >= self._epochs_of(trial):
+                state = State.DONE
+            if state == State.DONE or (trial.is_sample and state != trial.state):
+                self._record(TrialEnded(trial.number, state, unread=trial.unread))
 
-    def _tell_who_waits(self) -> None:
-        """Says of the trials of a log of version 2 which of them wait; it did not tell them from those stopped."""
+    def _upgrade(self) -> None:
+        """Adds what a log of version 2 does not say: how it was searched, and which trials wait."""
         for trial in self.history.by_end():
-            if trial.state == State.STOPPED and self._options.lets_wait(len(trial.rows)):
+            if trial.state == State.STOPPED and self._earlier.lets_wait(len(trial.rows)):
                 self._record(TrialEnded(trial.number, State.WAITING, unread=trial.unread))
+        self._record(SearchStarted(options=self._earlier.to_yaml(), code=self.history.code))
 
     def set_slots(self, slots: int) -> None:
         """Says anew how many trials there is room for."""
@@ -123,6 +145,8 @@ class Controller:
         """Whether anything is left to run. Trials that run count as interrupted."""
         if self.history.in_state(State.RUNNING, State.INTERRUPTED):
             return True
+        if any(self._answers.get(one.number) == CONTINUE for one in self.history.in_state(State.WAITING)):
+            return True  # another scheduler lets it go on
         if not self._only_repeats() and (self._needs_reference() or not self._is_full()):
             return True
         if not self._only_repeats() and self.scheduler.next(is_full=True) is not None:
@@ -164,7 +188,7 @@ class Controller:
             self._record(TrialPromoted(number, answer.promotion))
         if answer.decision == Decision.CONTINUE or metrics["epoch"] >= self._epochs_of(record):
             return Decision.CONTINUE  # in its last epoch, it ends by itself
-        self._record(TrialEnded(number, _state_after(answer), unread=tuple(unread)))
+        self._record(TrialEnded(number, _STATES_AFTER[answer.decision], unread=tuple(unread)))
         return answer.decision
 
     def end(
@@ -242,11 +266,16 @@ class Controller:
         except OSError as error:
             self.stopping.halt(explained(error))
             return None
-        return self._tell_scheduler(event)
+        return self._take_in(event)
 
-    def _tell_scheduler(self, event: Event) -> Answer:
+    def _take_in(self, event: Event) -> Answer:
         """Tells the scheduler of an event that the history has, now or when a search is resumed; samples alone."""
         match event:
+            case SearchStarted() if (scheduling := scheduling_of(event.options)) is not None:
+                is_change = self._scheduling not in (None, scheduling)
+                self._scheduling = scheduling
+                if is_change:
+                    self._give_places()
             case TrialStarted() if self.history.trials[event.trial].is_sample:
                 self._answers.pop(event.trial, None)
                 self.scheduler.start(event)
@@ -256,6 +285,22 @@ class Controller:
             case TrialEnded() if self.history.trials[event.trial].is_sample and event.state != State.INTERRUPTED:
                 self.scheduler.end(event.trial, event.state)
         return CONTINUE
+
+    def _give_places(self) -> None:
+        """Tells a new scheduler what trials have reached under another one.
+
+        Those that have ended count as they are. One that waited takes its place at a rung, or goes on.
+        """
+        self.scheduler = build_scheduler(self._options, self._space, self._total_epochs)
+        self._answers.clear()
+        for trial in self.history.trials.values():
+            if not trial.is_sample:
+                continue
+            self.scheduler.start(_again(trial))
+            for row in trial.rows:
+                self._answers[trial.number] = self.scheduler.reach(trial.number, row)
+            if trial.state in (State.STOPPED, State.DONE, State.FAILED):
+                self.scheduler.end(trial.number, trial.state)
 
     def _next_start(self) -> TrialStarted | None:
         """Returns the start of the next trial, None if there is none now."""
@@ -360,7 +405,3 @@ def _again(record: TrialRecord) -> TrialStarted:
         record.confirms,
         record.is_reference,
     )
-
-
-def _state_after(answer: Answer) -> State:
-    return State.WAITING if answer.decision == Decision.WAIT else State.STOPPED

@@ -184,6 +184,7 @@ class History:
         self._running.pop(number, None)
         if event.state not in ENDED:  # it is resumed; with a reason it is tried again
             record.failures += bool(event.reason)
+            self._ended.pop(number, None)
             return
         record.unread = event.unread
         if number not in self._ended:

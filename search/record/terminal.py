@@ -72,6 +72,8 @@ class Terminal:
         match event:
             case TrialEnded():
                 record = self._history.trials[event.trial]
+                if record.state == State.INTERRUPTED and not event.reason:
+                    return  # it is resumed, and says so by itself
                 line = self._ended(record)
                 self._say(self._fitted(line) if record.state in _WITH_RESULT else line)
                 self._tell_unread(record)

@@ -1,6 +1,7 @@
 """The `search:` part of a space file: what is optimised, how much, and by which sampler and scheduler."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -222,3 +223,10 @@ class SearchOptions:
             "confirm": self.confirm.to_yaml() if self.confirm else False,
             "reference": self.reference,
         }
+
+
+def scheduling_of(options: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Returns what a scheduler is made of, of options as a space file writes them; None: they do not say it."""
+    if "scheduler" not in options:
+        return None
+    return {word: options[word] for word in ("metric", "objectives", "scheduler", "kinds") if word in options}

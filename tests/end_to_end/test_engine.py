@@ -50,7 +50,7 @@ def run(ray_address: str, space: str, *words: str) -> tuple[pd.DataFrame, Search
 
 def replay(events: list[Event], plan: SearchPlan, epochs: int) -> None:
     """Drives a controller as benchmarks/search_quality.py does, and compares what it decides with events."""
-    controller = Controller(plan.space, plan.options, epochs, History(), plan.start)
+    controller = Controller(plan.space, plan.options, epochs, start=plan.start)
     method = OurMethod(controller, epochs)
     controller.set_slots(1)
     tried = 0

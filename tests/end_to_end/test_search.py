@@ -279,7 +279,7 @@ def test_a_search_goes_on_after_ctrl_c(ray_address, tmp_path, capsys, monkeypatc
         assert history.trials[record.number].rows[: len(record.rows)] == record.rows
     # ASHA's rungs were there again, and none of those that wait should be promoted
     options = SearchOptions(num_samples=6, scheduler=NamedOptions("asha", {"reduction_factor": 3.0}))
-    assert history.in_state(State.WAITING) and not Controller(Space([]), options, EPOCHS, history).has_more()
+    assert history.in_state(State.WAITING) and not Controller(Space([]), options, EPOCHS, events).has_more()
     commands = json.dumps((folder / "provenance.yaml").read_text())
     assert commands.count("--resume") == 2
 

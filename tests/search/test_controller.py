@@ -1,5 +1,6 @@
 """The controller, driven without Ray one trial at a time: faults, and resumes at any moment."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -22,7 +23,12 @@ EPOCHS = 9
 
 
 def play(
-    options: SearchOptions, faults: dict | None = None, dies_after: int = 10**9, space: Space = SPACE, start=()
+    options: SearchOptions,
+    faults: dict | None = None,
+    dies_after: int = 10**9,
+    space: Space = SPACE,
+    start=(),
+    events: Sequence[Event] = (),
 ) -> History:
     """Runs a search; its driver dies after so many events, and another one resumes it.
 
@@ -32,18 +38,19 @@ def play(
         dies_after: events.
         space: what is sampled.
         start: values of the first trials.
+        events: of a search that is resumed.
     """
     left = dict(faults or {})
-    events: list[Event] = []
+    events = [*events]
     while True:
-        history = History(events)
-        controller = Controller(space, options, EPOCHS, history, start)
+        controller = Controller(space, options, EPOCHS, events, start)
+        history = controller.history
 
         def record(event: Event, history: History = history) -> None:
             events.append(event)
             history.add(event)
 
-        controller.begin(SearchStarted(options={"seed": 0}), slots=1, record=record)
+        controller.begin(SearchStarted(options=options.to_yaml()), slots=1, record=record)
         while trial := controller.next_trial():
             _train(trial, controller, left)
             if len(events) >= dies_after:
@@ -62,7 +69,7 @@ def _train(trial: TrialRecord, controller: Controller, left: dict) -> None:
             controller.end(trial.number, fault, "it failed")
             return
         score = trial.params[RATE] * epoch + trial.number / 1000
-        row = {"epoch": epoch, "val_score": score, "macs": 1, "params": 1}
+        row = {"epoch": epoch, "val_score": score, "val_loss": -score, "macs": 1, "params": 1}
         if controller.report(trial.number, row) != Decision.CONTINUE:
             return
     controller.end(trial.number, Outcome.FINISHED)
@@ -155,11 +162,75 @@ def test_defaults_outside_a_range_are_trained_and_told_as_far_as_they_lie_within
     assert whole.trials[0].params == whole.reference().params == {RATE: 0.01, "decay": 0.0}
     for dies_after in (4, 20, 40):
         assert outcome(play(options, dies_after=dies_after, space=space, start=[start])) == outcome(whole)
-    resumed = Controller(space, options, EPOCHS, whole)
+    resumed = Controller(space, options, EPOCHS, whole.events)
     told = resumed.proposals.sampler.as_optuna_trials(resumed.proposals.known(resumed.known_trials()))
     outside = [trial.params for trial in told if "decay" not in trial.params]
     assert outside == ([{RATE: 0.01}] * 2 if sampler == "tpe" else []), "the first sample, and the reference"
     assert len(told) - len(outside) == 6
+
+
+CHANGES = {
+    "no scheduler": {"scheduler": NamedOptions("none", {})},
+    "later rungs": {"scheduler": NamedOptions("asha", {"reduction_factor": 3.0, "grace_period": 3})},
+    "hyperband": {"scheduler": NamedOptions("hyperband", {"reduction_factor": 3.0})},
+    "median": {"scheduler": NamedOptions("median", {})},
+    "stopping": {"scheduler": NamedOptions("asha", {"type": "stopping", "reduction_factor": 3.0})},
+    "another metric": {"metric": "val_loss"},
+    "another sampler": {"sampler": NamedOptions("random", {})},
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("before", ["asha", "none", "asha stopping", "median"])
+def test_a_search_that_is_resumed_otherwise_ends_the_same_whenever_its_driver_dies(before, change):
+    first = replace(options_of(before, reference=True), num_samples=12)
+    begun = play(first).events[:50]
+    known = History(begun)
+    now = replace(first, **CHANGES[change])
+    whole = play(now, events=begun)
+    assert sorted(whole.trials) == list(range(13)) and all(r.state in ENDED for r in whole.trials.values())
+    for number, record in known.trials.items():
+        if record.state in (State.DONE, State.STOPPED):
+            assert outcome(whole)[number] == outcome(known)[number], "what has ended counts as it is"
+        assert whole.trials[number].rows[: len(record.rows)] == record.rows
+    for dies_after in range(51, 110, 5):
+        again = play(now, dies_after=dies_after, events=begun)
+        assert outcome(again) == outcome(whole), dies_after
+
+
+def test_what_waits_takes_its_place_under_another_scheduler():
+    first = replace(options_of("asha"), num_samples=12)
+    begun = play(first).events[:50]
+    waiting = {record.number for record in History(begun).in_state(State.WAITING)}
+    assert len(waiting) >= 4
+    free = play(replace(first, **CHANGES["no scheduler"]), events=begun)
+    assert {record.state for record in free.trials.values()} == {State.DONE}
+    later = play(replace(first, **CHANGES["later rungs"]), events=begun)
+    assert min(len(record.rows) for record in later.trials.values()) == 3, "the epoch of the first rung now"
+    controller = Controller(SPACE, replace(first, **CHANGES["no scheduler"], num_samples=1), EPOCHS, begun)
+    assert controller.has_more()
+
+
+def test_a_changed_search_may_change_again_and_go_back():
+    first = replace(options_of("asha"), num_samples=12)
+    begun = play(first).events[:40]
+    then = play(replace(first, **CHANGES["median"]), events=begun).events[:70]
+    back = play(first, events=then)
+    assert all(record.state in ENDED for record in back.trials.values()) and len(back.trials) == 12
+    for dies_after in range(71, 110, 6):
+        assert outcome(play(first, dies_after=dies_after, events=then)) == outcome(back)
+
+
+def test_a_log_of_version_2_is_resumed_with_another_scheduler():
+    first = options_of("asha")
+    log = [replace(e, options={}) if isinstance(e, SearchStarted) else e for e in play(first).events[:30]]
+    log = [replace(e, state=State.STOPPED) if getattr(e, "state", "") == State.WAITING else e for e in log]
+    now = replace(first, **CHANGES["no scheduler"])
+    controller = Controller(SPACE, now, EPOCHS, log, earlier=first)
+    assert controller.has_more()
+    controller.begin(SearchStarted(options=now.to_yaml()), slots=1)
+    ended = play(now, events=controller.history.events)
+    assert {record.state for record in ended.trials.values()} == {State.DONE}
 
 
 def test_a_reference_that_fails_is_missed_by_nobody():
@@ -177,9 +248,9 @@ def test_the_reference_comes_first_and_counts_as_no_sample():
     repeated = [record.confirms for record in history.trials.values() if record.confirms is not None]
     assert repeated.count(7) == 2 and len(set(repeated)) == 3, "the best two, and the reference always"
     more, plain = replace(options, num_samples=9), options_of("asha", confirm=Confirm(top=2, seeds=2))
-    extended = Controller(SPACE, more, EPOCHS, history)
+    extended = Controller(SPACE, more, EPOCHS, history.events)
     alone = play(options_of("asha"))
-    samples = Controller(SPACE, replace(plain, num_samples=9, confirm=None), EPOCHS, alone)
+    samples = Controller(SPACE, replace(plain, num_samples=9, confirm=None), EPOCHS, alone.events)
     assert extended.has_more()
     for controller in (extended, samples):
         controller.begin(SearchStarted(), slots=1)

@@ -8,8 +8,8 @@ from optuna.trial import FrozenTrial, TrialState
 from search.engine.controller import Controller
 from search.engine.extra_trials import other_seeds
 from search.engine.schedulers.scheduler import Decision
-from search.record.events import SearchStarted, TrialEnded, TrialStarted
-from search.record.history import History, TrialRecord
+from search.record.events import EpochReported, Event, SearchStarted, TrialEnded, TrialStarted
+from search.record.history import History
 from search.record.outcomes import Outcome, State
 from search.space.options import Confirm, NamedOptions, SearchOptions, StopRules
 from search.space.space import Space
@@ -26,15 +26,16 @@ def space():
     return Space(read_space("s.yaml").items)
 
 
-def make(space, history=None, slots=99, epochs=EPOCHS, scheduler=None, **options) -> Controller:
+def make(space, events=(), slots=99, epochs=EPOCHS, scheduler=None, **options) -> Controller:
     chosen = {
         "num_samples": 20,
         "sampler": NamedOptions("tpe", {"n_startup_trials": 2}),
         "scheduler": scheduler or NamedOptions("none", {}),
         "max_failures": 0,
     }
-    controller = Controller(space, SearchOptions(**(chosen | options)), epochs, history or History())
-    controller.begin(SearchStarted(options={"seed": 0}), slots)
+    all_options = SearchOptions(**(chosen | options))
+    controller = Controller(space, all_options, epochs, events)
+    controller.begin(SearchStarted(options=all_options.to_yaml()), slots)
     return controller
 
 
@@ -47,24 +48,23 @@ def report(controller: Controller, number: int, epoch: int, value: float, metric
     return controller.report(number, {"epoch": epoch, metric: value, "macs": 1, "params": 1})
 
 
-def record(number: int, state: State, values: list[float], dropout: float = 0.1) -> TrialRecord:
-    rows = [{"epoch": epoch + 1, "val_score": value} for epoch, value in enumerate(values)]
-    params = {DROPOUT: dropout, DIMS: [8]}
-    return TrialRecord(number, "abc", params, params, state, rows)
+def ended(
+    number: int,
+    state: State,
+    values: list[float],
+    dropout: float = 0.1,
+    settings: dict | None = None,
+    confirms: int | None = None,
+) -> list[Event]:
+    """The events of a trial that has reported these values; of a repeat, its SEED is in the settings."""
+    params = {DROPOUT: dropout, DIMS: [8]} if confirms is None else settings
+    started = TrialStarted(number, "abc", params, {DROPOUT: dropout, DIMS: [8], **(settings or {})}, confirms=confirms)
+    rows = [EpochReported(number, {"epoch": epoch, "val_score": value}) for epoch, value in enumerate(values, 1)]
+    return [started, *rows, TrialEnded(number, state)]
 
 
-def history_of(*records: TrialRecord) -> History:
-    """A history in which these trials have ended, or run, in this order."""
-    history = History([SearchStarted(options={"seed": 0})])
-    for one in records:
-        started = TrialStarted(
-            one.number, one.id, one.params, one.settings, confirms=one.confirms, is_reference=one.is_reference
-        )
-        history.add(started)
-        history.trials[one.number].rows = one.rows
-        if one.state != State.RUNNING:
-            history.add(TrialEnded(one.number, one.state))
-    return history
+def log_of(*trials: list[Event], options: dict | None = None) -> list[Event]:
+    return [SearchStarted(options=options or {}), *(event for trial in trials for event in trial)]
 
 
 def test_trials_are_values_of_the_space(space):
@@ -155,7 +155,7 @@ def test_what_blocks_the_search_ends_it_and_is_tried_again_when_it_is_resumed(sp
     controller.end(0, Outcome.BLOCKS_SEARCH, "the disk is full", log="train.log")
     assert controller.should_stop() and controller.next_trial() is None
     assert controller.finish() == "stopped, since no trial can go on: the disk is full (log: train.log)"
-    again = make(space, History(controller.history.events))
+    again = make(space, controller.history.events)
     assert again.next_trial().number == 0
 
 
@@ -189,17 +189,17 @@ def test_a_resumed_search_goes_on_as_it_would_have(space):
     whole, first = make(space), make(space)
     played = play(whole, 8)
     play(first, 5)
-    assert play(make(space, History(first.history.events)), 3) == played[5:]
+    assert play(make(space, first.history.events), 3) == played[5:]
 
 
 def test_resuming_keeps_ended_trials_and_hands_out_the_others_first(space):
-    records = [
-        record(0, State.DONE, [0.5, 0.9, 0.8]),
-        record(1, State.STOPPED, [0.2]),
-        record(2, State.INTERRUPTED, [0.3, 0.4], dropout=0.33),
-        record(3, State.FAILED, []),
-    ]
-    controller = make(space, history_of(*records))
+    log = log_of(
+        ended(0, State.DONE, [0.5, 0.9, 0.8]),
+        ended(1, State.STOPPED, [0.2]),
+        ended(2, State.INTERRUPTED, [0.3, 0.4], dropout=0.33),
+        ended(3, State.FAILED, []),
+    )
+    controller = make(space, log)
     assert [t.state for t in told(controller)] == [TrialState.COMPLETE, TrialState.PRUNED, TrialState.PRUNED]
     assert told(controller)[0].value == 0.9
     assert told(controller)[1].intermediate_values == {1: 0.2}
@@ -246,18 +246,20 @@ def test_it_is_idle_when_all_are_made_and_none_may_go_on(space):
 
 
 def test_a_number_that_is_free_is_used(space):
-    records = [record(number, State.DONE, [0.5], dropout=0.1 + number / 100) for number in (1, 3)]
-    controller = make(space, history_of(*records), num_samples=5, slots=1)
+    log = log_of(*(ended(number, State.DONE, [0.5], dropout=0.1 + number / 100) for number in (1, 3)))
+    controller = make(space, log, num_samples=5, slots=1)
     assert [number for number, _ in play(controller, 3)] == [0, 2, 4]
     assert controller.next_trial() is None and controller.is_idle()
 
 
 def test_what_was_interrupted_goes_on_when_only_repeats_are_still_to_come(space):
-    records = [record(0, State.DONE, [0.5]), record(1, State.INTERRUPTED, [0.9]), record(2, State.INTERRUPTED, [0.8])]
-    for trial in records:
-        trial.settings = {**trial.settings, "SEED": 0}
-    records[2].confirms, records[2].params = 0, {"SEED": other_seeds(0, 1)[0]}
-    controller = make(space, history_of(*records), confirm=Confirm(top=1, seeds=1), stop=StopRules(target=0.4))
+    seed = {"SEED": 0}
+    log = log_of(
+        ended(0, State.DONE, [0.5], settings=seed),
+        ended(1, State.INTERRUPTED, [0.9], settings=seed),
+        ended(2, State.INTERRUPTED, [0.8], settings={"SEED": other_seeds(0, 1)[0]}, confirms=0),
+    )
+    controller = make(space, log, confirm=Confirm(top=1, seeds=1), stop=StopRules(target=0.4))
     assert controller.has_more() and not controller.should_stop()
     numbers = []
     for _ in "ab":
@@ -271,12 +273,10 @@ def test_what_was_interrupted_goes_on_when_only_repeats_are_still_to_come(space)
 
 
 def test_repeats_come_after_all_samples_and_once(space):
-    done = [record(n, State.STOPPED, [score], dropout=n / 10) for n, score in enumerate([0.3, 0.9, 0.5])]
-    repeat = record(3, State.DONE, [0.8])
-    repeat.confirms, repeat.params = 1, {"SEED": other_seeds(42, 2)[0]}
-    for trial in done:
-        trial.settings = {**trial.settings, "SEED": 42}
-    controller = make(space, history_of(*done, repeat), num_samples=3, confirm=Confirm(top=2, seeds=2))
+    seed = {"SEED": 42}
+    done = [ended(n, State.STOPPED, [score], n / 10, seed) for n, score in enumerate([0.3, 0.9, 0.5])]
+    repeat = ended(3, State.DONE, [0.8], settings={"SEED": other_seeds(42, 2)[0]}, confirms=1)
+    controller = make(space, log_of(*done, repeat), num_samples=3, confirm=Confirm(top=2, seeds=2))
     found = []
     while trial := controller.next_trial():
         found.append((trial.number, trial.confirms, trial.settings["SEED"]))
@@ -288,10 +288,10 @@ def test_repeats_come_after_all_samples_and_once(space):
 
 
 def test_trials_of_a_log_of_version_2_that_wait_are_told_apart(space):
-    before = history_of(record(0, State.STOPPED, [0.1]), record(1, State.DONE, [0.5] * EPOCHS))
-    before.events[0] = SearchStarted()  # which says nothing of how it searches
-    controller = Controller(space, SearchOptions(scheduler=ASHA, num_samples=2), EPOCHS, History(before.events))
-    controller.begin(SearchStarted(options={"seed": 0}), slots=1)
+    before = log_of(ended(0, State.STOPPED, [0.1]), ended(1, State.DONE, [0.5] * EPOCHS))
+    options = SearchOptions(scheduler=ASHA, num_samples=2)
+    controller = Controller(space, options, EPOCHS, before)
+    controller.begin(SearchStarted(options=options.to_yaml()), slots=1)
     assert [trial.state for trial in controller.history.by_end()] == [State.WAITING, State.DONE]
     resumed = History(controller.history.events)
     assert not resumed.is_of_version_2 and resumed.trials[0].end_order == 0, "it keeps its place"
@@ -306,7 +306,7 @@ def test_an_event_that_cannot_be_kept_halts_the_search_and_none_is_kept_after_it
         kept.append(event)
         controller.history.add(event)
 
-    controller = Controller(space, SearchOptions(num_samples=3), EPOCHS, History())
+    controller = Controller(space, SearchOptions(num_samples=3), EPOCHS)
     controller.begin(SearchStarted(), slots=2, record=record_until_full)
     controller.next_trial()
     controller.next_trial()

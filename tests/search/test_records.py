@@ -275,11 +275,14 @@ def test_trials_whose_end_was_lost_are_ended_without_training(kind, state):
     """The driver died after the last report of trial 0, and after a report by which asha ends the run of trial 1."""
     options = SearchOptions(num_samples=2, scheduler=NamedOptions("asha", {"type": kind}))
     space = Space([Parameter("x", "", distribution=FloatRange("uniform", 0, 1))])
-    log = [SearchStarted(options={"seed": 0}), *(TrialStarted(n, f"id{n}", {"x": n / 2}, {"x": n / 2}) for n in (0, 1))]
+    log = [
+        SearchStarted(options=options.to_yaml()),
+        *(TrialStarted(n, f"id{n}", {"x": n / 2}, {"x": n / 2}) for n in (0, 1)),
+    ]
     log += [reported(0, epoch, 0.5, 2.0) for epoch in range(1, 10)]
     log += [reported(1, 1, 0.1, 3.0)]
-    controller = Controller(space, options, 9, History(log))
-    controller.begin(SearchStarted(options={"seed": 0}), slots=1)
+    controller = Controller(space, options, 9, log)
+    controller.begin(SearchStarted(options=options.to_yaml()), slots=1)
     assert [controller.history.trials[n].state for n in range(2)] == [State.DONE, state]
     assert controller.next_trial() is None and controller.finish() == "finished"
 

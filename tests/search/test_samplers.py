@@ -1,5 +1,7 @@
 """What samplers are told about trials, and the samples they make."""
 
+from collections.abc import Sequence
+
 import pytest
 from optuna.trial import FrozenTrial, TrialState
 
@@ -7,8 +9,8 @@ from configs.errors import ConfigError
 from search.engine.controller import Controller
 from search.engine.proposals import Proposals
 from search.engine.samplers.sampler import build_sampler
-from search.record.events import SearchStarted
-from search.record.history import History, TrialRecord
+from search.record.events import Event, SearchStarted
+from search.record.history import TrialRecord
 from search.record.outcomes import Outcome, State
 from search.space.distributions import Choice, FloatRange, QuantisedRange
 from search.space.items import Condition, Parameter
@@ -69,10 +71,10 @@ def test_failures_violate_a_constraint(sampler):
         assert (trial.state, trial.value) == (TrialState.COMPLETE, 0.4), "the worst that is known"
 
 
-def begun(space: Space, options: SearchOptions, history: History | None = None, slots: int = 1) -> Controller:
+def begun(space: Space, options: SearchOptions, events: Sequence[Event] = (), slots: int = 1) -> Controller:
     """A controller of trials of one epoch."""
-    controller = Controller(space, options, 1, history or History())
-    controller.begin(SearchStarted(options={"seed": 0}), slots)
+    controller = Controller(space, options, 1, events)
+    controller.begin(SearchStarted(options=options.to_yaml()), slots)
     return controller
 
 
@@ -133,16 +135,18 @@ GRID = Space(
 )
 
 
-def play(sampler: str, number: int, history: History | None = None, seed: int = 0) -> list[dict]:
-    """Trains trials one at a time; their score is x, less for kind b."""
+def play(sampler: str, number: int, events: list[Event] | None = None, seed: int = 0) -> list[dict]:
+    """Trains trials one at a time; their score is x, less for kind b. Adds to events."""
     options = SearchOptions(sampler=NamedOptions(sampler, {}), seed=seed, num_samples=99)
-    controller = begun(GRID if sampler == "grid" else MIXED, options, history)
+    events = [] if events is None else events
+    controller = begun(GRID if sampler == "grid" else MIXED, options, events)
     params = []
     for _ in range(number):
         trial = controller.next_trial()
         params.append(trial.params)
         controller.report(trial.number, {"epoch": 1, "val_score": trial.params["x"] - (trial.params["kind"] == "b")})
         controller.end(trial.number, Outcome.FINISHED)
+    events[:] = controller.history.events
     return params
 
 
@@ -152,9 +156,9 @@ def test_every_sampler_repeats_from_the_seed_and_goes_on_as_it_would_have(sample
     whole = play(sampler, number)
     assert play(sampler, number) == whole
     assert play(sampler, number, seed=1) != whole
-    history = History()
-    assert play(sampler, 11, history) == whole[:11]
-    assert play(sampler, 2, history) == whole[11:]
+    events: list[Event] = []
+    assert play(sampler, 11, events) == whole[:11]
+    assert play(sampler, 2, events) == whole[11:]
     assert len({str(params) for params in whole}) == number, "no point twice"
     assert all(("y" in params) == (params["kind"] == "a") for params in whole)
 

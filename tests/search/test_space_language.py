@@ -14,7 +14,6 @@ from configs.tree import get_value, plain
 from search.engine.controller import Controller
 from search.plan import SearchPlan, make_plan
 from search.record.events import SearchStarted
-from search.record.history import History
 from search.space.distributions import read_distribution
 from search.space.expressions import Expression
 from search.space.space_file import read_space
@@ -24,7 +23,7 @@ OPTIMIZER = "MODEL.SOLVER.OPTIMIZER"
 
 
 def begun(plan: SearchPlan, slots: int) -> Controller:
-    controller = Controller(plan.space, plan.options, plan.base_cfg.MODEL.SOLVER.TOTAL_EPOCHS, History(), plan.start)
+    controller = Controller(plan.space, plan.options, plan.base_cfg.MODEL.SOLVER.TOTAL_EPOCHS, start=plan.start)
     controller.begin(SearchStarted(), slots)
     return controller
 

@@ -10,7 +10,6 @@ from ray._private.utils import push_error_to_driver
 from search.engine.controller import Controller
 from search.folder import SearchFolder
 from search.record.events import SearchStarted
-from search.record.history import History
 from search.space.distributions import FloatRange
 from search.space.items import Parameter
 from search.space.options import NamedOptions, SearchOptions
@@ -48,7 +47,7 @@ def test_a_worker_that_died_is_replaced_while_trials_are_shorter_than_its_start(
     options = SearchOptions(
         num_samples=100, sampler=NamedOptions("random", {}), scheduler=NamedOptions("none", {}), max_failures=1
     )
-    controller = Controller(space, options, 1, History())
+    controller = Controller(space, options, 1)
     controller.begin(SearchStarted(), SLOTS)
     seen = Processes()
     with ray_cluster(ray_address):

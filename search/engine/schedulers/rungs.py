@@ -109,6 +109,10 @@ class Rungs:
         place, is_whole = own.index(number) + 1, self._kinds.is_whole(number)
         return Promotion(epoch, len(ranked), kind, place, len(own), is_whole)
 
+    def withdraw(self, number: int) -> None:
+        """Takes note that a trial does not go on; what it has reached still counts."""
+        self._waiting.pop(number, None)
+
     def fail(self, number: int) -> None:
         """Takes note that a trial has failed, and gives its place at the rungs to others."""
         self._waiting.pop(number, None)
@@ -158,6 +162,10 @@ class Brackets:
     def leave(self, number: int) -> Promotion | None:
         """As of Rungs."""
         return self._of(number).leave(number)
+
+    def withdraw(self, number: int) -> None:
+        """As of Rungs."""
+        self._of(number).withdraw(number)
 
     def fail(self, number: int) -> None:
         """As of Rungs."""

@@ -47,3 +47,5 @@ class WaitingScheduler(Scheduler):
     def end(self, number: int, state: State) -> None:
         if state == State.FAILED:
             self._ladder.fail(number)
+        elif state != State.WAITING:
+            self._ladder.withdraw(number)
