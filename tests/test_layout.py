@@ -49,18 +49,38 @@ def test_imports_go_one_way(package):
             assert not found & ONLY_IN_AUGMENTATION, path
 
 
-LAYERS = ("space", "record", "engine", "trials")  # of search; each may import those before it
+LAYERS = ("specs", "space", "record", "engine", "trials")  # of search; each may import those before it
 
 
 @pytest.mark.parametrize("layer", LAYERS)
 def test_imports_go_one_way_within_search_too(layer):
-    files = sorted((ROOT / "search" / layer).glob("*.py"))
+    files = sorted((ROOT / "search" / layer).rglob("*.py"))
     assert files
     above = {f"search.{one}" for one in LAYERS[LAYERS.index(layer) + 1 :]}
     for path in files:
         nodes = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ImportFrom)]
         found = {".".join((node.module or "").split(".")[:2]) for node in nodes}
         assert not found & above, f"{path} imports {found & above}"
+
+
+def test_what_decides_imports_no_ray_and_the_controller_no_optuna_and_no_torch_either():
+    for layer in ("specs", "space", "record", "engine"):
+        for path in (ROOT / "search" / layer).rglob("*.py"):
+            assert "ray" not in imported(path), path
+    assert not imported(ROOT / "search" / "engine" / "controller.py") & {"ray", "optuna", "torch"}
+    for layer in ("specs", "space"):
+        for path in (ROOT / "search" / layer).rglob("*.py"):
+            found = imported(path) - ({"optuna"} if path.name == "distributions.py" else set())  # within to_optuna
+            assert not found & {"optuna", "torch"}, path
+
+
+def test_a_dry_run_needs_no_ray(tmp_path):
+    code = "import sys; sys.modules['ray'] = None; from search.run import main; sys.exit(main(sys.argv[1:]))"
+    space = str(ROOT / "spaces" / "head.yaml")
+    command = [sys.executable, "-c", code, "--space", space, "--dry-run"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "# sample 4 of" in done.stdout and "nothing was started or written" in done.stdout
 
 
 MISTAKES = [

@@ -31,6 +31,7 @@ from trainable.evaluation.class_table import write_class_table
 from trainable.evaluation.confusion_picture import draw_confusion
 from trainable.process_state import configure_process
 from trainable.run_folder import RunFolder
+from trainable.stopwatch import CHECKPOINT, Stopwatch
 from trainable.tensorboard import hyperparameters_of, open_tensorboard
 from trainable.training import Metrics, OnStep, Training
 from trainable.update import TrainingDivergedError
@@ -49,6 +50,7 @@ def fit(
     data_digest: str | None = None,
     on_step: OnStep = lambda epoch, step, steps: None,
     hyperparameters: Mapping[str, Any] | None = None,
+    stopwatch: Stopwatch | None = None,
 ) -> list[Metrics]:
     """Trains the model of a config and leaves checkpoints, metrics and config in a folder.
 
@@ -63,6 +65,7 @@ def fit(
         data_digest: of the data that must be found (ImageData.digest); None: any.
         on_step: called after each update of the weights.
         hyperparameters: that TensorBoard lists, by key; None: what the config changes of the defaults.
+        stopwatch: measures what the time of each epoch goes to.
 
     Returns:
         The metrics of all epochs, those before a resume included.
@@ -81,7 +84,8 @@ def fit(
             f"DATASET: the images of {cfg.DATASET.NAME}, their labels or their split are not those that the search "
             "began with; put them back"
         )
-    training = Training(cfg, data, device)
+    stopwatch = stopwatch or Stopwatch()
+    training = Training(cfg, data, device, stopwatch)
     has_resumed = resume and _resume(training, folder)
     if cfg.RESUME_PATH and not has_resumed:
         _continue_from(training, cfg.RESUME_PATH, folder)
@@ -113,8 +117,9 @@ def fit(
                     training.epoch,
                     training.update.skipped - skipped,
                 )
-            _keep(training, row, folder)
-            tensorboard.add_epoch(row, training.task_metrics[-tasks:], cfg.BEST_METRIC)
+            with stopwatch.measuring(CHECKPOINT):
+                _keep(training, row, folder)
+                tensorboard.add_epoch(row, training.task_metrics[-tasks:], cfg.BEST_METRIC)
             logger.info(
                 "epoch %(epoch)d: train_loss %(train_loss).4f, val_loss %(val_loss).4f, val_score %(val_score).4f", row
             )

@@ -27,6 +27,7 @@ from trainable.process_state import rng_state, set_rng_state
 from trainable.solver.loss import build_loss
 from trainable.solver.optimizer import build_optimizer, parameter_groups
 from trainable.solver.schedule import build_schedule
+from trainable.stopwatch import EVALUATION, TRAINING, Stopwatch
 from trainable.update import WeightUpdate
 
 Metrics = dict[str, Any]  # names as in configs/metric_names.py
@@ -38,6 +39,12 @@ Results = list[Result]
 class Training:
     """A model in training: everything that changes from epoch to epoch, and how an epoch goes.
 
+    Args:
+        cfg: the config.
+        data: what is trained and validated on.
+        device: where.
+        stopwatch: measures what the time of an epoch goes to.
+
     Attributes:
         epoch: the number of epochs trained so far.
         metrics: of each of them.
@@ -47,10 +54,11 @@ class Training:
         cost: of the model, see evaluation/cost.py.
     """
 
-    def __init__(self, cfg: CfgNode, data: ImageData, device: torch.device):
+    def __init__(self, cfg: CfgNode, data: ImageData, device: torch.device, stopwatch: Stopwatch | None = None):
         self.cfg = cfg  # its own values, which the epochs of a lineage do not have yet
         self.data = data
         self.device = device
+        self._stopwatch = stopwatch or Stopwatch()
         self.epoch = 0
         self.metrics: list[Metrics] = []
         self.task_metrics: list[dict[str, Any]] = []
@@ -117,9 +125,11 @@ class Training:
         start = time.perf_counter()
         self.epoch += 1
         self._follow_lineage()
-        train = self.train_epoch(on_step).summary()
+        with self._stopwatch.measuring(TRAINING):
+            train = self.train_epoch(on_step).summary()
         trained = time.perf_counter()
-        self.evaluation = self.evaluate()
+        with self._stopwatch.measuring(EVALUATION):
+            self.evaluation = self.evaluate()
         images_per_second = len(self.data.val_indices) / (time.perf_counter() - trained)
         val = self.evaluation.summary()
         self.schedule.after_epoch(val["loss"])

@@ -88,7 +88,7 @@ class EpochReported(Event):
         metrics: see configs/metric_names.py.
         pid: of the worker process.
         node: the machine.
-        seconds: what the time since the report before went to: see Stopwatch.
+        seconds: what the time since the report before went to: see trainable/stopwatch.py.
     """
 
     trial: int

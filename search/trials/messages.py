@@ -19,7 +19,7 @@ class EpochMessage:
     Attributes:
         metrics: see configs/metric_names.py.
         unread: keys that were sampled for the trial and that it has not read so far.
-        seconds: see Stopwatch.
+        seconds: what the time since the message before went to: see trainable/stopwatch.py.
     """
 
     metrics: dict[str, Any]

@@ -35,6 +35,7 @@ from trainable.fit import fit, newest_checkpoint
 from trainable.log_file import log_to
 from trainable.process_state import ProcessState
 from trainable.run_folder import FolderLock, RunFolder
+from trainable.stopwatch import WAITING, Stopwatch
 from trainable.update import TrainingDivergedError
 
 
@@ -169,6 +170,7 @@ def _train(
         if not folder.config.exists():  # so that a trial that fails at once can be run alone, too
             folder.config.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(folder.config, dump_cfg(cfg))
+        stopwatch = Stopwatch()
         if config["donor"]:
             _take_over(cfg, folder, config["donor"])
 
@@ -182,7 +184,9 @@ def _train(
             lock.release()
             if watchdog:
                 watchdog.pause()
-            tune.report(to_result(EpochMessage(row, tuple(unread))))
+            message = EpochMessage(row, tuple(unread), stopwatch.take())
+            with stopwatch.measuring(WAITING):
+                tune.report(to_result(message))
             if watchdog:
                 watchdog.count()
             lock.acquire()
@@ -196,6 +200,7 @@ def _train(
                 reported_epochs=config["reported_epochs"],
                 data_digest=data_digest,
                 hyperparameters=_searched(cfg, config, searched),
+                stopwatch=stopwatch,
             )
     except OURS as error:
         logger.error("%s", error)

@@ -24,7 +24,7 @@ from configs.loader import load_cfg
 from search.engine.controller import Controller
 from search.folder import SearchFolder
 from search.record.event_log import EventLog
-from search.record.events import EpochReported, TrialStarted
+from search.record.events import EpochReported, TrialStarted, WorkerReady
 from search.record.history import History
 from search.record.outcomes import ENDED, State
 from search.run import main
@@ -90,6 +90,24 @@ def test_trials_wait_and_go_on_without_training_an_epoch_twice(searched):
     assert len(started) > len(set(started)), "some trial waited and went on"
     reported = [(event.trial, event.metrics["epoch"]) for event in events if isinstance(event, EpochReported)]
     assert len(reported) == len(set(reported))
+
+
+def test_an_epoch_says_what_its_time_went_to(searched):
+    events = EventLog(searched[0] / "events.jsonl").read()
+    reported = [event for event in events if isinstance(event, EpochReported)]
+    for event in reported:
+        assert {"training", "evaluation", "checkpoint"} <= event.seconds.keys() and event.node
+        spent = event.seconds["training"] + event.seconds["evaluation"]
+        assert 0 < spent <= event.metrics["seconds"] and event.seconds["checkpoint"] > 0
+    follows: dict[int, bool] = {}  # whether the process of a trial has reported before, and waited for the answer
+    for event in events:
+        if isinstance(event, EpochReported):
+            assert ("waiting" in event.seconds) == follows[event.trial]
+            follows[event.trial] = True
+        elif isinstance(event, WorkerReady):
+            follows[event.trial] = False
+    ready = {event.trial for event in events if isinstance(event, WorkerReady)}
+    assert ready == {event.trial for event in reported}
 
 
 def test_two_trials_run_at_a_time_in_two_processes_that_are_reused(searched):

@@ -1,6 +1,7 @@
 """What samplers are told about trials, and the samples they make."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 from optuna.trial import FrozenTrial, TrialState
@@ -9,14 +10,16 @@ from configs.errors import ConfigError
 from search.engine.controller import Controller
 from search.engine.proposals import Proposals
 from search.engine.samplers.sampler import build_sampler
-from search.record.events import Event, SearchStarted
+from search.record.events import Event, SearchStarted, TrialStarted
 from search.record.history import TrialRecord
 from search.record.outcomes import Outcome, State
 from search.space.distributions import Choice, FloatRange, QuantisedRange
 from search.space.items import Condition, Parameter
 from search.space.options import NamedOptions, SearchOptions
 from search.space.space import Space
+from search.space.space_file import read_space
 from search.specs.samplers import SAMPLERS
+from search.specs.spec import SamplerSpec
 
 SPACE = Space([Parameter("x", "", distribution=FloatRange("uniform", 0, 1))])
 
@@ -148,6 +151,25 @@ def play(sampler: str, number: int, events: list[Event] | None = None, seed: int
         controller.end(trial.number, Outcome.FINISHED)
     events[:] = controller.history.events
     return params
+
+
+FOREST = SamplerSpec(name="forest", meaning="a random forest", module="tests.parts.forest", learns_from="epochs")
+
+
+def test_a_sampler_that_is_not_optunas_is_one_module_and_one_entry(monkeypatch):
+    monkeypatch.setitem(SAMPLERS, "forest", FOREST)
+    whole = play("forest", 24)
+    events: list[Event] = []
+    assert play("forest", 15, events) == whole[:15] and play("forest", 9, events) == whole[15:]
+    started = [event for event in events if isinstance(event, TrialStarted)]
+    assert len({str(params) for params in whole}) == 24 and "expected" in started[-1].notes
+    late = [params["x"] - (params["kind"] == "b") for params in whole[-6:]]
+    assert min(late) > 0.5, "it has learnt that kind a and a high x are good"
+    Path("s.yaml").write_text("search: {sampler: forest}\nspace: {MODEL.HEAD.DROPOUT: {uniform: [0, 0.5]}}\n")
+    assert read_space("s.yaml").options.sampler.name == "forest", "space files know it"
+    Path("s.yaml").write_text("search: {sampler: {forest: {trees: 5}}}\nspace: {SEED: {choice: [1, 2]}}\n")
+    with pytest.raises(ConfigError, match="forest has no option 'trees'"):
+        read_space("s.yaml")
 
 
 @pytest.mark.parametrize("sampler", sorted(SAMPLERS))
