@@ -24,8 +24,8 @@ from data.build import check_data
 from search.folder import SearchFolder, folder_to_resume, new_folder
 from search.plan import SearchPlan, decide_confirm, make_plan, problems_beside
 from search.space.options import CPUS, GPUS, SearchOptions
-from search.space.options_reader import read_duration
 from search.space.space_file import read_space
+from search.space.words import read_duration
 from search.trials.address import check_address
 from search.trials.ray_environment import prepare_ray_environment
 from search.trials.signals import sigterm_as_ctrl_c

@@ -10,33 +10,19 @@ In a space file, this line lets editors with a YAML language server find it:
 import argparse
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from configs.command_line import command_parser
 from configs.defaults import KEYS, NODES, Key
 from configs.errors import exit_status
 from configs.files import write_atomically
-from configs.legal import Bool, Float, Int, OneOf
-from configs.metric_names import METRICS, OBJECTIVES
-from search.space.options_reader import MAY_BE_NULL
-from search.specs.samplers import SAMPLERS
-from search.specs.schedulers import SCHEDULERS
-from search.specs.spec import Option, Spec
-
-Schema = dict[str, Any]
+from search.doc_tables import with_tables
+from search.space.distributions import DISTRIBUTIONS
+from search.space.words import WORDS
+from search.specs.json_schema import Schema
 
 _RANGE: Schema = {"type": ["array", "object"]}
-_DISTRIBUTIONS = {
-    "uniform": "[low, high]: a number; high itself is not sampled",
-    "loguniform": "[low, high]: a number above 0, as likely in each power of ten",
-    "quniform": "[low, high, q]: low, low + q ... high",
-    "randint": "[low, high]: a whole number below high",
-    "lograndint": "[low, high]: a whole number below high, as likely in each power of ten",
-    "qrandint": "[low, high, q]: low, low + q ... high",
-}
-_DURATION: Schema = {"type": ["string", "number"], "description": "90, 90s, 30m, 1h30m or 2d"}
 
 
 def space_schema() -> Schema:
@@ -70,14 +56,16 @@ def _distribution() -> Schema:
     when = {"when": {"$ref": "#/definitions/when"}}
     ranges = [
         {
-            "properties": {word: {**_RANGE, "description": meaning}, **when},
+            "properties": {word: {**_RANGE, "description": f"[{', '.join(spec.arguments)}]: {spec.meaning}"}, **when},
             "required": [word],
             "additionalProperties": False,
         }
-        for word, meaning in _DISTRIBUTIONS.items()
+        for word, spec in DISTRIBUTIONS.items()
+        if spec.arguments
     ]
+    values = {"type": "array", "minItems": 2, "description": DISTRIBUTIONS["choice"].meaning}
     choice = {
-        "properties": {"choice": {"type": "array", "minItems": 2, "description": "one of these values"}, **when},
+        "properties": {"choice": values, **when},
         "required": ["choice"],
         "additionalProperties": False,
     }
@@ -132,69 +120,9 @@ def _key_line(key: Key) -> Schema:
 
 
 def _search() -> Schema:
-    point: list[Schema] = [{"const": "defaults"}, {"type": "object"}]
-    objective = {name: {"const": METRICS[name]} for name in OBJECTIVES}
-    words: Schema = {
-        "metric": {"enum": list(OBJECTIVES), "description": "what is optimised"},
-        "mode": {"enum": ["min", "max"]},
-        "objectives": {"type": "object", "properties": objective, "additionalProperties": False, "minProperties": 1},
-        "num_samples": {"type": "integer", "minimum": 1},
-        "time_budget": _DURATION,
-        "reference": {"type": "boolean", "description": "whether the base config is trained beside the samples"},
-        "max_failures": {"type": "integer", "minimum": 0, "description": "how often a trial is tried again"},
-        "trial_timeout": {**_DURATION, "description": "longest time without a report of an epoch"},
-        "seed": {"type": "integer", "minimum": 0},
-        "sampler": _named(SAMPLERS),
-        "scheduler": _named(SCHEDULERS),
-        "resources": _numbers("cpu", "gpu"),
-        "stop": _numbers("target", "patience"),
-        "start": {"anyOf": [*point, {"type": "array", "items": {"anyOf": point}}]},
-        "kinds": {
-            "oneOf": [{"enum": ["auto", False]}, {"type": "array", "items": {"type": "string"}, "uniqueItems": True}],
-            "description": "keys whose values are compared by whole trainings; auto: the backbone's name",
-        },
-        "confirm": {"oneOf": [{"enum": ["auto", False]}, _numbers("top", "seeds")]},
-    }
-    words |= {word: {"anyOf": [words[word], {"type": "null"}]} for word in MAY_BE_NULL}
+    words = {name: word.schema for name, word in WORDS.items()}
+    words |= {name: {"anyOf": [words[name], {"type": "null"}]} for name, word in WORDS.items() if word.undoes}
     return {"type": "object", "additionalProperties": False, "properties": words}
-
-
-def _numbers(*names: str) -> Schema:
-    numbers = {name: {"type": "number"} for name in names}
-    return {"type": "object", "additionalProperties": False, "properties": numbers}
-
-
-def _named(known: Mapping[str, Spec]) -> Schema:
-    with_options = {
-        name: {
-            "type": ["object", "null"],
-            "additionalProperties": False,
-            "description": spec.meaning,
-            "properties": {name: _option(option) for name, option in spec.options.items()},
-        }
-        for name, spec in known.items()
-    }
-    return {
-        "anyOf": [
-            {"enum": list(known)},
-            {"type": "object", "properties": with_options, "additionalProperties": False, "maxProperties": 1},
-        ]
-    }
-
-
-def _option(option: Option) -> Schema:
-    default = "" if option.default is None else f"; {option.default} without it"
-    described: Schema = {"description": f"{option.meaning}: {option.rule.allowed}{default}"}
-    match option.rule:
-        case Bool():
-            return {**described, "type": "boolean"}
-        case Int():
-            return {**described, "type": "integer"}
-        case Float():
-            return {**described, "type": "number"}
-        case OneOf(names=names):
-            return {**described, "enum": list(names)}
-    return described
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -203,10 +131,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         "search.schema", __doc__, "Writes the JSON schema of space files, for editors."
     )
     parser.add_argument("-o", "--output", metavar="FILE", type=Path, required=True, help="replaced if it is there")
+    parser.add_argument("--tables", metavar="FILE", type=Path, help="a Markdown document whose tables are made anew")
     args = parser.parse_args(argv)
 
     def write() -> int:
         write_atomically(args.output, json.dumps(space_schema(), indent=1) + "\n")
+        if args.tables:
+            write_atomically(args.tables, with_tables(args.tables.read_text()))
         return 0
 
     return exit_status(write)

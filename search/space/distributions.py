@@ -41,7 +41,7 @@ class Distribution:
         raise NotImplementedError
 
     def cdf(self, value: Any) -> float:
-        """Returns the share of the distribution below a number: what `at` takes; below 0 or above 1 outside of it."""
+        """Returns the share of the distribution below a number; of one outside of it, below 0 or above 1."""
         raise NotImplementedError
 
     def values(self) -> list[Any]:
@@ -265,13 +265,13 @@ def read_distribution(mapping: dict[str, Any]) -> Distribution:
     for word in mapping:
         if word in REFUSED:
             raise ConfigError(f"{word} is not supported: {REFUSED[word]}")
-        if word not in _READERS:
-            words = [*_READERS, "derive", "when"]
+        if word not in DISTRIBUTIONS:
+            words = [*DISTRIBUTIONS, "derive", "when"]
             raise ConfigError(f"unknown distribution {word!r}.{did_you_mean(word, words)} Known: {', '.join(words)}")
     if len(mapping) != 1:
         raise ConfigError(f"found {', '.join(mapping) or 'nothing'}, expected one distribution")
     ((word, arguments),) = mapping.items()
-    return _READERS[word](word, arguments)
+    return DISTRIBUTIONS[word].read(word, arguments)
 
 
 def _read_numbers(word: str, arguments: Any, names: tuple[str, ...], whole: bool) -> list[Any]:
@@ -326,12 +326,29 @@ def _read_choice(word: str, arguments: Any) -> Distribution:
     return Choice(tuple(arguments))
 
 
-_READERS: dict[str, Callable[[str, Any], Distribution]] = {
-    "uniform": _read_range,
-    "quniform": _read_quantised,
-    "loguniform": _read_range,
-    "randint": _read_range,
-    "qrandint": _read_quantised,
-    "lograndint": _read_range,
-    "choice": _read_choice,
+@dataclass(frozen=True)
+class DistributionSpec:
+    """A distribution of the space grammar.
+
+    Attributes:
+        read: makes it of its name and its arguments.
+        meaning: what is sampled.
+        arguments: names of its numbers; none: a list of values.
+    """
+
+    read: Callable[[str, Any], Distribution]
+    meaning: str
+    arguments: tuple[str, ...] = ()
+
+
+_ENDS, _STEPS = ("low", "high"), ("low", "high", "q")
+
+DISTRIBUTIONS: dict[str, DistributionSpec] = {
+    "uniform": DistributionSpec(_read_range, "a number; high itself is not sampled", _ENDS),
+    "loguniform": DistributionSpec(_read_range, "a number above 0, as likely in each power of ten", _ENDS),
+    "quniform": DistributionSpec(_read_quantised, "low, low + q ... high: multiples of q, both ends included", _STEPS),
+    "randint": DistributionSpec(_read_range, "a whole number below high", _ENDS),
+    "lograndint": DistributionSpec(_read_range, "a whole number below high, as likely in each power of ten", _ENDS),
+    "qrandint": DistributionSpec(_read_quantised, "the same, whole numbers", _STEPS),
+    "choice": DistributionSpec(_read_choice, "one of these numbers, words or lists"),
 }

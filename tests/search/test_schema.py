@@ -6,6 +6,8 @@ import jsonschema
 import pytest
 import yaml
 
+from configs.errors import ConfigError
+from search.doc_tables import tables, with_tables
 from search.schema import main, space_schema
 from tests.conftest import ROOT
 
@@ -54,3 +56,11 @@ def test_mistakes(text):
 )
 def test_what_the_reader_takes_is_valid(text):
     jsonschema.validate(yaml.safe_load(text), space_schema())
+
+
+def test_the_tables_of_the_documents_are_current():
+    document = (ROOT / "docs" / "space_files.md").read_text()
+    assert document.count("<!-- table: ") == len(tables()) == 4
+    assert with_tables(document) == document, "python -m search.schema --tables makes them"
+    with pytest.raises(ConfigError, match="there is no table 'sampler'"):
+        with_tables("<!-- table: sampler -->\n<!-- end -->")

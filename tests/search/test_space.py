@@ -11,8 +11,8 @@ from ray import tune
 
 from configs.errors import ConfigError
 from search.space.distributions import Choice, FloatRange, IntRange, QuantisedRange, read_distribution
-from search.space.options_reader import read_duration
 from search.space.space_file import read_space
+from search.space.words import read_duration
 from search.specs.samplers import SAMPLERS
 from search.specs.schedulers import SCHEDULERS
 
