@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from configs.defaults import KEYS
-from configs.errors import ConfigError, did_you_mean
+from configs.errors import ConfigError, Problems, did_you_mean
 from configs.settings import without_secrets
 
 
@@ -62,17 +62,17 @@ def refuse_url(output: str) -> None:
         )
 
 
-def output_file_problems(path: Path, suffixes: Sequence[str]) -> list[str]:
+def output_file_problems(path: Path, suffixes: Sequence[str]) -> Problems:
     """Returns what is wrong with a file that -o names: another suffix, there already, or without a folder."""
-    problems = []
+    problems = Problems()
     try:
         refuse_url(str(path))
     except ConfigError as error:
         return error.problems
     if path.suffix not in suffixes:
-        problems.append(f"-o: found {path}, allowed is a name that ends in {' or '.join(suffixes)}")
+        problems.add(f"-o: found {path}, allowed is a name that ends in {' or '.join(suffixes)}")
     if path.exists():
-        problems.append(f"-o: {path} is there already; choose another name or remove it")
+        problems.add(f"-o: {path} is there already; choose another name or remove it")
     if not path.absolute().parent.is_dir():
-        problems.append(f"-o: there is no folder {path.absolute().parent}")
+        problems.add(f"-o: there is no folder {path.absolute().parent}")
     return problems

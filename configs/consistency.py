@@ -5,7 +5,7 @@ from collections.abc import Callable
 from yacs.config import CfgNode
 
 from configs.defaults import AUTO, KEYS, Key
-from configs.errors import did_you_mean
+from configs.errors import Problems, did_you_mean
 from configs.legal import Part
 from configs.tree import get_value
 
@@ -40,23 +40,23 @@ def _unknown_parts(cfg: CfgNode, where: Where) -> list[str]:
     return [where(name) + problem for name, problem in unknown.items() if problem]
 
 
-def _of_dataset(cfg: CfgNode, where: Where) -> list[str]:
+def _of_dataset(cfg: CfgNode, where: Where) -> Problems:
     dataset = cfg.DATASET
-    problems = []
+    problems = Problems()
     if dataset.TO_RGB != cfg.MODEL.BACKBONE.RGB:
-        problems.append(
+        problems.add(
             f"{where('MODEL.BACKBONE.RGB', 'DATASET.TO_RGB')}DATASET.TO_RGB is {dataset.TO_RGB} and "
             f"MODEL.BACKBONE.RGB is {cfg.MODEL.BACKBONE.RGB}: images and backbone need the same number of channels; "
             "set both alike"
         )
     for name in ("NORMALIZE_MEAN", "NORMALIZE_STD"):
         if not dataset.TO_RGB and dataset[name] != AUTO and len(dataset[name]) == 3:
-            problems.append(
+            problems.add(
                 f"{where(f'DATASET.{name}')}DATASET.{name} has 3 values, but with DATASET.TO_RGB false images have one "
                 "channel; give one value"
             )
     if dataset.FOLDS is None and dataset.VALIDATION_FOLD > 0:
-        problems.append(
+        problems.add(
             f"{where('DATASET.VALIDATION_FOLD')}DATASET.VALIDATION_FOLD is {dataset.VALIDATION_FOLD}, but there are no "
             "folds: DATASET.FOLDS is null; give both or none"
         )
@@ -66,18 +66,18 @@ def _of_dataset(cfg: CfgNode, where: Where) -> list[str]:
         ("TABLE.SPLIT_COLUMN", "image_table"),
     ):
         if get_value(dataset, given) and reader != dataset.NAME and not cfg.USER_MODULES:
-            problems.append(
+            problems.add(
                 f"{where(f'DATASET.{given}')}DATASET.{given} is read by {reader} alone, and DATASET.NAME is "
                 f"{dataset.NAME}; leave it out"
             )
     for given in ("PATH_VALIDATION", "TABLE.SPLIT_COLUMN"):
         if get_value(dataset, given) and dataset.FOLDS is not None:
-            problems.append(
+            problems.add(
                 f"{where('DATASET.FOLDS', f'DATASET.{given}')}DATASET.FOLDS is {dataset.FOLDS}, but DATASET.{given} "
                 "says already what is validated on; leave one of them out"
             )
     if dataset.FOLDS is not None and dataset.VALIDATION_FOLD >= dataset.FOLDS:
-        problems.append(
+        problems.add(
             f"{where('DATASET.VALIDATION_FOLD', 'DATASET.FOLDS')}DATASET.VALIDATION_FOLD is {dataset.VALIDATION_FOLD}, "
             f"but of DATASET.FOLDS {dataset.FOLDS} the last is number {dataset.FOLDS - 1}"
         )
@@ -92,53 +92,51 @@ def _of_backbone(cfg: CfgNode, where: Where) -> list[str]:
     return []
 
 
-def _of_solver(cfg: CfgNode, where: Where) -> list[str]:
-    problems = []
+def _of_solver(cfg: CfgNode, where: Where) -> Problems:
+    problems = Problems()
     solver, augmentation = cfg.MODEL.SOLVER, cfg.DATASET.AUGMENTATION
     if solver.OPTIMIZER.NAME == "sgd" and solver.OPTIMIZER.SGD.NESTEROV and solver.OPTIMIZER.SGD.MOMENTUM == 0:
-        problems.append(
+        problems.add(
             f"{where('MODEL.SOLVER.OPTIMIZER.SGD.NESTEROV')}MODEL.SOLVER.OPTIMIZER.SGD.NESTEROV needs "
             "MODEL.SOLVER.OPTIMIZER.SGD.MOMENTUM above 0"
         )
     if solver.SCHEDULER.NAME == "cosine" and solver.SCHEDULER.WARMUP_EPOCHS >= solver.TOTAL_EPOCHS:
-        problems.append(
+        problems.add(
             f"{where('MODEL.SOLVER.SCHEDULER.WARMUP_EPOCHS', 'MODEL.SOLVER.TOTAL_EPOCHS')}"
             f"MODEL.SOLVER.SCHEDULER.WARMUP_EPOCHS is {solver.SCHEDULER.WARMUP_EPOCHS:g}, but there are only "
             f"{solver.TOTAL_EPOCHS} epochs (MODEL.SOLVER.TOTAL_EPOCHS)"
         )
     jsd = "MODEL.SOLVER.LOSS.JSD_WEIGHT"
     if solver.LOSS.JSD_WEIGHT > 0 and augmentation.AUGMIX.PROB == 0:
-        problems.append(f"{where(jsd)}{jsd} compares AugMix versions of an image; set {_AUGMIX_PROB} above 0, as to 1")
+        problems.add(f"{where(jsd)}{jsd} compares AugMix versions of an image; set {_AUGMIX_PROB} above 0, as to 1")
     for name in ("MIXUP_ALPHA", "CUTMIX_ALPHA"):
         if solver.LOSS.JSD_WEIGHT > 0 and augmentation[name] > 0:
             key = f"DATASET.AUGMENTATION.{name}"
-            problems.append(f"{where(jsd, key)}{jsd} and {key} do not go together; set one of them to 0")
+            problems.add(f"{where(jsd, key)}{jsd} and {key} do not go together; set one of them to 0")
     for key in ("MODEL.SOLVER.LOSS.TASK_WEIGHTS", "EVALUATION.TASK_WEIGHTS"):
         weights = get_value(cfg, key)
         if weights and not any(weights):
-            problems.append(f"{where(key)}{key}: all weights are 0; at least one must be above 0")
+            problems.add(f"{where(key)}{key}: all weights are 0; at least one must be above 0")
     return problems
 
 
-def _of_lineage(cfg: CfgNode, where: Where) -> list[str]:
+def _of_lineage(cfg: CfgNode, where: Where) -> Problems:
     """Returns what is wrong with the values of earlier epochs."""
-    problems = []
+    problems = Problems()
     changing = sorted(name for name, key in KEYS.items() if key.can_change)
     for trial, first, last, values in cfg.LINEAGE:
         place = f"{where('LINEAGE')}LINEAGE: epochs {first} to {last} (trial {trial})"
         for name, value in values:
             if name not in changing:
-                problems.append(
-                    f"{place}: {name} cannot change in a model that is trained.{did_you_mean(name, changing)}"
-                )
+                problems.add(f"{place}: {name} cannot change in a model that is trained.{did_you_mean(name, changing)}")
                 continue
             try:
                 KEYS[name].rule.read(value)
             except (ValueError, OverflowError):
-                problems.append(f"{place}: {name}: found {value!r}, allowed is {KEYS[name].rule.allowed}")
+                problems.add(f"{place}: {name}: found {value!r}, allowed is {KEYS[name].rule.allowed}")
         is_paced = any(name.endswith("BASE_LR") for name, _ in values)
         if is_paced and cfg.MODEL.SOLVER.SCHEDULER.NAME != "unchange":
-            problems.append(
+            problems.add(
                 f"{place}: a learning rate that changes by lineage needs MODEL.SOLVER.SCHEDULER.NAME unchange, found "
                 f"{cfg.MODEL.SOLVER.SCHEDULER.NAME}"
             )

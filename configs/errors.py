@@ -2,10 +2,10 @@
 
 import difflib
 import io
-import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from pathlib import Path
 from typing import Any
@@ -23,19 +23,67 @@ class ExitStatus(IntEnum):
 MOST_PROBLEMS, LONGEST_PROBLEM = 100, 2000  # that a command prints, and characters of one
 
 
+@dataclass(frozen=True)
+class Problem:
+    """A mistake of the user.
+
+    Attributes:
+        message: what was found, what is allowed, what to do next.
+        key: the config key that it is about, which leads the message; empty: none, or the message names it.
+        source: where it is written: a file with its line, the command line, the environment; empty: unknown.
+        hint: what else may help.
+    """
+
+    message: str
+    key: str = ""
+    source: str = ""
+    hint: str = ""
+
+    def __str__(self) -> str:
+        """Returns it as people read it."""
+        return ": ".join(filter(None, (self.source, self.key, self.message))) + self.hint
+
+
+class Problems(list[Problem]):
+    """Collects mistakes, so that all of them are told at once."""
+
+    def add(self, message: str, key: str = "", source: str = "", hint: str = "") -> None:
+        """Adds a problem; see there."""
+        self.append(Problem(message, key, source, hint))
+
+    def __iadd__(self, others: Iterable["str | Problem"]) -> "Problems":  # type: ignore[override,misc]
+        """Adds several; a text is a message without key and source."""
+        self.extend(one if isinstance(one, Problem) else Problem(one) for one in others)
+        return self
+
+    @contextmanager
+    def collecting(self) -> Iterator[None]:
+        """Adds the problems of a ConfigError that the block raises, and goes on after it."""
+        try:
+            yield
+        except ConfigError as error:
+            self.extend(error.problems)
+
+    def check(self) -> None:
+        """Raises ConfigError if there are any."""
+        if self:
+            raise ConfigError(self)
+
+
 class ConfigError(ValueError):
     """What the user gave cannot be used. The message is complete: commands print it without a traceback.
 
     Attributes:
-        problems: one sentence for each mistake, so that all of them are reported at once.
+        problems: each mistake, so that all of them are reported at once.
     """
 
-    def __init__(self, problems: str | Iterable[str]):
-        self.problems = [problems] if isinstance(problems, str) else list(problems)
-        super().__init__("\n".join(self.problems))
+    def __init__(self, problems: str | Problem | Iterable[str | Problem], key: str = ""):
+        given = [problems] if isinstance(problems, str | Problem) else list(problems)
+        self.problems = Problems(one if isinstance(one, Problem) else Problem(one, key) for one in given)
+        super().__init__("\n".join(map(str, self.problems)))
 
-    def __reduce__(self) -> tuple[type, tuple[list[str]]]:
-        return type(self), (self.problems,)
+    def __reduce__(self) -> tuple[type, tuple[list[Problem]]]:
+        return type(self), ([*self.problems],)
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
@@ -65,36 +113,32 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def together(*steps: Callable[[], Any]) -> list[Any]:
+def collect_errors(*steps: Callable[[], Any]) -> list[Any]:
     """Runs several steps and returns their results.
 
     Raises:
         ConfigError: with the problems of all steps that raise one.
     """
-    results, problems = [], []
+    results, problems = [], Problems()
     for step in steps:
-        try:
+        with problems.collecting():
             results.append(step())
-        except ConfigError as error:
-            problems += error.problems
-    if problems:
-        raise ConfigError(problems)
+    problems.check()
     return results
 
 
 @contextmanager
-def told_with_places(sources: Mapping[str, str]) -> Iterator[None]:
-    """Puts the place where a config key was given before each problem that begins with the key.
+def with_sources(sources: Mapping[str, str]) -> Iterator[None]:
+    """Adds to each problem about a config key where the key was given.
 
     Args:
-        sources: where keys were given, in words that lead a message.
+        sources: by key, in words that lead a message.
     """
     try:
         yield
     except ConfigError as error:
-        keys = [re.split(r"[\s:]", problem, maxsplit=1)[0] for problem in error.problems]
-        places = [f"{sources[key]}: " if key in sources else "" for key in keys]
-        raise type(error)(place + problem for place, problem in zip(places, error.problems, strict=True)) from None
+        known = [replace(one, source=one.source or sources.get(one.key, "")) for one in error.problems]
+        raise type(error)(known) from None
 
 
 def exit_status(command: Callable[[], int]) -> int:
@@ -105,7 +149,7 @@ def exit_status(command: Callable[[], int]) -> int:
         return command()
     except ConfigError as error:
         for problem in error.problems[:MOST_PROBLEMS]:
-            print(f"error: {_bounded(problem)}", file=sys.stderr)
+            print(f"error: {_bounded(str(problem))}", file=sys.stderr)
         if len(error.problems) > MOST_PROBLEMS:
             print(f"error: and {len(error.problems) - MOST_PROBLEMS:,} more", file=sys.stderr)
         return ExitStatus.MISTAKE

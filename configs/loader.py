@@ -10,7 +10,7 @@ from yacs.config import CfgNode
 
 from configs.consistency import inconsistencies
 from configs.defaults import KEYS, Key, get_cfg_defaults
-from configs.errors import ConfigError
+from configs.errors import ConfigError, Problem, Problems
 from configs.formats import changed_defaults
 from configs.legal import HintError
 from configs.settings import (
@@ -58,7 +58,7 @@ def read_cfg(path: str | Path | None = None, pairs: Sequence[str] = (), with_env
     Raises:
         ConfigError: with every mistake that was found.
     """
-    problems: list[str] = []
+    problems = Problems()
     read = (lambda: read_yaml(path)) if path is not None else None
     from_yaml, from_command_line, from_environment = collect_settings(read, pairs, with_environment, problems)
     refuse_both(from_command_line, from_environment, problems)
@@ -78,7 +78,7 @@ def load_cfg(path: str | Path | None = None, pairs: Sequence[str] = (), with_env
 
 
 def collect_settings(
-    read: Callable[[], YamlMap] | None, pairs: Sequence[str], with_environment: bool, problems: list[str]
+    read: Callable[[], YamlMap] | None, pairs: Sequence[str], with_environment: bool, problems: Problems
 ) -> tuple[list[Setting], list[Setting], list[Setting]]:
     """Returns the settings of a YAML, of the command line, and of .env and the environment.
 
@@ -123,7 +123,7 @@ def overruled(from_yaml: Iterable[Setting], from_environment: Iterable[Setting])
         if key.is_secret or setting.key in FREE_ON_RESUME:
             continue
         given = by_key.get(setting.key) or Setting(setting.key, key.default, "the defaults")
-        before, now = (read_setting(one, []) for one in (given, setting))
+        before, now = (read_setting(one, Problems()) for one in (given, setting))
         if before != now:
             changes.append(
                 f"{setting.source}: {key.name} is {shown(key, now)}, in place of {shown(key, before)} in {given.source}"
@@ -131,7 +131,7 @@ def overruled(from_yaml: Iterable[Setting], from_environment: Iterable[Setting])
     return changes
 
 
-def build_cfg(settings: Iterable[Setting], problems: Sequence[str] = (), base: CfgNode | None = None) -> CfgNode:
+def build_cfg(settings: Iterable[Setting], problems: Iterable[Problem] = (), base: CfgNode | None = None) -> CfgNode:
     """Returns the frozen config of settings, later ones winning.
 
     Args:
@@ -142,7 +142,7 @@ def build_cfg(settings: Iterable[Setting], problems: Sequence[str] = (), base: C
     Raises:
         ConfigError: with every mistake.
     """
-    problems = list(problems)
+    problems = Problems(problems)
     cfg = base.clone() if base is not None else get_cfg_defaults()
     cfg.defrost()
     legal: list[Setting] = []
@@ -165,18 +165,21 @@ def build_cfg(settings: Iterable[Setting], problems: Sequence[str] = (), base: C
 _REFUSED = object()
 
 
-def read_setting(setting: Setting, problems: list[str]) -> Any:
+def read_setting(setting: Setting, problems: Problems) -> Any:
     """Returns a setting's value as the config holds it; adds to `problems` and returns a marker if it is illegal."""
     key = KEYS[setting.key]
     if key.is_secret and not setting.is_from_environment:
-        problems.append(f"{setting.source}: {key.name} is a secret; it is read only from .env or the environment")
+        problems.add(
+            source=setting.source, message=f"{key.name} is a secret; it is read only from .env or the environment"
+        )
         return _REFUSED
     try:
         return key.rule.read(setting.value)
     except (ValueError, OverflowError) as error:
         hint = f" {error}" if isinstance(error, HintError) and str(error) else ""
-        problems.append(
-            f"{setting.source}: {key.name}: found {shown(key, setting.value)}, allowed is {key.rule.allowed}.{hint}"
+        problems.add(
+            source=setting.source,
+            message=f"{key.name}: found {shown(key, setting.value)}, allowed is {key.rule.allowed}.{hint}",
         )
         return _REFUSED
 
@@ -200,7 +203,7 @@ def cfg_from_text(text: str, source: str) -> CfgNode:
         text: from `dump_cfg`.
         source: where it is from, for messages.
     """
-    problems: list[str] = []
+    problems = Problems()
     return build_cfg(settings_from_yaml(parse_yaml(text, source), problems), problems)
 
 

@@ -8,14 +8,14 @@ METRICS: dict[str, str | None] = {
     "epoch": None,  # counted from 1
     "lr": None,  # learning rate of the epoch's last update
     "train_loss": "min",  # mean over the epoch's batches, as trained: augmented, with dropout
-    "train_acc": "max",  # mean over tasks of the share of images classified rightly
+    "train_acc": "max",  # mean over tasks of the share of images classified correctly
     "train_score": "max",  # the data set's weighted mean over tasks of the macro recall
     "val_loss": "min",
     "val_acc": "max",
     "val_score": "max",
     "seconds": "min",  # wall time of the epoch, training and evaluation
     "params": "min",  # of the model, frozen ones included
-    "macs": "min",  # multiplications with addition for one image
+    "macs": "min",  # multiply-accumulates for one image
     "images_per_second": "max",  # evaluated, on this machine as busy as it is
 }
 

@@ -59,8 +59,8 @@ class Registry:
         """
         more = f", and every name in {where}" if where else ""
         return ConfigError(
-            f"{self.key}: unknown {self.kind} {name!r}.{did_you_mean(name, [*self, *others])} "
-            f"Known: {', '.join(self)}{more}"
+            f"unknown {self.kind} {name!r}.{did_you_mean(name, [*self, *others])} Known: {', '.join(self)}{more}",
+            key=self.key,
         )
 
     def __contains__(self, name: str) -> bool:

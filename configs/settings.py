@@ -11,7 +11,7 @@ from dotenv import dotenv_values, find_dotenv
 from dotenv.parser import parse_stream
 
 from configs.defaults import KEYS, NODES, TOP_LEVEL
-from configs.errors import did_you_mean
+from configs.errors import Problems, did_you_mean
 from configs.formats import KEY, RENAMED, before, format_of
 from configs.relative_paths import folders_beside, located
 from configs.yaml_file import YamlMap
@@ -44,10 +44,10 @@ def without_secrets(text: str) -> str:
     return re.sub(rf"\b({_SECRET_NAMES})(?=\b|__).+", r"\1...", text, flags=re.DOTALL | re.IGNORECASE)
 
 
-def settings_from_yaml(tree: YamlMap, problems: list[str]) -> list[Setting]:
+def settings_from_yaml(tree: YamlMap, problems: Problems) -> list[Setting]:
     """Flattens a YAML mapping, nested or with dotted keys, into settings; adds what is wrong to `problems`."""
     if "space" in tree:
-        problems.append(f"{tree.file}: is a space file; search it with: python -m search.run --space {tree.file}")
+        problems.add(f"{tree.file}: is a space file; search it with: python -m search.run --space {tree.file}")
         return []
     folders = folders_beside(tree.file)
     settings = [replace(one, value=located(one.key, one.value, folders)) for one in _walk(tree, problems, "")]
@@ -69,7 +69,7 @@ def _in_this_format(settings: list[Setting], file: str) -> list[Setting]:
     ]
 
 
-def _walk(tree: YamlMap, problems: list[str], prefix: str) -> Iterable[Setting]:
+def _walk(tree: YamlMap, problems: Problems, prefix: str) -> Iterable[Setting]:
     for name, value in tree.items():
         key = f"{prefix}.{name}" if prefix else name
         if key in NODES and isinstance(value, YamlMap):
@@ -80,7 +80,7 @@ def _walk(tree: YamlMap, problems: list[str], prefix: str) -> Iterable[Setting]:
             yield Setting(leaf, value, tree.where(name))
 
 
-def resolve_name(key: str, value: Any, source: str, problems: list[str]) -> str | None:
+def resolve_name(key: str, value: Any, source: str, problems: Problems) -> str | None:
     """Returns the leaf that `key` names: itself, or its NAME where a plain name is given for a node that has one."""
     key = RENAMED.get(key, key)
     if key in KEYS:
@@ -89,10 +89,10 @@ def resolve_name(key: str, value: Any, source: str, problems: list[str]) -> str 
         if isinstance(value, str) and f"{key}.NAME" in KEYS:
             return f"{key}.NAME"
         inside = ", ".join(name for name in (*NODES, *KEYS) if name.rsplit(".", 1)[0] == key and name != key)
-        problems.append(f"{source}: {key}: found {value!r}, but this is a group of keys: {inside}")
+        problems.add(f"{source}: {key}: found {value!r}, but this is a group of keys: {inside}")
         return None
     shown = without_secrets(key)
-    problems.append(f"{source}: unknown key {shown!r}.{_meant(shown) or did_you_mean(shown, [*KEYS, *NODES])}")
+    problems.add(f"{source}: unknown key {shown!r}.{_meant(shown) or did_you_mean(shown, [*KEYS, *NODES])}")
     return None
 
 
@@ -105,22 +105,24 @@ def _meant(key: str) -> str:
     return f" Did you mean {min(inside, key=len)!r}?" if group and name and inside else ""
 
 
-def refuse_repeated(settings: Sequence[Setting], problems: list[str]) -> None:
+def refuse_repeated(settings: Sequence[Setting], problems: Problems) -> None:
     """Reports keys that one source gives twice, as in `MODEL.HEAD.NAME` beside `MODEL: {HEAD: {NAME: ...}}`."""
     first: dict[str, Setting] = {}
     for setting in settings:
         earlier = first.setdefault(setting.key, setting)
         if earlier is not setting:
-            problems.append(f"{setting.source}: {setting.key} is given already in {earlier.source}; remove one of them")
+            problems.add(
+                source=setting.source, message=f"{setting.key} is given already in {earlier.source}; remove one of them"
+            )
 
 
-def settings_from_command_line(pairs: Sequence[str], problems: list[str]) -> list[Setting]:
+def settings_from_command_line(pairs: Sequence[str], problems: Problems) -> list[Setting]:
     """Reads trailing `KEY VALUE KEY VALUE` arguments."""
     source = COMMAND_LINE
     if len(pairs) % 2:
         last = without_secrets(pairs[-1])
         example = " ".join(last.split("=", 1)) if "=" in last else f"{last} VALUE"
-        problems.append(f"{source}: {last!r} has no value; write KEY VALUE pairs, as in: {example}")
+        problems.add(f"{source}: {last!r} has no value; write KEY VALUE pairs, as in: {example}")
     settings = []
     for key, value in zip(pairs[::2], pairs[1::2], strict=False):
         leaf = resolve_name(key, value, source, problems)
@@ -130,7 +132,7 @@ def settings_from_command_line(pairs: Sequence[str], problems: list[str]) -> lis
     return settings
 
 
-def settings_from_environment(problems: list[str]) -> list[Setting]:
+def settings_from_environment(problems: Problems) -> list[Setting]:
     """Reads our keys from the nearest .env (from the working folder upwards) and from the process environment.
 
     Names are written `DATASET.PATH_DATA_RAW` or `DATASET__PATH_DATA_RAW`. The process environment wins over .env, as
@@ -144,7 +146,7 @@ def settings_from_environment(problems: list[str]) -> list[Setting]:
     return list({setting.key: setting for setting in (*from_file, *from_process)}.values())
 
 
-def _read_env_file(problems: list[str]) -> list[tuple[str, str | None, str]]:
+def _read_env_file(problems: Problems) -> list[tuple[str, str | None, str]]:
     """Returns name, value and place of each line of the nearest .env."""
     file = find_dotenv(usecwd=True)
     if not file:
@@ -155,7 +157,7 @@ def _read_env_file(problems: list[str]) -> list[tuple[str, str | None, str]]:
         with open(file, encoding="utf-8") as stream:
             lines = list(parse_stream(stream))
     except (OSError, UnicodeDecodeError) as error:
-        problems.append(f".env ({file}): cannot be read as text: {error}")
+        problems.add(f".env ({file}): cannot be read as text: {error}")
         return []
     named = []
     for line in lines:
@@ -166,24 +168,25 @@ def _read_env_file(problems: list[str]) -> list[tuple[str, str | None, str]]:
         value = values.get(line.key) if line.key is not None else None
         is_ours = re.split(r"__|\.", name)[0] in TOP_LEVEL
         if is_ours and (line.error or line.key != name):
-            problems.append(f"{where}: the line of {name} cannot be read; write {name}=value")
+            problems.add(source=where, message=f"the line of {name} cannot be read; write {name}=value")
         elif is_ours and value in ("{", "["):
-            problems.append(
-                f"{where}: the value of {name} ends with its line; put one of several lines in single quotes"
+            problems.add(
+                source=where,
+                message=f"the value of {name} ends with its line; put one of several lines in single quotes",
             )
         elif line.key is not None:
             named.append((line.key, value, where))
     return named
 
 
-def _settings_from_names(named: Iterable[tuple[str, str | None, str]], problems: list[str]) -> list[Setting]:
+def _settings_from_names(named: Iterable[tuple[str, str | None, str]], problems: Problems) -> list[Setting]:
     settings = []
     for name, value, source in named:
         key = name.replace("__", ".")
         if key.split(".")[0] not in TOP_LEVEL:
             continue
         if value is None:
-            problems.append(f"{source}: {name} has no value; write {name}=value")
+            problems.add(f"{source}: {name} has no value; write {name}=value")
             continue
         leaf = resolve_name(key, value, source, problems)
         if leaf:
@@ -191,12 +194,13 @@ def _settings_from_names(named: Iterable[tuple[str, str | None, str]], problems:
     return settings
 
 
-def refuse_both(given: Iterable[Setting], environment: Iterable[Setting], problems: list[str]) -> None:
+def refuse_both(given: Iterable[Setting], environment: Iterable[Setting], problems: Problems) -> None:
     """Reports keys given on the command line (or searched) that .env would silently override."""
     by_key = {setting.key: setting for setting in environment}
     for setting in given:
         if setting.key in by_key:
-            problems.append(
-                f"{setting.source}: {setting.key} is also set by {by_key[setting.key].source}, which would win; "
-                "remove one of them"
+            problems.add(
+                source=setting.source,
+                message=f"{setting.key} is also set by {by_key[setting.key].source}, which would win; "
+                "remove one of them",
             )

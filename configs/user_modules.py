@@ -53,8 +53,8 @@ def check_user_modules(modules: Sequence[str]) -> None:
     missing = [name for name in modules if not name.endswith(".py") and not _is_there(name.split(".")[0])]
     if missing:
         raise ConfigError(
-            f"USER_MODULES: {', '.join(missing)}: no such module; give the path of a .py file, or a name that can be "
-            "imported here"
+            f"{', '.join(missing)}: no such module; give the path of a .py file, or a name that can be imported here",
+            key="USER_MODULES",
         )
 
 
@@ -178,7 +178,7 @@ def _import_file(path: Path) -> ModuleType | None:
     if any(getattr(module, "__file__", None) == str(path) for module in list(sys.modules.values())):
         return None
     if not path.is_file():
-        raise ConfigError(f"USER_MODULES: {path}: no such file")
+        raise ConfigError(f"{path}: no such file", key="USER_MODULES")
     name = f"{_package_of(path.parent)}.{path.stem}"  # not the bare stem: a user's scipy.py must not pass for scipy
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None and spec.loader is not None  # true of every .py file

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from configs.errors import ConfigError, did_you_mean
+from configs.errors import ConfigError, Problems, did_you_mean
 
 SHOWN_FILES = 10  # of a folder, in a message
 
@@ -41,7 +41,7 @@ class _Loader(yaml.SafeLoader):
     """A safe loader whose mappings are YamlMaps."""
 
     file: str
-    problems: list[str]
+    problems: Problems
 
     def construct_yaml_map(self, node: yaml.MappingNode) -> Any:
         mapping = YamlMap()
@@ -54,7 +54,7 @@ class _Loader(yaml.SafeLoader):
             key = str(self.construct_object(key_node))
             line = key_node.start_mark.line + 1
             if key in own_keys:
-                self.problems.append(
+                self.problems.add(
                     f"{self.file}, line {line}: key {key!r} stands already in line {own_keys[key]}; remove one of them"
                 )
             own_keys[key] = line
@@ -136,7 +136,7 @@ def parse_yaml(text: str, path: str) -> YamlMap:
     loader = None
     try:
         loader = _Loader(text)
-        loader.file, loader.problems = path, []
+        loader.file, loader.problems = path, Problems()
         node = loader.get_single_node()
         if node is not None:
             _check_size(node, path)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from yacs.config import CfgNode
 
-from configs.errors import ConfigError, few
+from configs.errors import ConfigError, Problems, few
 from data.image_data import DATASET_REGISTRY, ImageData
 from data.processed import ProcessedData
 from data.raw_data import RAW_DATA_REGISTRY, RawImages
@@ -53,8 +53,9 @@ class BengaliRaw:
         if not self._csv.is_file() or not self._parts:
             what = "train.csv" if not self._csv.is_file() else "train_image_data_*.parquet"
             raise ConfigError(
-                f"DATASET.PATH_DATA_RAW: there is no {what} in {self._folder}; unpack Kaggle's bengaliai-cv19 there, "
-                f"or make images to try with: python -m data.make_synthetic --out {self._folder}"
+                f"there is no {what} in {self._folder}; unpack Kaggle's bengaliai-cv19 there, "
+                f"or make images to try with: python -m data.make_synthetic --out {self._folder}",
+                key="DATASET.PATH_DATA_RAW",
             )
 
     def read(self) -> RawImages:
@@ -79,21 +80,21 @@ class BengaliRaw:
 
     def _match(self, position: dict[str, int], ids_of_parts: dict[Path, list[str]]) -> None:
         seen: dict[str, str] = {}
-        problems = []
+        problems = Problems()
         for part, part_ids in ids_of_parts.items():
             twice = [image_id for image_id in part_ids if image_id in seen]
             if twice:
-                problems.append(f"{part}: {_some(twice)} also in {seen[twice[0]]}; each image_id may occur once")
+                problems.add(f"{part}: {_some(twice)} also in {seen[twice[0]]}; each image_id may occur once")
             seen.update(dict.fromkeys(part_ids, part.name))
             if len(set(part_ids)) < len(part_ids):
-                problems.append(f"{part}: {_some(_repeated(part_ids))} more than once; each image_id may occur once")
+                problems.add(f"{part}: {_some(_repeated(part_ids))} more than once; each image_id may occur once")
             unknown = [image_id for image_id in part_ids if image_id not in position]
             if unknown:
-                problems.append(f"{part}: {_some(unknown)} not in {self._csv.name}; add the labels or remove the rows")
+                problems.add(f"{part}: {_some(unknown)} not in {self._csv.name}; add the labels or remove the rows")
         missing = [image_id for image_id in position if image_id not in seen]
         if missing:
             parts = ", ".join(part.name for part in self._parts)
-            problems.append(
+            problems.add(
                 f"{self._csv}: {_some(missing)} in none of the parquet files found ({parts}); is a part missing?"
             )
         if problems:
@@ -175,15 +176,16 @@ def _read_labels(path: Path) -> tuple[list[str], np.ndarray]:
     missing = [name for name in ("image_id", *CLASS_COUNTS) if name not in table]
     if missing:
         raise ConfigError(f"{path}: has no column {', '.join(missing)}; found {', '.join(table.columns)}")
-    problems = [f"{path}, line {row + 2}: image_id is empty" for row in np.flatnonzero(table["image_id"].isna())[:5]]
+    problems = Problems()
+    problems += [f"{path}, line {row + 2}: image_id is empty" for row in np.flatnonzero(table["image_id"].isna())[:5]]
     if table["image_id"].dropna().duplicated().any():
         twice = table["image_id"][table["image_id"].duplicated()].dropna().tolist()
-        problems.append(f"{path}: {_some(twice)} more than once; each image_id may occur once")
+        problems.add(f"{path}: {_some(twice)} more than once; each image_id may occur once")
     for task, count in CLASS_COUNTS.items():
         numbers = pd.to_numeric(table[task], errors="coerce")
         is_legal = numbers.between(0, count - 1) & (numbers % 1 == 0)
         for row in np.flatnonzero(~is_legal)[:5]:
-            problems.append(
+            problems.add(
                 f"{path}, line {row + 2}: {task} of {table['image_id'][row]} is {table[task][row]}; allowed is a whole "
                 f"number from 0 to {count - 1}"
             )

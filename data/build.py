@@ -4,12 +4,12 @@ from pathlib import Path
 
 from yacs.config import CfgNode
 
-from configs.errors import ConfigError, counted
+from configs.errors import ConfigError, Problems, counted
 from configs.files import shown_path
 from configs.settings import settings_from_environment
 from data import bengali, digits, image_folder, image_table  # noqa: F401  registers them
 from data.image_data import DATASET_REGISTRY, ImageData
-from data.processed import COMMAND, ProcessedData
+from data.processed import COMMAND, NotProcessedError, ProcessedData
 from data.raw_data import RAW_DATA_REGISTRY
 from data.task_fit import check_task_fit
 
@@ -32,8 +32,8 @@ def processed_data(dataset_cfg: CfgNode) -> ProcessedData:
     name = dataset_cfg.NAME
     if name not in RAW_DATA_REGISTRY:
         raise ConfigError(
-            f"DATASET.NAME: {name} needs no processing, it is read as it is. Processed are: "
-            f"{', '.join(RAW_DATA_REGISTRY)}"
+            f"{name} needs no processing, it is read as it is. Processed are: {', '.join(RAW_DATA_REGISTRY)}",
+            key="DATASET.NAME",
         )
     return ProcessedData(dataset_cfg, RAW_DATA_REGISTRY[name](dataset_cfg))
 
@@ -60,10 +60,12 @@ def check_data(cfg: CfgNode, begun_with: Path | None = None) -> list[str]:
         check_task_fit(cfg, data)
     except ConfigError as error:
         key = "DATASET.PATH_DATA_RAW"
-        given = [setting.source for setting in settings_from_environment([]) if setting.key == key]
-        is_named = any(problem.startswith(key) for problem in error.problems)  # whoever calls adds where it was given
+        given = [setting.source for setting in settings_from_environment(Problems()) if setting.key == key]
+        is_named = any(
+            problem.key.startswith(key) for problem in error.problems
+        )  # whoever calls adds where it was given
         hints = [] if is_named else [f"{key} is set by {source}" for source in given]
-        if begun_with and any(COMMAND in problem for problem in error.problems):
+        if begun_with and isinstance(error, NotProcessedError):
             hints.append(
                 f"what goes on was begun with {shown_path(begun_with)}: {COMMAND} --cfg {shown_path(begun_with)}"
             )

@@ -23,8 +23,9 @@ def check_readable(scan: Scan, ids: Sequence[str], on_unreadable: str, root: str
     """
     if len(scan.unreadable) == len(ids):
         raise ConfigError(
-            f"DATASET.PATH_DATA_RAW: none of the {counted(len(ids), 'image')} can be read, beginning with "
-            f"{scan.unreadable[0]}; look at {root}"
+            f"none of the {counted(len(ids), 'image')} can be read, beginning with "
+            f"{scan.unreadable[0]}; look at {root}",
+            key="DATASET.PATH_DATA_RAW",
         )
     if scan.unreadable and on_unreadable == "stop":
         problems = list(scan.unreadable.values())

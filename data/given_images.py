@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from yacs.config import CfgNode
 
-from configs.errors import ConfigError, counted
+from configs.errors import ConfigError, Problems, counted
 from data.bengali import read_ids, read_images
 from data.image_files import Decoder, ImageFiles, UnreadableImageError, notes_on_reading, printable
 from data.image_table import read_table, table_images
@@ -75,18 +75,16 @@ class GivenImages:
             self.read.append(position)
             yield name, 255 - image if self._inverts else image
 
-    def _all_unreadable(self, first: int) -> list[str]:
+    def _all_unreadable(self, first: int) -> Problems:
         """Returns what is wrong with the image at a position and with all that come after it."""
-        problems = []
+        problems = Problems()
         for position in range(first, len(self._files)):
             try:
                 self._files.decode(position)
             except UnreadableImageError as error:
-                problems.append(f"--data: {error}{self._hint}")
-        return [
-            *problems,
-            f"--data: --skip-unreadable leaves out what cannot be read: {counted(len(problems), 'image')}",
-        ]
+                problems.add(f"--data: {error}{self._hint}")
+        problems.add(f"--data: --skip-unreadable leaves out what cannot be read: {counted(len(problems), 'image')}")
+        return problems
 
     def remarks(self) -> list[str]:
         """What people should know of the images, when all have been read."""

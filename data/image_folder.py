@@ -115,12 +115,14 @@ class FolderRaw:
         for key, path in places.items():
             if path and _is_within(path, self._root):
                 raise ConfigError(
-                    f"{key}: {path} lies in DATASET.PATH_DATA_RAW {self._root}, whose folders are classes; give another"
+                    f"{path} lies in DATASET.PATH_DATA_RAW {self._root}, whose folders are classes; give another",
+                    key=key,
                 )
         if self._validation and _is_within(self._root, self._validation):
             raise ConfigError(
-                f"DATASET.PATH_DATA_RAW: {self._root} lies in DATASET.PATH_VALIDATION {self._validation}, whose "
-                "folders are classes; give another"
+                f"{self._root} lies in DATASET.PATH_VALIDATION {self._validation}, whose "
+                "folders are classes; give another",
+                key="DATASET.PATH_DATA_RAW",
             )
 
     def _numbered_validation(self, classes: list[str]) -> list[tuple[int, FoundImages]]:
@@ -131,14 +133,15 @@ class FolderRaw:
         unknown = [name for name in self._validated if name not in classes]
         if unknown:
             raise ConfigError(
-                f"{key}: {self._validation} has folders that {self._root} has not: "
+                f"{self._validation} has folders that {self._root} has not: "
                 f"{few([printable(name) for name in unknown])}.{did_you_mean(unknown[0], classes)} What is validated "
-                "on must be trained on"
+                "on must be trained on",
+                key=key,
             )
         _check_filled(self._validation, key, self._validated)
         if not self._validated:
             raise ConfigError(
-                f"{key}: {self._validation} holds no folders; expected one folder a class, as in {self._root}"
+                f"{self._validation} holds no folders; expected one folder a class, as in {self._root}", key=key
             )
         return [(classes.index(name), found) for name, found in self._validated.items()]
 
@@ -174,14 +177,16 @@ def _is_within(path: Path, folder: Path) -> bool:
 
 def _check_folder(root: Path, key: str) -> None:
     if not root.is_dir():
-        raise ConfigError(f"{key}: there is no folder {root}; give the folder that holds one folder of images a class")
+        raise ConfigError(
+            f"there is no folder {root}; give the folder that holds one folder of images a class", key=key
+        )
 
 
 def _check_filled(root: Path, key: str, found: dict[str, FoundImages]) -> None:
     empty = [name for name, one in found.items() if not one.files]
     if empty:
         places = ", ".join(printable(str(root / name)) for name in empty)
-        raise ConfigError(f"{key}: no images ({', '.join(SUFFIXES)}) in {places}")
+        raise ConfigError(f"no images ({', '.join(SUFFIXES)}) in {places}", key=key)
 
 
 def _too_few_classes(root: Path, classes: list[str]) -> str:

@@ -42,12 +42,12 @@ class TableRaw:
         self._root = Path(dataset_cfg.PATH_DATA_RAW)
         self._dataset_cfg = dataset_cfg
         if not self._table.LABEL_COLUMNS:
-            raise ConfigError("DATASET.TABLE.LABEL_COLUMNS: is empty; name the columns of labels, one a task")
+            raise ConfigError("is empty; name the columns of labels, one a task", key="DATASET.TABLE.LABEL_COLUMNS")
         self.name = f"image_table-{printable(Path(self._table.PATH).stem)}"
         self.files = [Path(self._table.PATH)] if self._table.PATH else []
         repeated = [name for name in self._table.LABEL_COLUMNS if list(self._table.LABEL_COLUMNS).count(name) > 1]
         if repeated:
-            raise ConfigError(f"DATASET.TABLE.LABEL_COLUMNS: {repeated[0]} is there more than once; name it once")
+            raise ConfigError(f"{repeated[0]} is there more than once; name it once", key="DATASET.TABLE.LABEL_COLUMNS")
         self.options: dict[str, Any] = {
             **{f"DATASET.TABLE.{name}": self._table[name] for name in self._table if name != PATHS_OUTSIDE},
             **reading_options(dataset_cfg),
@@ -59,9 +59,9 @@ class TableRaw:
 
     def _read_table(self) -> Any:
         if not self._table.PATH:
-            raise ConfigError("DATASET.TABLE.PATH: is empty; give the .csv or .parquet file with a row an image")
+            raise ConfigError("is empty; give the .csv or .parquet file with a row an image", key="DATASET.TABLE.PATH")
         if not Path(self._table.PATH).is_file():
-            raise ConfigError(f"DATASET.TABLE.PATH: there is no file {self._table.PATH}")
+            raise ConfigError(f"there is no file {self._table.PATH}", key="DATASET.TABLE.PATH")
         path = Path(self._table.PATH)
         table = read_table(path)
         for column in self._table.LABEL_COLUMNS:
@@ -221,7 +221,7 @@ def check_column(table: Any, path: Path, column: str, key: str) -> None:
     """Raises ConfigError if a table lacks a column, or has rows where it is empty; `key` of the config names it."""
     if column not in table:
         nearest = did_you_mean(column, table.columns)
-        raise ConfigError(f"{key}: {path} has no column {column!r}.{nearest} Columns: {', '.join(table.columns)}")
+        raise ConfigError(f"{path} has no column {column!r}.{nearest} Columns: {', '.join(table.columns)}", key=key)
     empty = table.index[table[column].isna()]
     if len(empty):
         raise ConfigError(f"{path}, row {empty[0] + 1}: {column} is empty, as in {len(empty)} rows in all; fill it in")

@@ -80,8 +80,9 @@ class Loader:
         needed = workers * AHEAD * batch
         if workers and SHARED.is_dir() and needed > (free := shutil.disk_usage(SHARED).free):
             raise ConfigError(
-                f"DATASET.NUM_WORKERS: {workers} processes keep {needed / 2**20:,.0f} MB of batches in shared memory, "
-                f"and {SHARED} has {free / 2**20:,.0f} MB free; {_WAY_OUT}"
+                f"{workers} processes keep {needed / 2**20:,.0f} MB of batches in shared memory, "
+                f"and {SHARED} has {free / 2**20:,.0f} MB free; {_WAY_OUT}",
+                key="DATASET.NUM_WORKERS",
             )
 
     def _data_loader(self, images: "_Images", order: "Sampler[_Item] | list[_Item]", drop_last: bool) -> DataLoader:

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from configs.command_line import add_config_arguments, command_parser
-from configs.errors import exit_status, told_with_places
+from configs.errors import exit_status, with_sources
 from configs.files import shown_path
 from configs.loader import export_secrets, read_cfg
 from configs.user_modules import import_user_modules
@@ -38,7 +38,7 @@ def make_dataset(args: argparse.Namespace) -> int:
     for note in loaded.notes:
         print(f"note: {note}")
     export_secrets(loaded.cfg)
-    with told_with_places(loaded.sources):
+    with with_sources(loaded.sources):
         import_user_modules(loaded.cfg.USER_MODULES)
         return _make(processed_data(loaded.cfg.DATASET), args.force)
 

@@ -50,6 +50,10 @@ class UnwritableError(ConfigError):
     """The folder of processed data cannot be written."""
 
 
+class NotProcessedError(ConfigError):
+    """There is no processed data for a config, or none that can be used: COMMAND makes it."""
+
+
 class ProcessedData:
     """The processed data of a config, which may not be there yet.
 
@@ -126,24 +130,26 @@ class ProcessedData:
         """Opens the images memory-mapped and splits them as the config says.
 
         Raises:
-            ConfigError: there is no processed data, or it is stale or damaged.
+            NotProcessedError: there is no processed data, or it is stale or damaged.
         """
         where = shown_path(self.path)
         if not self.exists():
             self._raw.check()
-            raise ConfigError(
-                f"DATASET.PATH_DATA_PROCESSED: there is no {where}{self._others()}; make it with: {COMMAND}, {SAME}"
+            raise NotProcessedError(
+                f"there is no {where}{self._others()}; make it with: {COMMAND}, {SAME}",
+                key="DATASET.PATH_DATA_PROCESSED",
             )
         stale = self.staleness()
         if stale:
             self._raw.check()  # a mistake in what it is now is the better answer
-            raise ConfigError(
-                f"DATASET.PATH_DATA_PROCESSED: {where} is stale: {stale}; make it again with: {COMMAND}, {SAME}"
+            raise NotProcessedError(
+                f"{where} is stale: {stale}; make it again with: {COMMAND}, {SAME}", key="DATASET.PATH_DATA_PROCESSED"
             )
         damage = self.damage()
         if damage:
-            raise ConfigError(
-                f"DATASET.PATH_DATA_PROCESSED: {where} is damaged ({damage}); make it again with: {COMMAND}, {SAME}"
+            raise NotProcessedError(
+                f"{where} is damaged ({damage}); make it again with: {COMMAND}, {SAME}",
+                key="DATASET.PATH_DATA_PROCESSED",
             )
         return self._opened(self._made_from(), *self._arrays())
 
@@ -252,8 +258,9 @@ class ProcessedData:
             size, free = self._size(raw_images), shutil.disk_usage(self._parent).free
             if free < size:
                 raise ConfigError(
-                    f"DATASET.PATH_DATA_PROCESSED: {self._parent} has {_shown_size(free)} free, but the images take "
-                    f"{_shown_size(size)}; make room or choose another folder"
+                    f"{self._parent} has {_shown_size(free)} free, but the images take "
+                    f"{_shown_size(size)}; make room or choose another folder",
+                    key="DATASET.PATH_DATA_PROCESSED",
                 )
             return self._make(raw_images, on_image, keeps_images=True)
 
@@ -349,8 +356,9 @@ class ProcessedData:
             if error.filename and not Path(error.filename).is_relative_to(self._parent):  # of raw data
                 raise
             raise ConfigError(
-                f"DATASET.PATH_DATA_PROCESSED: {self.path} cannot be written: {error.strerror}; what was begun is "
-                "removed, and the raw data is untouched"
+                f"{self.path} cannot be written: {error.strerror}; what was begun is "
+                "removed, and the raw data is untouched",
+                key="DATASET.PATH_DATA_PROCESSED",
             ) from None
         finally:
             shutil.rmtree(folder, ignore_errors=True)

@@ -53,7 +53,9 @@ def split(
     for task, label in zip(classes, labels.T, strict=True):
         if len(np.unique(label)) < 2:
             found = f"only the class {classes[task][label[0]]}" if len(label) else "no images"
-            raise ConfigError(f"DATASET: {task}: there is {found}; learning to tell classes apart takes two or more")
+            raise ConfigError(
+                f"{task}: there is {found}; learning to tell classes apart takes two or more", key="DATASET"
+            )
     constraints = constraints or SplitConstraints()
     is_validated = (
         _made(labels, classes, dataset_cfg, constraints)
@@ -63,7 +65,7 @@ def split(
     train, val = np.flatnonzero(~is_validated), np.flatnonzero(is_validated)
     focused = train[_in_focus(labels[train], classes, dataset_cfg.FOCUS_CLASS)]
     if len(train) and not len(focused):
-        raise ConfigError(f"DATASET.FOCUS_CLASS: no training image is of {', '.join(dataset_cfg.FOCUS_CLASS)}")
+        raise ConfigError(f"no training image is of {', '.join(dataset_cfg.FOCUS_CLASS)}", key="DATASET.FOCUS_CLASS")
     train = focused
     for use, indices in (("train", train), ("validate", val)):
         if not len(indices):
@@ -77,18 +79,20 @@ def _made(labels: np.ndarray, classes: Classes, dataset_cfg: CfgNode, constraint
     free = len(labels) if constraints.groups is None else len(np.unique(constraints.groups))
     if folds > free:
         kind = "images" if constraints.groups is None else "groups of images (images with the same content are one)"
-        raise ConfigError(f"DATASET.FOLDS: found {folds}, but there are only {free} {kind}; choose fewer")
+        raise ConfigError(f"found {folds}, but there are only {free} {kind}; choose fewer", key="DATASET.FOLDS")
     alone = _is_alone(labels, constraints.groups)
     if alone.all():
         sizes = ", ".join(f"{task} has {len(np.unique(label))}" for task, label in zip(classes, labels.T, strict=True))
         if constraints.groups is not None:
             raise ConfigError(
-                f"DATASET: each class has all its images in one group that stays together ({sizes} classes; "
-                "images with the same pixels are one), so that none can be both trained and validated on"
+                f"each class has all its images in one group that stays together ({sizes} classes; "
+                "images with the same pixels are one), so that none can be both trained and validated on",
+                key="DATASET",
             )
         raise ConfigError(
-            f"DATASET: each of the {len(labels)} images is the only one of a class ({sizes}), so that none can be "
-            "validated on; is a column of names or ids taken for labels?"
+            f"each of the {len(labels)} images is the only one of a class ({sizes}), so that none can be "
+            "validated on; is a column of names or ids taken for labels?",
+            key="DATASET",
         )
     validation = 1 if dataset_cfg.FOLDS is None else dataset_cfg.VALIDATION_FOLD
     return (fold_numbers(labels, dataset_cfg, constraints) == validation) & ~alone
@@ -270,17 +274,22 @@ def _in_focus(labels: np.ndarray, classes: Classes, focus: Sequence[str]) -> np.
         task_name, found, name = text.rpartition(":") if len(classes) > 1 else ("", "", text)
         if not found and len(classes) > 1:
             raise ConfigError(
-                f"DATASET.FOCUS_CLASS: {text!r}: which task's? Write task:class, as in {next(iter(classes))}:{text}; "
-                f"tasks: {', '.join(classes)}"
+                f"{text!r}: which task's? Write task:class, as in {next(iter(classes))}:{text}; "
+                f"tasks: {', '.join(classes)}",
+                key="DATASET.FOCUS_CLASS",
             )
         task_name = task_name or next(iter(classes))
         if task_name not in classes:
             nearest = did_you_mean(task_name, classes)
-            raise ConfigError(f"DATASET.FOCUS_CLASS: unknown task {task_name!r}.{nearest} Tasks: {', '.join(classes)}")
+            raise ConfigError(
+                f"unknown task {task_name!r}.{nearest} Tasks: {', '.join(classes)}", key="DATASET.FOCUS_CLASS"
+            )
         if name not in classes[task_name]:
             nearest = did_you_mean(name, classes[task_name])
             known = ", ".join(classes[task_name][:20]) + (" ..." if len(classes[task_name]) > 20 else "")
-            raise ConfigError(f"DATASET.FOCUS_CLASS: {task_name}: unknown class {name!r}.{nearest} Classes: {known}")
+            raise ConfigError(
+                f"{task_name}: unknown class {name!r}.{nearest} Classes: {known}", key="DATASET.FOCUS_CLASS"
+            )
         mask |= labels[:, list(classes).index(task_name)] == classes[task_name].index(name)
     return mask
 

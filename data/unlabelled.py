@@ -5,7 +5,7 @@ from pathlib import Path
 
 from yacs.config import CfgNode
 
-from configs.errors import ConfigError, counted
+from configs.errors import ConfigError, Problems, counted
 from data.bengali import part_files
 from data.given_images import GivenImages, KaggleImages, images_of_table, is_folder
 from data.image_files import SUFFIXES, Decoder, ImageFiles, described, images_in, printable
@@ -85,14 +85,14 @@ def _read_wanted(folder: Path) -> tuple[dict[str, tuple[str, str]], list[str]]:
 def _read_submission(folder: Path, names: set[str]) -> Submission:
     rows, row_ids = _read_wanted(folder)
     known = set(row_ids)
-    problems = []
+    problems = Problems()
     for ids, what in (
         ([i for i in row_ids if i not in rows], "of sample_submission.csv are not in test.csv"),
         ([i for i in rows if i not in known], "of test.csv are not in sample_submission.csv"),
         ([i for i, (image, _) in rows.items() if image not in names], "have no image in test_image_data_*.parquet"),
     ):
         if ids:
-            problems.append(f"{folder}: {len(ids)} rows {what}, {ids[0]} first; is a file missing or of another set?")
+            problems.add(f"{folder}: {len(ids)} rows {what}, {ids[0]} first; is a file missing or of another set?")
     if problems:
         raise ConfigError(problems)
     return Submission(row_ids, [rows[i][0] for i in row_ids], [rows[i][1] for i in row_ids])

@@ -15,7 +15,7 @@ import numpy as np
 from yacs.config import CfgNode
 
 from configs.command_line import add_config_arguments, command_parser
-from configs.errors import ConfigError, exit_status, told_with_places
+from configs.errors import ConfigError, exit_status, with_sources
 from configs.figures import NO_MATPLOTLIB, drawable, new_figure, save_figure
 from configs.files import shown_path
 from configs.loader import export_secrets, read_cfg
@@ -69,7 +69,7 @@ def visualize(args: argparse.Namespace) -> int:
         new_figure(1, 1)
     except ImportError:
         raise ConfigError(NO_MATPLOTLIB) from None
-    with told_with_places(loaded.sources):
+    with with_sources(loaded.sources):
         import_user_modules(loaded.cfg.USER_MODULES)
         return _draw(loaded.cfg, args.samples, Path(args.output))
 
@@ -97,8 +97,8 @@ def _draw(cfg: CfgNode, count: int, folder: Path) -> int:
     data = _overview(cfg.DATASET, count)
     if not data.samples:
         raise ConfigError(
-            f"DATASET.PATH_DATA_RAW: none of the {len(data.labels)} images can be read; look at "
-            f"{cfg.DATASET.PATH_DATA_RAW}"
+            f"none of the {len(data.labels)} images can be read; look at {cfg.DATASET.PATH_DATA_RAW}",
+            key="DATASET.PATH_DATA_RAW",
         )
     folder.mkdir(parents=True, exist_ok=True)
     draw_samples(folder / "samples.png", data.samples, cfg)

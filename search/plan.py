@@ -10,7 +10,7 @@ from yacs.config import CfgNode
 
 from configs.defaults import KEYS
 from configs.dump import dump_cfg
-from configs.errors import ConfigError
+from configs.errors import ConfigError, Problems
 from configs.loader import build_cfg, collect_settings, overruled, read_setting, sources_of, with_values
 from configs.settings import Setting, refuse_both
 from configs.tree import get_value, plain
@@ -131,7 +131,7 @@ def make_plan(
     Raises:
         ConfigError: with every mistake that was found.
     """
-    problems: list[str] = []
+    problems = Problems()
     flags: dict[str, Any] = {
         "num_samples": num_samples,
         "time_budget": time_budget,
@@ -146,7 +146,7 @@ def make_plan(
     from_environment = [setting for setting in from_environment if setting.key not in secrets]
     for setting in from_command_line:
         if setting.key in _OURS:
-            problems.append(f"command line: {setting.key} {_OURS[setting.key]}")
+            problems.add(f"command line: {setting.key} {_OURS[setting.key]}")
     sampled = [Setting(item.key, None, item.source) for item in space_file.items if item.key in KEYS]
     fixed = {setting.key: setting for setting in from_command_line}
     refuse_both(
@@ -203,7 +203,7 @@ def decide_confirm(options: SearchOptions, space: Space) -> SearchOptions:
     return replace(options, confirm=replace(options.confirm, is_on=is_on))
 
 
-def problems_beside(space_path: str | Path, cfg_path: str | Path | None, pairs: Sequence[str]) -> list[str]:
+def problems_beside(space_path: str | Path, cfg_path: str | Path | None, pairs: Sequence[str]) -> Problems:
     """Returns what is wrong beside a space file: in its base, on the command line, in the environment.
 
     Args:
@@ -211,7 +211,7 @@ def problems_beside(space_path: str | Path, cfg_path: str | Path | None, pairs: 
         cfg_path: replaces its base.
         pairs: KEY, VALUE, KEY, VALUE ... from the command line.
     """
-    problems: list[str] = []
+    problems = Problems()
     try:
         for settings in collect_settings(_base_reader(cfg_path, base_of(space_path)), pairs, True, problems):
             for setting in settings:
@@ -233,7 +233,7 @@ def _build_space(
     base_cfg: CfgNode,
     fixed: Mapping[str, Setting],
     notes: list[str],
-    problems: list[str],
+    problems: Problems,
 ) -> Space:
     """Returns what is left to be sampled, checked against the base config."""
 
@@ -246,7 +246,7 @@ def _build_space(
         try:
             merge_sample(base_cfg, point.settings, sources)
         except ConfigError as error:
-            return error.problems
+            return [*map(str, error.problems)]
         return []
 
     items = fix_keys(space_file.items, {key: default(key) for key in fixed}, default, notes, problems)
@@ -257,7 +257,7 @@ def _build_space(
         return Space([])
 
 
-def _build(settings: list[Setting], problems: list[str]) -> CfgNode | None:
+def _build(settings: list[Setting], problems: Problems) -> CfgNode | None:
     try:
         return build_cfg(settings)
     except ConfigError as error:

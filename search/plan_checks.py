@@ -5,9 +5,9 @@ from yacs.config import CfgNode
 
 from configs.consistency import unknown_part
 from configs.defaults import KEYS
-from configs.errors import ConfigError
+from configs.errors import ConfigError, Problems
 from configs.legal import Part
-from search.space.conditions import words
+from search.space.conditions import describe
 from search.space.distributions import Choice
 from search.space.items import TOTAL_EPOCHS, Constant, Parameter, is_branching
 from search.space.kinds import BACKBONE, is_chosen
@@ -16,14 +16,14 @@ from search.space.space import DRAWN, Space
 from search.space.space_file import SpaceFile
 
 
-def misfits(space_file: SpaceFile, options: SearchOptions, space: Space, base_cfg: CfgNode) -> list[str]:
+def misfits(space_file: SpaceFile, options: SearchOptions, space: Space, base_cfg: CfgNode) -> Problems:
     """Returns what is wrong between the parts of a plan."""
     path, where = space_file.path, options.sources
-    problems = []
+    problems = Problems()
     if all(is_branching(parameter) and parameter.distribution.size == 1 for parameter in space.parameters):
-        problems.append(f"{path}: every key that is sampled is fixed or switched off; nothing is left to search")
+        problems.add(f"{path}: every key that is sampled is fixed or switched off; nothing is left to search")
     if base_cfg.RESUME_PATH:
-        problems.append("RESUME_PATH has no place in a search; it is for a single run")
+        problems.add("RESUME_PATH has no place in a search; it is for a single run")
     if not base_cfg.USER_MODULES:
         named = [(source, unknown_part(KEYS[key], name)) for source, key, name in named_parts(space)]
         problems += [f"{source}: {problem}" for source, problem in named if problem]
@@ -50,7 +50,7 @@ def misfits(space_file: SpaceFile, options: SearchOptions, space: Space, base_cf
         problems += _unfit_for_population(options, space, base_cfg)
     if options.sampler_spec.tries_all and space.size is None and not problems:
         endless = [parameter.key for parameter in space.parameters if parameter.distribution.size is None]
-        problems.append(
+        problems.add(
             f"{where['sampler']}: sampler {options.sampler.name} tries all combinations, but "
             + (
                 f"{', '.join(endless)} has no end of values; use choice, quniform or qrandint there"
@@ -65,12 +65,12 @@ def misfits(space_file: SpaceFile, options: SearchOptions, space: Space, base_cf
             problems += [f"{path}: {problem}" for problem in error.problems]
     if not problems:
         problems += [
-            f"{item.source}: {item.key}: {words(item.conditions)} holds in none of {DRAWN} random samples that can be "
-            "trained; correct it, the constraints or what is derived"
+            f"{item.source}: {item.key}: {describe(item.conditions)} holds in none of {DRAWN} random samples that can "
+            "be trained; correct it, the constraints or what is derived"
             for item in space.unreachable()
         ]
     if options.sampler_spec.numbers_only and not _numbers_always_active(space):
-        problems.append(
+        problems.add(
             f"{where['sampler']}: sampler {options.sampler.name} samples numbers that are active in every trial, of "
             "which there are none here (those in branches, or with `when`, are not); use tpe"
         )
@@ -93,37 +93,42 @@ def _find_one(space: Space) -> None:
     space.feasible_point(np.random.default_rng(0))
 
 
-def _unfit_for_population(options: SearchOptions, space: Space, base_cfg: CfgNode) -> list[str]:
+def _unfit_for_population(options: SearchOptions, space: Space, base_cfg: CfgNode) -> Problems:
     """Returns what pbt and pb2 cannot do: change what a model in training cannot take up."""
     name, where = options.scheduler.name, options.sources["scheduler"]
     changing = [key for key, declared in KEYS.items() if declared.can_change]
-    problems = []
+    problems = Problems()
     for item in space.items:
         if item.conditions or item.key not in KEYS:
-            problems.append(f"{item.source}: {item.key}: {name} knows no branches and no `when`; use asha")
+            problems.add(source=item.source, message=f"{item.key}: {name} knows no branches and no `when`; use asha")
         elif item.key not in changing:
-            problems.append(
-                f"{item.source}: {item.key} cannot change in a model that is trained, as {name} would do; give it one "
+            problems.add(
+                source=item.source,
+                message=f"{item.key} cannot change in a model that is trained, as {name} would do; give it one "
                 f"value. Keys that can: {', '.join(key for key in changing if '.AUGMENTATION.' not in key)}, and "
-                "those under DATASET.AUGMENTATION"
+                "those under DATASET.AUGMENTATION",
             )
         elif name == "pb2" and isinstance(item, Parameter) and isinstance(item.distribution, Choice):
-            problems.append(f"{item.source}: {item.key}: pb2 takes ranges of numbers, no choice; use pbt")
+            problems.add(source=item.source, message=f"{item.key}: pb2 takes ranges of numbers, no choice; use pbt")
     schedule = base_cfg.MODEL.SOLVER.SCHEDULER.NAME
     if schedule != "unchange" and any(item.key.endswith("BASE_LR") for item in space.items):
-        problems.append(
-            f"{where}: {name} makes a schedule of BASE_LR itself; MODEL.SOLVER.SCHEDULER.NAME is {schedule}, set it to "
-            "unchange"
+        problems.add(
+            source=where,
+            message=f"{name} makes a schedule of BASE_LR itself; MODEL.SOLVER.SCHEDULER.NAME is {schedule}, set it to "
+            "unchange",
         )
     interval = options.scheduler_options["perturbation_interval"]
     if interval >= base_cfg.MODEL.SOLVER.TOTAL_EPOCHS:
-        problems.append(f"{where}: {name}: perturbation_interval {interval} is not below {TOTAL_EPOCHS}")
+        problems.add(source=where, message=f"{name}: perturbation_interval {interval} is not below {TOTAL_EPOCHS}")
     if space.size is not None and space.size < options.num_samples:
-        problems.append(
-            f"{where}: {name} trains {options.num_samples} trials, but the space has {space.size} combinations"
+        problems.add(
+            source=where,
+            message=f"{name} trains {options.num_samples} trials, but the space has {space.size} combinations",
         )
     if options.num_samples < 2:
-        problems.append(f"{where}: {name} takes a population of two or more: num_samples is {options.num_samples}")
+        problems.add(
+            source=where, message=f"{name} takes a population of two or more: num_samples is {options.num_samples}"
+        )
     return problems
 
 

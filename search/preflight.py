@@ -3,12 +3,13 @@
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from configs.defaults import KEYS
-from configs.errors import ConfigError
+from configs.errors import ConfigError, Problem, Problems
 from configs.legal import Part
 from configs.tree import get_value
 from configs.user_modules import import_user_modules
@@ -40,8 +41,8 @@ def check_parts(plan: SearchPlan) -> None:
     build_sampler(plan.options, plan.space)
     import_user_modules(plan.base_cfg.USER_MODULES)
     _check_names(plan)
-    problems: dict[str, list[dict[str, Any]]] = {}  # each with the samples that show it
-    impossible: list[str] = []
+    problems: dict[Problem, list[dict[str, Any]]] = {}  # each with the samples that show it
+    impossible = Problems()
     tried = 0
     tried_before: list[dict[str, Any]] = []
     for sample in _samples_naming_each_part(plan):
@@ -75,20 +76,21 @@ def _check_names(plan: SearchPlan) -> None:
     ]
     unknown = unknown_parts((key, name) for _, key, name in named)
     if unknown:
-        raise ConfigError(f"{source}: {unknown[key, name]}" for source, key, name in named if (key, name) in unknown)
+        found = ((source, unknown[key, name]) for source, key, name in named if (key, name) in unknown)
+        raise ConfigError(replace(problem, source=source) for source, problem in found)
 
 
-def _located(plan: SearchPlan, problem: str, sample: dict[str, Any], is_always: bool) -> str:
+def _located(plan: SearchPlan, problem: Problem, sample: dict[str, Any], is_always: bool) -> Problem:
     """Returns a problem with the place that it is about, and with a sample that shows it if others do not."""
-    key = problem.split(":")[0]
+    key = problem.key
     for item in plan.space.items:
         if item.key == key and key in sample:
             is_choice = isinstance(item, Parameter) and item.distribution.contains(sample[key])
             if is_choice or (isinstance(item, Constant) and item.value == sample[key]):
-                return f"{item.source}: {problem}"
-    place = f"{plan.sources[key]}: " if key in plan.sources and key not in sample else ""
+                return replace(problem, source=item.source)
+    source = problem.source or ("" if key in sample else plan.sources.get(key, ""))
     shown = "" if is_always else f" (with {', '.join(f'{name} {value}' for name, value in sample.items())})"
-    return f"{place}{problem}{shown}"
+    return replace(problem, source=source, hint=problem.hint + shown)
 
 
 def notes_on(plan: SearchPlan) -> list[str]:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from configs.command_line import add_config_arguments, command_parser
-from configs.errors import ConfigError, exit_status, together, told_with_places
+from configs.errors import ConfigError, collect_errors, exit_status, with_sources
 from configs.legal import Int
 from configs.loader import FREE_ON_RESUME, as_begun, differences, with_values
 from configs.user_modules import check_user_modules
@@ -99,11 +99,13 @@ def search(args: argparse.Namespace, command: str) -> int:
     else:
         if not args.space:
             raise ConfigError("what should be searched? Give a space file, as in: --space spaces/head.yaml")
-        plan, folder = together(lambda: _plan(args, args.space), lambda: new_folder(args.output, Path(args.space).stem))
+        plan, folder = collect_errors(
+            lambda: _plan(args, args.space), lambda: new_folder(args.output, Path(args.space).stem)
+        )
     os.environ |= plan.secrets  # where parts of the user's find them, in workers too
     if args.dry_run:  # which writes no images
         plan = replace(plan, base_cfg=with_values(plan.base_cfg, {"DATASET.CACHE": False}))
-    with told_with_places(plan.sources):
+    with with_sources(plan.sources):
         check_user_modules(plan.base_cfg.USER_MODULES)
         about_data = check_data(plan.base_cfg, folder.base if args.resume else None)
     notes = [*plan.notes]

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from configs.command_line import command_parser
-from configs.errors import ConfigError, counted, exit_status, few, together
+from configs.errors import ConfigError, collect_errors, counted, exit_status, few
 from configs.figures import NO_MATPLOTLIB
 from configs.files import shown_path, write_atomically
 from trainable.evaluation.metrics import ClassificationMetrics
@@ -58,7 +58,7 @@ def evaluate(args: argparse.Namespace) -> int:
     output = Path(args.output)
     from data.labelled import check_labelled, labelled_images, unknown_classes
 
-    together(lambda: _check_arguments(args, output), lambda: check_labelled(Path(args.data)))
+    collect_errors(lambda: _check_arguments(args, output), lambda: check_labelled(Path(args.data)))
     print("importing torch ...", flush=True)
     from trainable.predictor import load_models
 
@@ -89,9 +89,9 @@ def evaluate(args: argparse.Namespace) -> int:
 def _check_arguments(args: argparse.Namespace, output: Path) -> None:
     problems = model_problems(args)
     if output.is_file():
-        problems.append(f"-o: {output} is a file; give a folder")
+        problems.add(f"-o: {output} is a file; give a folder")
     elif output.is_dir() and any(output.iterdir()):
-        problems.append(f"-o: {output}: the folder is not empty; give another one")
+        problems.add(f"-o: {output}: the folder is not empty; give another one")
     if problems:
         raise ConfigError(problems)
 

@@ -53,9 +53,9 @@ def export(checkpoint: Path, output: Path, pairs: Sequence[str] = (), allow_code
     description = output.with_suffix(".json")
     problems = output_file_problems(output, (".pt2",))
     if description.exists():
-        problems.append(f"-o: {description} is there already; choose another name or remove it")
+        problems.add(f"-o: {description} is there already; choose another name or remove it")
     if not checkpoint.is_file():
-        problems.append(f"--checkpoint: {checkpoint}: no such file")
+        problems.add(f"--checkpoint: {checkpoint}: no such file")
     if problems:
         raise ConfigError(problems)
     print("importing torch ...", flush=True)

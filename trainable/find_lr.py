@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from yacs.config import CfgNode
 
 from configs.command_line import add_config_arguments, command_parser
-from configs.errors import ConfigError, exit_status, told_with_places
+from configs.errors import ConfigError, exit_status, with_sources
 from configs.figures import NO_MATPLOTLIB, new_figure, save_figure
 from configs.files import shown_path, write_atomically
 from configs.loader import export_secrets, read_cfg, with_values
@@ -60,7 +60,7 @@ def find_lr(args: argparse.Namespace) -> int:
     for note in loaded.notes:
         print(f"note: {note}")
     export_secrets(loaded.cfg)
-    with told_with_places(loaded.sources):
+    with with_sources(loaded.sources):
         check_user_modules(loaded.cfg.USER_MODULES)
         for line in check_data(loaded.cfg):
             print(f"data: {line}")

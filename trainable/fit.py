@@ -81,8 +81,9 @@ def fit(
     data = build_dataset(cfg.DATASET)
     if data_digest not in (data.digest, None):  # made now, before an image can vanish
         raise DataError(
-            f"DATASET: the images of {cfg.DATASET.NAME}, their labels or their split are not those that the search "
-            "began with; put them back"
+            f"the images of {cfg.DATASET.NAME}, their labels or their split are not those that the search "
+            "began with; put them back",
+            key="DATASET",
         )
     stopwatch = stopwatch or Stopwatch()
     training = Training(cfg, data, device, stopwatch)
@@ -218,12 +219,12 @@ def _continue_from(training: Training, path: str, folder: RunFolder) -> None:
     try:
         state = load_checkpoint(path)
     except CheckpointError as error:
-        raise ConfigError(f"RESUME_PATH: cannot go on from it: {error}") from None
+        raise ConfigError(f"cannot go on from it: {error}", key="RESUME_PATH") from None
     with fitting(path):
         changed = differences(cfg_from_text(state["config"], path), training.cfg, FREE_ON_RESUME)
         if changed:
             raise ConfigError(
-                f"RESUME_PATH: {path}: a training is resumed with the config it had, but {'; '.join(changed)}"
+                f"{path}: a training is resumed with the config it had, but {'; '.join(changed)}", key="RESUME_PATH"
             )
         training.load_state_dict(state)
         _check_metrics(training)

@@ -10,7 +10,7 @@ import numpy as np
 from yacs.config import CfgNode
 
 from configs.defaults import KEYS
-from configs.errors import ConfigError, counted
+from configs.errors import ConfigError, Problems, counted
 from configs.loader import with_values
 
 if TYPE_CHECKING:
@@ -47,12 +47,15 @@ def add_code_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def model_problems(args: argparse.Namespace) -> list[str]:
+def model_problems(args: argparse.Namespace) -> Problems:
     """Returns what is wrong with the arguments of `add_model_arguments`."""
-    problems = [f"--checkpoint: {path}: {_what_is_there(path)}" for path in args.checkpoint if not Path(path).is_file()]
+    problems = Problems()
+    problems += [
+        f"--checkpoint: {path}: {_what_is_there(path)}" for path in args.checkpoint if not Path(path).is_file()
+    ]
     for flag, value, lowest in (("--tta", args.tta, 0), ("--batch-size", args.batch_size, 1)):
         if value < lowest:
-            problems.append(f"{flag}: found {value}, allowed is at least {lowest}")
+            problems.add(f"{flag}: found {value}, allowed is at least {lowest}")
     return problems
 
 

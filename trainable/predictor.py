@@ -11,7 +11,7 @@ from torch import nn
 from yacs.config import CfgNode
 
 from configs.defaults import AUTO, KEYS
-from configs.errors import ConfigError
+from configs.errors import ConfigError, Problems
 from configs.files import lies_in_project, shown_path
 from configs.loader import build_cfg, sources_of, with_values
 from configs.relative_paths import located
@@ -147,7 +147,7 @@ def _classes_of(state: dict[str, Any]) -> dict[str, tuple[str, ...]]:
 
 def _cfg_of(state: dict[str, Any], path: Path, pairs: Sequence[str]) -> tuple[CfgNode, str]:
     """Returns the config of a checkpoint, with what is given in place of it, and where its USER_MODULES were named."""
-    problems: list[str] = []
+    problems = Problems()
     trained_in = [Path(state.get("working_folder", ""))]
     from_checkpoint = [
         replace(setting, value=located(setting.key, setting.value, trained_in), source=str(path))

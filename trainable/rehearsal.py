@@ -6,7 +6,7 @@ from typing import Any
 
 from yacs.config import CfgNode
 
-from configs.errors import ConfigError
+from configs.errors import ConfigError, Problem
 from configs.tree import get_value
 from configs.user_modules import describe_error, import_user_modules
 from data.build import build_dataset
@@ -27,7 +27,7 @@ _FIND: dict[str, Callable[[str], Any]] = {registry.key: registry.__getitem__ for
 }
 
 
-def unknown_parts(named: Iterable[tuple[str, str]]) -> dict[tuple[str, str], str]:
+def unknown_parts(named: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Problem]:
     """Returns what is wrong with names of parts, by key and name; those that exist are left out.
 
     Args:
@@ -38,7 +38,7 @@ def unknown_parts(named: Iterable[tuple[str, str]]) -> dict[tuple[str, str], str
         try:
             _FIND[key](name)
         except ConfigError as error:
-            problems[key, name] = str(error)
+            problems[key, name] = error.problems[0]
     return problems
 
 

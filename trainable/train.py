@@ -17,7 +17,7 @@ from yacs.config import CfgNode
 
 from configs.command_line import add_config_arguments, command_parser, refuse_url
 from configs.dump import recorded_environment
-from configs.errors import ConfigError, exit_status, together, told_with_places
+from configs.errors import ConfigError, collect_errors, exit_status, with_sources
 from configs.loader import FREE_ON_RESUME, as_begun, differences, export_secrets, load_cfg, read_cfg, with_values
 from configs.user_modules import check_user_modules
 from data.build import check_data
@@ -49,7 +49,7 @@ def train(args: argparse.Namespace) -> int:
     checks: list[Callable[[], Any]] = [lambda: read_cfg(cfg_path, args.pairs)]
     if args.output and not args.resume:
         checks.append(lambda: _check_is_free(RunFolder(args.output), args.output))
-    loaded, *_ = together(*checks)
+    loaded, *_ = collect_errors(*checks)
     cfg = loaded.cfg
     if args.output:
         cfg = with_values(cfg, {"OUTPUT_PATH": str(Path(args.output).absolute())})
@@ -65,7 +65,7 @@ def train(args: argparse.Namespace) -> int:
     for note in loaded.notes:
         print(f"note: {note}")
     export_secrets(cfg)  # before a data set of the user's is asked
-    with told_with_places(loaded.sources):
+    with with_sources(loaded.sources):
         check_user_modules(cfg.USER_MODULES)
         for line in check_data(cfg, folder.config if args.resume else None):
             print(f"data: {line}")

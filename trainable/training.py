@@ -241,9 +241,10 @@ class Training:
         """
         if state["data"] != self.data.digest:
             raise DataError(
-                f"DATASET: the images of {self.cfg.DATASET.NAME}, their labels or their split are not those that this "
+                f"the images of {self.cfg.DATASET.NAME}, their labels or their split are not those that this "
                 "training began with: going on could validate on what was trained on; train in another folder, with "
-                "MODEL.WARM_START_PATH to start from these weights"
+                "MODEL.WARM_START_PATH to start from these weights",
+                key="DATASET",
             )
         if state["epoch"]:  # as it was when the checkpoint was written
             self._take_up(state["epoch"])
@@ -261,8 +262,9 @@ def _check_outputs(logits: Any, expected: tuple[int, tuple[int, ...]], head: str
     if shapes != [(batch, count) for count in class_counts]:
         found = f"a list with shapes {shapes}" if shapes is not None else f"a {type(logits).__name__}"
         raise ConfigError(
-            f"MODEL.HEAD.NAME: {head} must return a list of logits, one tensor (batch, classes) a task, here of "
-            f"{', '.join(str(count) for count in class_counts)} classes; it returned {found}"
+            f"{head} must return a list of logits, one tensor (batch, classes) a task, here of "
+            f"{', '.join(str(count) for count in class_counts)} classes; it returned {found}",
+            key="MODEL.HEAD.NAME",
         )
 
 

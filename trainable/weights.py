@@ -81,8 +81,9 @@ def load_weights(
                 fitting[name] = value
     if not fitting:
         raise ConfigError(
-            f"{key}: none of the {len(weights)} tensors in {path} fits by name and shape; it holds "
-            f"{', '.join(list(weights)[:3])} ..., the model has {', '.join(list(own)[:3])} ..."
+            f"none of the {len(weights)} tensors in {path} fits by name and shape; it holds "
+            f"{', '.join(list(weights)[:3])} ..., the model has {', '.join(list(own)[:3])} ...",
+            key=key,
         )
     module.load_state_dict(fitting, strict=False)
     other_shape = [f"{n} {tuple(v.shape)}" for n, v in found.items() if n in own and n not in fitting]
@@ -101,7 +102,7 @@ def read_weights(path: Path, key: str) -> dict[str, torch.Tensor]:
         ConfigError: the file is missing or unreadable, or holds no state dict.
     """
     if not path.is_file():
-        raise ConfigError(f"{key}: {path}: no such file")
+        raise ConfigError(f"{path}: no such file", key=key)
     content: Any
     try:
         if path.suffix == ".safetensors":
@@ -112,14 +113,14 @@ def read_weights(path: Path, key: str) -> dict[str, torch.Tensor]:
             content = read_torch_file(path)
     except Exception as error:  # torch's reader raises whatever the damage happens to trip over
         why = str(error) if isinstance(error, ClaimError) else type(error).__name__
-        raise ConfigError(f"{key}: {path}: cannot be read as weights ({why})") from None
+        raise ConfigError(f"{path}: cannot be read as weights ({why})", key=key) from None
     for container in _CONTAINERS:
         if isinstance(content, Mapping) and isinstance(content.get(container), Mapping) and content[container]:
             content = content[container]
             break
     weights = {n: v for n, v in content.items() if torch.is_tensor(v)} if isinstance(content, Mapping) else {}
     if not weights:
-        raise ConfigError(f"{key}: {path}: holds no state dict")
+        raise ConfigError(f"{path}: holds no state dict", key=key)
     return weights
 
 

@@ -49,6 +49,6 @@ def unmet(conditions: Sequence[Condition], items: Sequence[Item]) -> list[str]:
     return said
 
 
-def words(conditions: Sequence[Condition]) -> str:
+def describe(conditions: Sequence[Condition]) -> str:
     """Returns conditions as people say them."""
     return " and ".join(f"{c.key} is {' or '.join(map(str, c.values))}" for c in conditions)

@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from search.space.conditions import can_hold, words
+from configs.errors import Problems
+from search.space.conditions import can_hold, describe
 from search.space.items import Branches, Constant, Item, Parameter, is_branching
 
 
@@ -13,7 +14,7 @@ def fix_keys(
     fixed: Mapping[str, Any],
     base: Callable[[str], Any],
     notes: list[str],
-    problems: list[str],
+    problems: Problems,
 ) -> list[Item]:
     """Returns the items that are left, without conditions that always hold.
 
@@ -30,7 +31,7 @@ def fix_keys(
     return [item for item in left if can_hold(item.conditions, left)]
 
 
-def _possible(items: list[Item], fixed: Mapping[str, Any], notes: list[str], problems: list[str]) -> list[Item]:
+def _possible(items: list[Item], fixed: Mapping[str, Any], notes: list[str], problems: Problems) -> list[Item]:
     """Returns the items without the branches that do not go with what is fixed."""
     left = items
     for node in [item for item in left if isinstance(item, Parameter) and is_branching(item)]:
@@ -46,7 +47,7 @@ def _possible(items: list[Item], fixed: Mapping[str, Any], notes: list[str], pro
                     for item in _constants(left, node.key, name)
                     if item.key in fixed
                 ]
-                problems.append(
+                problems.add(
                     f"command line: none of the branches of {node.key} goes with what is fixed there: {', '.join(own)}"
                 )
             continue
@@ -62,7 +63,7 @@ def _without_static_conditions(
     fixed: Mapping[str, Any],
     base: Callable[[str], Any],
     notes: list[str],
-    problems: list[str],
+    problems: Problems,
 ) -> list[Item]:
     """Returns the items whose conditions on keys that are not sampled hold, without these conditions."""
     given = {item.key for item in items}
@@ -74,11 +75,14 @@ def _without_static_conditions(
         if not failing:
             kept.append(replace(item, when=tuple(c for c in item.when if c.key in given)))
         elif any(condition.key in fixed for condition in failing):
-            notes.append(f"{item.key} is not sampled: {words(failing)} does not hold with what the command line fixes")
+            notes.append(
+                f"{item.key} is not sampled: {describe(failing)} does not hold with what the command line fixes"
+            )
         else:
-            problems.append(
-                f"{item.source}: {item.key}: when: can never hold: {words(failing)}, but the base config has "
-                f"{', '.join(f'{c.key} {values[c.key]}' for c in failing)}"
+            problems.add(
+                source=item.source,
+                message=f"{item.key}: when: can never hold: {describe(failing)}, but the base config has "
+                f"{', '.join(f'{c.key} {values[c.key]}' for c in failing)}",
             )
     return kept
 

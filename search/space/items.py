@@ -54,7 +54,7 @@ class Item:
         return (*(Condition(node, (name,)) for node, name in self.branch), *self.when)
 
     @property
-    def looks_at(self) -> tuple[str, ...]:
+    def depends_on(self) -> tuple[str, ...]:
         """The keys that must be known before it."""
         return tuple(condition.key for condition in self.conditions)
 
@@ -85,8 +85,8 @@ class Derived(Item):
     expression: Expression = field(kw_only=True)
 
     @property
-    def looks_at(self) -> tuple[str, ...]:
-        return (*super().looks_at, *self.expression.keys)
+    def depends_on(self) -> tuple[str, ...]:
+        return (*super().depends_on, *self.expression.keys)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from configs.errors import did_you_mean
+from configs.errors import Problems, did_you_mean
 from search.space.distributions import Choice
 from search.space.items import Constant, Parameter
 from search.space.options import SearchOptions
@@ -14,9 +14,7 @@ from search.space.space import Space
 BACKBONE = "MODEL.BACKBONE.NAME"
 
 
-def kinds_of_space(
-    space: Space, options: SearchOptions, sampled: Sequence[str], problems: list[str]
-) -> tuple[str, ...]:
+def kinds_of_space(space: Space, options: SearchOptions, sampled: Sequence[str], problems: Problems) -> tuple[str, ...]:
     """Returns the keys whose values are kinds: those that the options name, else the backbone's name.
 
     Args:
@@ -34,9 +32,11 @@ def kinds_of_space(
         if is_chosen(key, space):
             kinds.append(key)
         elif key not in sampled:
-            problems.append(f"{where}: kinds: {given} is not sampled.{did_you_mean(given, sampled)}")
+            problems.add(source=where, message=f"kinds: {given} is not sampled.{did_you_mean(given, sampled)}")
         elif key in in_space:
-            problems.append(f"{where}: kinds: {key} is no choice; kinds are the values of a choice, or branches")
+            problems.add(
+                source=where, message=f"kinds: {key} is no choice; kinds are the values of a choice, or branches"
+            )
     return tuple(kinds)
 
 
@@ -73,7 +73,7 @@ def kind_of(params: Mapping[str, Any], settings: Mapping[str, Any], kinds: Seque
 def deciding_values(space: Space, kinds: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
     """Returns the ways to each kind that can be trained: values of choices and branches, by name of the parameter."""
     in_kinds = [item for item in space.items if item.key in kinds]
-    deciding = {*kinds, *(key for item in in_kinds for key in item.looks_at)}
+    deciding = {*kinds, *(key for item in in_kinds for key in item.depends_on)}
     names = {item.name for item in space.parameters if item.key in deciding and isinstance(item.distribution, Choice)}
     ways: dict[str, dict[str, dict[str, Any]]] = {}
     for point in space.draws(np.random.default_rng(0)):

@@ -297,11 +297,11 @@ def _in_order(items: Sequence[Item]) -> tuple[Item, ...]:
     waiting, ordered = list(items), []
     while waiting:
         unknown = {item.key for item in waiting}
-        ready = next((item for item in waiting if not unknown.intersection(item.looks_at)), None)
+        ready = next((item for item in waiting if not unknown.intersection(item.depends_on)), None)
         if ready is None:
             circle = [item for item in waiting if not isinstance(item, Constant)]
             raise ConfigError(
-                [f"{item.source}: {item.key} looks at {', '.join(item.looks_at)}, in a circle" for item in circle]
+                [f"{item.source}: {item.key} looks at {', '.join(item.depends_on)}, in a circle" for item in circle]
             )
         waiting.remove(ready)
         ordered.append(ready)

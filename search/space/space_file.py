@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from configs.defaults import KEYS, NODES
-from configs.errors import ConfigError, did_you_mean
+from configs.errors import ConfigError, Problems, did_you_mean
 from configs.legal import Int, Maybe, TupleOf
 from configs.loader import read_setting
 from configs.settings import Setting, resolve_name, without_secrets
 from configs.tree import plain
 from configs.yaml_file import YamlMap, read_yaml
-from search.space.conditions import can_hold, unmet, words
+from search.space.conditions import can_hold, describe, unmet
 from search.space.distributions import Choice, Distribution, read_distribution
 from search.space.expressions import Expression
 from search.space.items import Branches, Condition, Constant, Constraint, Derived, Item, Parameter, is_branching
@@ -82,7 +82,7 @@ def read_space(path: str | Path) -> SpaceFile:
     Raises:
         ConfigError: with every mistake that was found.
     """
-    problems: list[str] = []
+    problems = Problems()
     parts = _read_parts(read_yaml(path), problems, ())
     items = list(parts.items)
     problems += _given_twice(items)
@@ -90,9 +90,7 @@ def read_space(path: str | Path) -> SpaceFile:
         items, wrong = _checked_conditions(items)
         problems += wrong
     if not any(isinstance(item, Parameter) for item in items) and not problems:
-        problems.append(
-            f"{path}: nothing is sampled; give a key under space: a distribution, as in {{uniform: [0, 1]}}"
-        )
+        problems.add(f"{path}: nothing is sampled; give a key under space: a distribution, as in {{uniform: [0, 1]}}")
     problems += _unknown_keys(items, parts.constraints)
     options = build_options(parts.options, problems)
     if problems:
@@ -103,7 +101,7 @@ def read_space(path: str | Path) -> SpaceFile:
 def base_of(path: str | Path) -> NamedFile | None:
     """Returns the base that a space file names, whatever mistakes it has; None if it names none or is no YAML."""
     try:
-        return _read_parts(read_yaml(path), [], ()).base
+        return _read_parts(read_yaml(path), Problems(), ()).base
     except ConfigError:
         return None
 
@@ -118,17 +116,17 @@ class _Parts:
     constraints: list[Constraint]
 
 
-def _read_parts(tree: YamlMap, problems: list[str], children: tuple[Path, ...]) -> _Parts:
+def _read_parts(tree: YamlMap, problems: Problems, children: tuple[Path, ...]) -> _Parts:
     for word in tree:
         if word not in WORDS:
             hint = " Config keys stand under space:" if word.split(".")[0].isupper() else did_you_mean(word, WORDS)
-            problems.append(f"{tree.where(word)}: unknown word {word!r}.{hint} Known: {', '.join(WORDS)}")
+            problems.add(f"{tree.where(word)}: unknown word {word!r}.{hint} Known: {', '.join(WORDS)}")
     inherited = _Parts(None, {}, [], [])
     parent = _file_of(tree, "extends", "a space file", problems)
     if parent is not None:
         family = (*children, Path(tree.file).resolve())
         if parent.path.resolve() in family:
-            problems.append(f"{parent.source}: {parent.path} extends this file itself, in a circle")
+            problems.add(f"{parent.source}: {parent.path} extends this file itself, in a circle")
         else:
             inherited = _read_parts(parent.read(), problems, family)
     base = _file_of(tree, "base", "an experiment YAML", problems)
@@ -143,29 +141,29 @@ def _read_parts(tree: YamlMap, problems: list[str], children: tuple[Path, ...]) 
     )
 
 
-def _file_of(tree: YamlMap, word: str, what: str, problems: list[str]) -> NamedFile | None:
+def _file_of(tree: YamlMap, word: str, what: str, problems: Problems) -> NamedFile | None:
     if word not in tree:
         return None
     value, source = tree[word], f"{tree.where(word)}: {word}"
     if not isinstance(value, str) or not value:
-        problems.append(f"{source}: found {value!r}, expected the path of {what}")
+        problems.add(f"{source}: found {value!r}, expected the path of {what}")
         return None
     return NamedFile(Path(tree.file).parent / value, source)
 
 
-def _mapping(tree: YamlMap, word: str, problems: list[str], read: Callable[[YamlMap], Any], default: Any) -> Any:
+def _mapping(tree: YamlMap, word: str, problems: Problems, read: Callable[[YamlMap], Any], default: Any) -> Any:
     value = tree.get(word)
     if isinstance(value, YamlMap):
         return read(value)
     if word in tree:
-        problems.append(f"{tree.where(word)}: {word}: found {value!r}, expected `word: value` lines")
+        problems.add(f"{tree.where(word)}: {word}: found {value!r}, expected `word: value` lines")
     return default
 
 
-def _read_constraints(tree: YamlMap, problems: list[str]) -> list[Constraint]:
+def _read_constraints(tree: YamlMap, problems: Problems) -> list[Constraint]:
     texts = tree.get("constraints", [])
     if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
-        problems.append(f"{tree.where('constraints')}: constraints: found {texts!r}, expected a list of expressions")
+        problems.add(f"{tree.where('constraints')}: constraints: found {texts!r}, expected a list of expressions")
         return []
     constraints = []
     for text in texts:
@@ -173,7 +171,7 @@ def _read_constraints(tree: YamlMap, problems: list[str]) -> list[Constraint]:
         try:
             constraints.append(Constraint(Expression(text), source))
         except ConfigError as error:
-            problems.append(f"{source}: {without_secrets(str(error))}")
+            problems.add(f"{source}: {without_secrets(str(error))}")
     return constraints
 
 
@@ -197,7 +195,7 @@ def _is_replaced(item: Item, by: Sequence[Item]) -> bool:
 class _ItemReader:
     """Reads the `space:` tree: UPPERCASE is a config key, lowercase is grammar."""
 
-    def __init__(self, problems: list[str]):
+    def __init__(self, problems: Problems):
         self.items: list[Item] = []
         self._problems = problems
 
@@ -228,23 +226,25 @@ class _ItemReader:
         names = mapping["choice"]
         for word in mapping:
             if word not in ("choice", "when"):
-                self._problems.append(f"{mapping.where(word)}: {node}: unknown word {word!r} beside choice")
+                self._problems.add(f"{mapping.where(word)}: {node}: unknown word {word!r} beside choice")
         if not names:  # one is what is left of several when the command line fixes the others
-            self._problems.append(f"{where}: {node}: choice: found no branches, expected {{name: {{KEY: ...}}, ...}}")
+            self._problems.add(
+                source=where, message=f"{node}: choice: found no branches, expected {{name: {{KEY: ...}}, ...}}"
+            )
         when = self._read_when(mapping, node)
         self.items.append(Parameter(node, where, branch, when, distribution=Branches(tuple(names))))
         for name, lines in names.items():
             if isinstance(lines, YamlMap):
                 self.read(lines, node, (*branch, (node, name)))
             elif lines is not None:  # a branch may be empty
-                self._problems.append(
+                self._problems.add(
                     f"{names.where(name)}: {node}: branch {name}: found {lines!r}, expected `KEY: value` lines"
                 )
 
     def _read_mapping(self, key: str, mapping: YamlMap, where: str, branch: tuple[tuple[str, str], ...]) -> None:
         if not KEYS[key].searchable:
             way = "" if key in _NOT_IN_THE_BASE or KEYS[key].is_secret else "; give it one value in the base"
-            self._problems.append(f"{where}: {key} cannot be searched ({KEYS[key].meaning}){way}")
+            self._problems.add(source=where, message=f"{key} cannot be searched ({KEYS[key].meaning}){way}")
             return
         when = self._read_when(mapping, key)
         words = {word: value for word, value in mapping.items() if word != "when"}
@@ -258,14 +258,14 @@ class _ItemReader:
                 if distribution is not None:
                     self.items.append(Parameter(key, where, branch, when, distribution=distribution))
         except ConfigError as error:
-            self._problems.append(f"{where}: {key}: {without_secrets(str(error))}")
+            self._problems.add(source=where, message=f"{key}: {without_secrets(str(error))}")
 
     def _checked(self, key: str, distribution: Distribution, where: str) -> Distribution | None:
         """Returns a distribution whose values are legal for the key, and adds what is wrong if they are not."""
         rule = KEYS[key].rule
         if isinstance(rule.rule if isinstance(rule, Maybe) else rule, Int) and not distribution.is_whole:
             raise ConfigError("the key takes whole numbers; use randint, lograndint or qrandint")
-        illegal: list[str] = []
+        illegal = Problems()
         source = f"{where}: {distribution.word}"
         values = [read_setting(Setting(key, value, source), illegal) for value in distribution.probes()]
         self._problems += illegal
@@ -283,12 +283,12 @@ class _ItemReader:
         if isinstance(when, YamlMap) and when:
             return tuple(Condition(name, (value,)) for name, value in when.items())
         if "when" in mapping:
-            self._problems.append(f"{mapping.where('when')}: {key}: when: found {when!r}, expected {{KEY: value}}")
+            self._problems.add(f"{mapping.where('when')}: {key}: when: found {when!r}, expected {{KEY: value}}")
         return ()
 
     def _add_constant(self, key: str, value: Any, where: str, branch: tuple[tuple[str, str], ...]) -> None:
         if key in _NOT_IN_THE_BASE:
-            self._problems.append(f"{where}: {key} has no place in a search; -o names its folder")
+            self._problems.add(source=where, message=f"{key} has no place in a search; -o names its folder")
             return
         if (
             isinstance(value, list)
@@ -296,37 +296,41 @@ class _ItemReader:
             and not _is_legal(key, value)
             and all(_is_legal(key, one) for one in value)
         ):
-            self._problems.append(f"{where}: {key}: found {value}; to sample one of them write {{choice: {value}}}")
+            self._problems.add(
+                source=where, message=f"{key}: found {value}; to sample one of them write {{choice: {value}}}"
+            )
             return
         if branch:  # the others are checked with the base config
             value = plain(read_setting(Setting(key, value, where), self._problems))
             if not KEYS[key].searchable:
-                self._problems.append(f"{where}: {key} cannot differ from trial to trial; give it one value")
+                self._problems.add(source=where, message=f"{key} cannot differ from trial to trial; give it one value")
         self.items.append(Constant(key, where, branch, value=value))
 
 
 def _is_legal(key: str, value: Any) -> bool:
-    problems: list[str] = []
+    problems = Problems()
     read_setting(Setting(key, value, ""), problems)
     return not problems
 
 
-def _given_twice(items: Sequence[Item]) -> list[str]:
+def _given_twice(items: Sequence[Item]) -> Problems:
     """Returns what is wrong with keys that are given twice where both could be active."""
-    problems = []
+    problems = Problems()
     for number, item in enumerate(items):
         for other in items[:number]:
             shared = dict(other.branch)
             is_apart = any(shared.get(node, name) != name for node, name in item.branch)
             if item.key == other.key and not is_apart:
-                problems.append(f"{item.source}: {item.key} is given already in {other.source}; remove one of them")
+                problems.add(
+                    source=item.source, message=f"{item.key} is given already in {other.source}; remove one of them"
+                )
     return problems
 
 
-def _checked_conditions(items: list[Item]) -> tuple[list[Item], list[str]]:
+def _checked_conditions(items: list[Item]) -> tuple[list[Item], Problems]:
     """Returns the items with the keys and values of their conditions resolved, and what is wrong with them."""
     nodes = {item.key for item in items if isinstance(item, Parameter) and is_branching(item)}
-    problems: list[str] = []
+    problems = Problems()
     checked = [
         replace(item, when=tuple(_resolved(condition, item, nodes, problems) for condition in item.when))
         for item in items
@@ -335,7 +339,7 @@ def _checked_conditions(items: list[Item]) -> tuple[list[Item], list[str]]:
         problems += [
             "; ".join(
                 [
-                    f"{item.source}: {item.key}: when: can never hold: {words(item.conditions)}",
+                    f"{item.source}: {item.key}: when: can never hold: {describe(item.conditions)}",
                     *unmet(item.conditions, checked),
                 ]
             )
@@ -345,10 +349,10 @@ def _checked_conditions(items: list[Item]) -> tuple[list[Item], list[str]]:
     return checked, problems
 
 
-def _resolved(condition: Condition, item: Item, nodes: set[str], problems: list[str]) -> Condition:
+def _resolved(condition: Condition, item: Item, nodes: set[str], problems: Problems) -> Condition:
     where = f"{item.source}: {item.key}: when"
     if condition.key == item.key:
-        problems.append(f"{where}: {item.key} cannot depend on itself")
+        problems.add(source=where, message=f"{item.key} cannot depend on itself")
         return condition
     (given,) = condition.values
     if condition.key in nodes:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from configs.errors import did_you_mean
+from configs.errors import Problems, did_you_mean
 from configs.loader import read_setting
 from configs.settings import Setting, resolve_name
 from configs.tree import plain
@@ -21,7 +21,7 @@ def read_start(
     branches: Mapping[str, Sequence[str]],
     fixed: Container[str],
     notes: list[str],
-    problems: list[str],
+    problems: Problems,
     is_bounded: bool = False,
 ) -> tuple[tuple[StartPoint, ...], tuple[dict[str, Any], ...]]:
     """Returns the start points without what the command line fixes, and their values by name of the parameter.
@@ -54,7 +54,7 @@ def read_start(
         if why:
             notes.append(f"{point.source} is left out: {why}")
         elif twin is not None:
-            problems.append(f"{point.source}: is the same as point {twin}; remove one of them")
+            problems.add(source=point.source, message=f"is the same as point {twin}; remove one of them")
         else:
             left[number] = point, values
             if number in changed:
@@ -65,7 +65,7 @@ def read_start(
 def _without_fixed(point: StartPoint, branches: Container[str], fixed: Container[str]) -> StartPoint:
     if point.values is None:
         return point
-    is_fixed = {key: key not in branches and resolve_name(key, "", "", []) in fixed for key in point.values}
+    is_fixed = {key: key not in branches and resolve_name(key, "", "", Problems()) in fixed for key in point.values}
     return replace(point, values={key: value for key, value in point.values.items() if not is_fixed[key]})
 
 
@@ -79,7 +79,7 @@ def _why_excluded(
     return ""
 
 
-def start_values(start: StartPoint, space: Space, problems: list[str], is_bounded: bool = False) -> dict[str, Any]:
+def start_values(start: StartPoint, space: Space, problems: Problems, is_bounded: bool = False) -> dict[str, Any]:
     """Returns the values of a start point by name of the parameter.
 
     Args:
@@ -100,9 +100,9 @@ def start_values(start: StartPoint, space: Space, problems: list[str], is_bounde
         meant = [parameter for parameter in space.parameters if parameter.key == key]
         if not meant:
             known = [parameter.key for parameter in space.parameters]
-            problems.append(f"{start.source}: {key} is not sampled.{did_you_mean(key, known)}")
+            problems.add(source=start.source, message=f"{key} is not sampled.{did_you_mean(key, known)}")
             continue
-        wrong: list[str] = []
+        wrong = Problems()
         read = value if key in branching else plain(read_setting(Setting(key, value, start.source), wrong))
         problems += wrong
         if wrong:
@@ -110,7 +110,7 @@ def start_values(start: StartPoint, space: Space, problems: list[str], is_bounde
         fitting = [parameter for parameter in meant if parameter.distribution.contains(read)]
         if not fitting and len(problems) == before:
             ranges = " or ".join(str(parameter.distribution.to_yaml()) for parameter in meant)
-            problems.append(f"{start.source}: {key}: found {value!r}, which is not within {ranges}")
+            problems.add(source=start.source, message=f"{key}: found {value!r}, which is not within {ranges}")
         found |= {parameter.name: read for parameter in fitting}
     if len(problems) == before:
         _check_start(start, space, found, problems)
@@ -153,7 +153,7 @@ def _base_branch(space: Space, node: Item) -> Any:
     return next((name for name in node.distribution.values() if _is_default(space, node.key, name)), None)
 
 
-def _default_values(start: StartPoint, space: Space, problems: list[str], is_bounded: bool) -> dict[str, Any]:
+def _default_values(start: StartPoint, space: Space, problems: Problems, is_bounded: bool) -> dict[str, Any]:
     found: dict[str, Any] = {}
 
     def choose(parameter: Parameter) -> Any:
@@ -166,9 +166,10 @@ def _default_values(start: StartPoint, space: Space, problems: list[str], is_bou
             found[parameter.name] = value
             return value
         what = "no branch is what the base config has" if value is None else f"the default {value!r} is not within it"
-        problems.append(
-            f"{start.source}: defaults: {parameter.key}: {parameter.distribution.to_yaml()}: {what}; give a point "
-            "without `defaults`, or widen the space"
+        problems.add(
+            source=start.source,
+            message=f"defaults: {parameter.key}: {parameter.distribution.to_yaml()}: {what}; give a point "
+            "without `defaults`, or widen the space",
         )
         return parameter.distribution.probes()[0]
 
@@ -185,7 +186,7 @@ def _is_default(space: Space, node: str, name: str) -> bool:
     return all(space.default(item.key) == item.value for item in own)
 
 
-def _check_start(start: StartPoint, space: Space, values: Mapping[str, Any], problems: list[str]) -> None:
+def _check_start(start: StartPoint, space: Space, values: Mapping[str, Any], problems: Problems) -> None:
     """Whether the point can be completed to one that can be trained, and its values are all used."""
     if space.completed(values):
         return

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from configs.errors import did_you_mean
+from configs.errors import Problems, did_you_mean
 from configs.legal import Bool, Float, HintError, Int, OneOf, Rule
 from configs.metric_names import METRICS, OBJECTIVES
 from search.space.options import CPUS, GPUS, Confirm, NamedOptions, StartPoint, StopRules
@@ -19,7 +19,7 @@ AUTO = Confirm(top=1, seeds=2, is_auto=True)
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 # Reads a value, given where it is written; adds what is wrong to a list, and returns fields of SearchOptions by name.
-Read = Callable[[Any, str, list[str]], dict[str, Any]]
+Read = Callable[[Any, str, Problems], dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -56,55 +56,62 @@ def read_duration(value: Any) -> float:
     return seconds
 
 
-def _read_objectives(value: Any, where: str, problems: list[str]) -> dict[str, Any]:
+def _read_objectives(value: Any, where: str, problems: Problems) -> dict[str, Any]:
     if not isinstance(value, dict) or not value:
-        problems.append(f"{where}: objectives: found {value!r}, expected {{metric: min or max, ...}}")
+        problems.add(source=where, message=f"objectives: found {value!r}, expected {{metric: min or max, ...}}")
         return {}
     for name, mode in value.items():
         if name not in OBJECTIVES:
-            problems.append(
-                f"{where}: objectives: unknown metric {name!r}.{did_you_mean(name, OBJECTIVES)} "
-                f"Known: {', '.join(OBJECTIVES)}"
+            problems.add(
+                source=where,
+                message=f"objectives: unknown metric {name!r}.{did_you_mean(name, OBJECTIVES)} "
+                f"Known: {', '.join(OBJECTIVES)}",
             )
         elif mode != METRICS[name]:
-            problems.append(
-                f"{where}: objectives: {name}: found {mode!r}, but it is better the other way: {METRICS[name]}"
+            problems.add(
+                source=where,
+                message=f"objectives: {name}: found {mode!r}, but it is better the other way: {METRICS[name]}",
             )
     known = [name for name in value if name in OBJECTIVES]
     return {"objectives": known} if known else {}
 
 
-def _read_stop(value: Any, where: str, problems: list[str]) -> dict[str, Any]:
+def _read_stop(value: Any, where: str, problems: Problems) -> dict[str, Any]:
     return {"stop": StopRules(**_numbers(value, where, "stop", {"target": Float(), "patience": Int(1)}, problems))}
 
 
-def _read_confirm(value: Any, where: str, problems: list[str]) -> dict[str, Any]:
+def _read_confirm(value: Any, where: str, problems: Problems) -> dict[str, Any]:
     if value == "auto" or value is False:
         return {"confirm": AUTO if value else None}
     if not isinstance(value, dict):
-        problems.append(f"{where}: confirm: found {value!r}, allowed is auto, false or {{top: number, seeds: number}}")
+        problems.add(
+            source=where, message=f"confirm: found {value!r}, allowed is auto, false or {{top: number, seeds: number}}"
+        )
         return {}
     numbers = _numbers(value, where, "confirm", {"top": Int(1), "seeds": Int(2)}, problems)
     return {"confirm": Confirm(numbers.get("top", 3), numbers.get("seeds", 5))}
 
 
-def _read_kinds(value: Any, where: str, problems: list[str]) -> dict[str, Any]:
+def _read_kinds(value: Any, where: str, problems: Problems) -> dict[str, Any]:
     if value == "auto" or value is False:
         return {"kinds": None if value else ()}
     if not isinstance(value, list) or not all(isinstance(key, str) for key in value) or len({*value}) < len(value):
-        problems.append(f"{where}: kinds: found {value!r}, allowed is auto, false or a list of different keys")
+        problems.add(
+            source=where, message=f"kinds: found {value!r}, allowed is auto, false or a list of different keys"
+        )
         return {}
     return {"kinds": tuple(value)}
 
 
-def _numbers(value: Any, where: str, word: str, rules: dict[str, Rule], problems: list[str]) -> dict[str, Any]:
+def _numbers(value: Any, where: str, word: str, rules: dict[str, Rule], problems: Problems) -> dict[str, Any]:
     if not isinstance(value, dict) or not set(value) <= set(rules):
         hints = (
             {did_you_mean(name, rules): None for name in value if name not in rules} if isinstance(value, dict) else {}
         )
-        problems.append(
-            f"{where}: {word}: found {value!r}, allowed is {{{', '.join(f'{name}: number' for name in rules)}}}"
-            f"{'.' if any(hints) else ''}{''.join(hints)}"
+        problems.add(
+            source=where,
+            message=f"{word}: found {value!r}, allowed is {{{', '.join(f'{name}: number' for name in rules)}}}"
+            f"{'.' if any(hints) else ''}{''.join(hints)}",
         )
         return {}
     read = {}
@@ -112,11 +119,11 @@ def _numbers(value: Any, where: str, word: str, rules: dict[str, Rule], problems
         try:
             read[name] = rules[name].read(number)
         except (ValueError, OverflowError):
-            problems.append(f"{where}: {word}: {name}: found {number!r}, allowed is {rules[name].allowed}")
+            problems.add(source=where, message=f"{word}: {name}: found {number!r}, allowed is {rules[name].allowed}")
     return read
 
 
-def _read_start(value: Any, where: str, problems: list[str]) -> dict[str, Any]:
+def _read_start(value: Any, where: str, problems: Problems) -> dict[str, Any]:
     points = []
     for number, point in enumerate(value if isinstance(value, list) else [value], start=1):
         if point == "defaults":
@@ -124,11 +131,13 @@ def _read_start(value: Any, where: str, problems: list[str]) -> dict[str, Any]:
         elif isinstance(point, dict):
             points.append(StartPoint(dict(point), f"{where}: start: point {number}"))
         else:
-            problems.append(f"{where}: start: point {number}: found {point!r}, expected `defaults` or {{KEY: value}}")
+            problems.add(
+                source=where, message=f"start: point {number}: found {point!r}, expected `defaults` or {{KEY: value}}"
+            )
     return {"start": tuple(points)}
 
 
-def _read_resources(value: Any, where: str, problems: list[str]) -> dict[str, Any]:
+def _read_resources(value: Any, where: str, problems: Problems) -> dict[str, Any]:
     numbers = _numbers(value, where, "resources", {"cpu": CPUS, "gpu": GPUS}, problems)
     return {f"{name}s_per_trial": number for name, number in numbers.items()}
 
@@ -165,12 +174,12 @@ def _named(known: Mapping[str, Spec]) -> str:
 def _one(word: str, reader: Callable[[Any], Any], allowed: str) -> Read:
     """Returns what reads a word of one value."""
 
-    def read(value: Any, where: str, problems: list[str]) -> dict[str, Any]:
+    def read(value: Any, where: str, problems: Problems) -> dict[str, Any]:
         try:
             return {word: reader(value)}
         except (ValueError, OverflowError) as error:
             hint = f" {error}" if isinstance(error, HintError) and str(error) else ""
-            problems.append(f"{where}: {word}: found {value!r}, allowed is {allowed}.{hint}")
+            problems.add(source=where, message=f"{word}: found {value!r}, allowed is {allowed}.{hint}")
             return {}
 
     return read

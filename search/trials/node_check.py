@@ -107,7 +107,7 @@ def problem_here(expected: Expected) -> str:
         if expected.data_digest and expected.data_digest != build_dataset(cfg.DATASET).digest:
             return f"the images of {cfg.DATASET.NAME}, their labels or their split differ there"
     except ConfigError as error:
-        return error.problems[0]
+        return str(error.problems[0])
     except OSError as error:
         return explained(error)
     return ""

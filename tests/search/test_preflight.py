@@ -75,7 +75,7 @@ def test_all_parts_that_do_not_exist_are_told_at_once_with_their_places():
     )
     with pytest.raises(ConfigError) as caught:
         check_parts(make_plan(read_space("space.yaml")))
-    assert [problem.split("'")[:2] for problem in caught.value.problems] == [
+    assert [str(problem).split("'")[:2] for problem in caught.value.problems] == [
         ["space.yaml, line 3: MODEL.SOLVER.OPTIMIZER.NAME: unknown optimizer ", "adamm"],
         ["space.yaml, line 3: MODEL.SOLVER.OPTIMIZER.NAME: unknown optimizer ", "adamww"],
         ["base.yaml, line 2: MODEL.BACKBONE.NAME: unknown backbone ", "resnet_18"],

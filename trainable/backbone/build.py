@@ -38,7 +38,9 @@ def build_backbone(backbone_cfg: CfgNode) -> nn.Module:
     """
     name = backbone_cfg.NAME
     if backbone_cfg.PRETRAINED and timm_name(name) is None:
-        raise ConfigError(f"{KEY}: takes timm's weights, and {name} is no model of timm's; give a file with {KEY}_PATH")
+        raise ConfigError(
+            f"takes timm's weights, and {name} is no model of timm's; give a file with {KEY}_PATH", key=KEY
+        )
     backbone = find_backbone(name)(backbone_cfg)
     if backbone_cfg.PRETRAINED_PATH:
         load_weights(backbone, backbone_cfg.PRETRAINED_PATH, "MODEL.BACKBONE.PRETRAINED_PATH", BACKBONE_PREFIXES)

@@ -19,12 +19,13 @@ def freeze_stages(backbone: nn.Module, count: int, name: str) -> nn.Module:
     list_stages = getattr(backbone, "stages", None)
     if not callable(list_stages):
         raise ConfigError(
-            f"MODEL.BACKBONE.FROZEN_STAGES: {name} does not say what its stages are; give it a method stages() that "
-            "returns a list of parameter names for each stage"
+            f"{name} does not say what its stages are; give it a method stages() that "
+            "returns a list of parameter names for each stage",
+            key="MODEL.BACKBONE.FROZEN_STAGES",
         )
     stages: list[list[str]] = list_stages()
     if count > len(stages):
-        raise ConfigError(f"MODEL.BACKBONE.FROZEN_STAGES: found {count}, but {name} has {len(stages)} stages")
+        raise ConfigError(f"found {count}, but {name} has {len(stages)} stages", key="MODEL.BACKBONE.FROZEN_STAGES")
     frozen = {parameter for stage in stages[:count] for parameter in stage}
     for parameter_name, parameter in backbone.named_parameters():
         if parameter_name in frozen:

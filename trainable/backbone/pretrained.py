@@ -38,7 +38,9 @@ def check_tag(name: str) -> None:
         known = [full for full in timm.list_models(f"{model}.*", pretrained=True) if full.startswith(f"{model}.")]
         if name not in known:
             ways = f"Known: {few(known, 10)}" if known else f"timm has no weights for {model}"
-            raise ConfigError(f"MODEL.BACKBONE.NAME: unknown tag {tag!r} of {model}.{did_you_mean(name, known)} {ways}")
+            raise ConfigError(
+                f"unknown tag {tag!r} of {model}.{did_you_mean(name, known)} {ways}", key="MODEL.BACKBONE.NAME"
+            )
 
 
 def pretrained_cfg(name: str) -> PretrainedCfg | None:
@@ -63,8 +65,9 @@ def weights_file(name: str) -> Path:
     if of_weights is None or not of_weights.has_weights:
         model = name.partition(".")[0]
         raise ConfigError(
-            f"{KEY}: timm has no weights for {name}.{did_you_mean(model, timm.list_models(pretrained=True))} Take "
-            f"another MODEL.BACKBONE.NAME, give a file with {KEY}_PATH, or leave {KEY} out"
+            f"timm has no weights for {name}.{did_you_mean(model, timm.list_models(pretrained=True))} Take "
+            f"another MODEL.BACKBONE.NAME, give a file with {KEY}_PATH, or leave {KEY} out",
+            key=KEY,
         )
     found = _in_cache(of_weights)
     if found is None:
@@ -81,13 +84,14 @@ def _fetched(name: str, of_weights: PretrainedCfg) -> Path:
     except Exception as error:  # of the network, the hub, the disk: each library has its own
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ConfigError(
-            f"{KEY}: the weights of {name} are not in timm's cache ({_cache_of(of_weights)}), and cannot be fetched: "
+            f"the weights of {name} are not in timm's cache ({_cache_of(of_weights)}), and cannot be fetched: "
             f"{reason.rstrip('.')}. Fetch them where there is a network, and set HF_HOME to their folder; "
-            f"or give a file with {KEY}_PATH"
+            f"or give a file with {KEY}_PATH",
+            key=KEY,
         ) from error
     found = _in_cache(of_weights)
     if found is None:
-        raise ConfigError(f"{KEY}: timm has fetched the weights of {name}, but not to {_cache_of(of_weights)}")
+        raise ConfigError(f"timm has fetched the weights of {name}, but not to {_cache_of(of_weights)}", key=KEY)
     return found
 
 

@@ -42,7 +42,7 @@ class TimmBackbone(nn.Module):
         except (SafetensorError, pickle.UnpicklingError, RuntimeError, OSError) as error:
             if weights is None:
                 raise
-            raise ConfigError(f"{KEY}: {weights}: cannot be read as the weights of {name}: {error}") from None
+            raise ConfigError(f"{weights}: cannot be read as the weights of {name}: {error}", key=KEY) from None
         except (TypeError, AssertionError):
             if not own_pooling:
                 raise

@@ -8,7 +8,7 @@ from torch.utils.flop_counter import FlopCounterMode
 def model_cost(model: nn.Module, image: torch.Tensor) -> dict[str, int]:
     """Returns `params` and `macs`.
 
-    `params` is the number of a model's parameters, frozen ones included; `macs` the multiplications with addition for
+    `params` is the number of a model's parameters, frozen ones included; `macs` the multiply-accumulates for
     one image, those of convolutions and matrix products, as torch counts them.
 
     Args:

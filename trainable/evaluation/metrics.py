@@ -53,7 +53,7 @@ class ClassificationMetrics:
         }
 
     def tasks(self) -> list[dict[str, Any]]:
-        """Returns for each task its name, acc (share of images classified rightly) and recall (macro recall)."""
+        """Returns for each task its name, acc (share of images classified correctly) and recall (macro recall)."""
         return [
             {"task": task, "acc": float(np.trace(confusion) / confusion.sum()), "recall": macro_recall(confusion)}
             for task, confusion in self.confusion.items()

@@ -30,8 +30,9 @@ def build_model(cfg: CfgNode, classes: Mapping[str, Sequence[str]]) -> tuple[nn.
     backbone = build_backbone(cfg.MODEL.BACKBONE)
     if cfg.MODEL.HEAD.INPUT_DIM not in (None, backbone.num_features):
         raise ConfigError(
-            f"MODEL.HEAD.INPUT_DIM: found {cfg.MODEL.HEAD.INPUT_DIM}, but backbone {cfg.MODEL.BACKBONE.NAME} gives "
-            f"{backbone.num_features}; leave the key out, it is derived"
+            f"found {cfg.MODEL.HEAD.INPUT_DIM}, but backbone {cfg.MODEL.BACKBONE.NAME} gives "
+            f"{backbone.num_features}; leave the key out, it is derived",
+            key="MODEL.HEAD.INPUT_DIM",
         )
     derived = {
         "MODEL.HEAD.INPUT_DIM": backbone.num_features,

@@ -69,7 +69,7 @@ def build_timm_optimizer(optimizer_cfg: CfgNode, parameters: Parameters) -> Opti
             parameters, opt=name, lr=optimizer_cfg.BASE_LR, weight_decay=optimizer_cfg.WEIGHT_DECAY
         )
     except Exception as error:  # bitsandbytes or apex is missing, or it takes no weight decay ...
-        raise ConfigError(f"MODEL.SOLVER.OPTIMIZER.NAME: {name} cannot be built here: {error}") from error
+        raise ConfigError(f"{name} cannot be built here: {error}", key="MODEL.SOLVER.OPTIMIZER.NAME") from error
 
 
 def find_optimizer(name: str) -> Callable[[CfgNode, Parameters], Optimizer]:
