@@ -65,8 +65,12 @@ class SearchPlan:
 
     def sampled_yaml(self) -> str:
         """The part of the space file that says what is sampled."""
+        return yaml_text(self.sampled())
+
+    def sampled(self) -> dict[str, Any]:
+        """What is sampled, as a space file writes it."""
         constraints = [constraint.expression.text for constraint in self.space.constraints]
-        return yaml_text({"space": self.space.to_yaml(), **({"constraints": constraints} if constraints else {})})
+        return {"space": self.space.to_yaml(), **({"constraints": constraints} if constraints else {})}
 
     def base_yaml(self) -> str:
         """The config that samples are merged over, as used."""
@@ -110,11 +114,8 @@ def make_plan(
     space_file: SpaceFile,
     cfg_path: str | Path | None = None,
     pairs: Sequence[str] = (),
-    num_samples: int | None = None,
-    time_budget: float | None = None,
-    cpus_per_trial: float | None = None,
-    gpus_per_trial: float | None = None,
     with_environment: bool = True,
+    **flags: float | None,
 ) -> SearchPlan:
     """Puts a space file, the flags and the environment together.
 
@@ -122,73 +123,120 @@ def make_plan(
         space_file: what is sampled, and how to search.
         cfg_path: replaces the space file's base.
         pairs: KEY, VALUE, KEY, VALUE ... from the command line.
-        num_samples: replaces the space file's, as do the following ones.
-        time_budget: in seconds.
-        cpus_per_trial: CPU cores.
-        gpus_per_trial: GPUs.
         with_environment: whether .env and the environment have a say.
+        flags: of the command line, which replace options of the space file: num_samples, time_budget (seconds),
+            cpus_per_trial, gpus_per_trial; None: not given.
 
     Raises:
         ConfigError: with every mistake that was found.
     """
     problems = Problems()
-    flags: dict[str, Any] = {
-        "num_samples": num_samples,
-        "time_budget": time_budget,
-        "cpus_per_trial": cpus_per_trial,
-        "gpus_per_trial": gpus_per_trial,
-    }
-    options = replace(space_file.options, **{name: value for name, value in flags.items() if value is not None})
-
+    given_flags: dict[str, Any] = {name: value for name, value in flags.items() if value is not None}
+    options = replace(space_file.options, **given_flags)
     base = _base_reader(cfg_path, space_file.base)
-    from_base, from_command_line, from_environment = collect_settings(base, pairs, with_environment, problems)
-    secrets = {setting.key: setting.value for setting in from_environment if KEYS[setting.key].is_secret}
-    from_environment = [setting for setting in from_environment if setting.key not in secrets]
-    for setting in from_command_line:
-        if setting.key in _OURS:
-            problems.add(f"command line: {setting.key} {_OURS[setting.key]}")
-    sampled = [Setting(item.key, None, item.source) for item in space_file.items if item.key in KEYS]
-    fixed = {setting.key: setting for setting in from_command_line}
-    refuse_both(
-        [*(setting for setting in sampled if setting.key not in fixed), *from_command_line], from_environment, problems
-    )
-
-    given = [*from_base, *space_file.constants, *from_command_line, *from_environment]
-    threads = Setting("NUM_THREADS", max(1, int(options.cpus_per_trial)), "search: resources: cpu")
-    if "NUM_THREADS" not in {setting.key for setting in given}:  # a trial uses the cores that it asks for
-        given.insert(0, threads)
-    base_cfg = _build(given, problems)
-    if base_cfg is None:
-        raise ConfigError(problems)
-    base_cfg = with_values(base_cfg, {"BEST_METRIC": options.metric, "OUTPUT_PATH": "", **_backups(options, base_cfg)})
-    notes = overruled([threads, *from_base], [setting for setting in from_environment if setting.key not in _OURS])
-    sources = sources_of(given)
-    notes += announced(base_cfg.USER_MODULES, sources.get("USER_MODULES", ""))
-    notes += [
-        f"{key} is fixed to {setting.value} by the command line and not sampled"
-        for key, setting in fixed.items()
-        if any(item.key == key and not isinstance(item, Constant) for item in space_file.items)
-    ]
-    space = _build_space(space_file, base_cfg, fixed, notes, problems)
-    if problems:
-        raise ConfigError(problems)
+    given = _Given(*collect_settings(base, pairs, with_environment, problems), space_file)
+    given.check(problems)
+    base_cfg = _base_cfg(given, options, problems)
+    notes = given.notes(base_cfg, options)
+    space = _build_space(space_file, base_cfg, given.fixed, notes, problems)
+    problems.check()
     problems += misfits(space_file, options, space, base_cfg)
-    if problems:
-        raise ConfigError(problems)
+    problems.check()
+    options, start = _completed(options, space, space_file, given.fixed, notes, problems)
+    notes += remarks(options, space, base_cfg)
+    sources = sources_of(given.settings(options))
+    return SearchPlan(space_file.path.stem, base_cfg, options, space, start, tuple(notes), given.secrets, sources)
+
+
+@dataclass(frozen=True)
+class _Given:
+    """What keys were given, and where.
+
+    Attributes:
+        base: by the base config.
+        command_line: by KEY VALUE pairs.
+        all_of_environment: by .env and the environment, secrets included.
+        space_file: what is sampled.
+    """
+
+    base: list[Setting]
+    command_line: list[Setting]
+    all_of_environment: list[Setting]
+    space_file: SpaceFile
+
+    @property
+    def secrets(self) -> dict[str, str]:
+        """By key; they go into no config of the search."""
+        return {setting.key: setting.value for setting in self.all_of_environment if KEYS[setting.key].is_secret}
+
+    @property
+    def environment(self) -> list[Setting]:
+        """Given by .env and the environment, without secrets."""
+        return [setting for setting in self.all_of_environment if not KEYS[setting.key].is_secret]
+
+    @property
+    def fixed(self) -> dict[str, Setting]:
+        """Keys that the command line gives a value, so that they are not sampled."""
+        return {setting.key: setting for setting in self.command_line}
+
+    def check(self, problems: Problems) -> None:
+        """Adds which keys are given that a search sets, or in two places that contradict each other."""
+        for setting in self.command_line:
+            if setting.key in _OURS:
+                problems.add(f"{setting.key} {_OURS[setting.key]}", source="command line")
+        items = [item for item in self.space_file.items if item.key in KEYS and item.key not in self.fixed]
+        sampled = [Setting(item.key, None, item.source) for item in items]
+        refuse_both([*sampled, *self.command_line], self.environment, problems)
+
+    def settings(self, options: SearchOptions) -> list[Setting]:
+        """Returns all, later ones before earlier ones; a trial uses the cores that it asks for."""
+        given = [*self.base, *self.space_file.constants, *self.command_line, *self.environment]
+        has_threads = any(setting.key == "NUM_THREADS" for setting in given)
+        return given if has_threads else [_threads(options), *given]
+
+    def notes(self, base_cfg: CfgNode, options: SearchOptions) -> list[str]:
+        """Returns what the user should know about them."""
+        of_environment = [setting for setting in self.environment if setting.key not in _OURS]
+        notes = overruled([_threads(options), *self.base], of_environment)
+        notes += announced(base_cfg.USER_MODULES, sources_of(self.settings(options)).get("USER_MODULES", ""))
+        sampled = {item.key for item in self.space_file.items if not isinstance(item, Constant)}
+        return notes + [
+            f"{key} is fixed to {setting.value} by the command line and not sampled"
+            for key, setting in self.fixed.items()
+            if key in sampled
+        ]
+
+
+def _threads(options: SearchOptions) -> Setting:
+    return Setting("NUM_THREADS", max(1, int(options.cpus_per_trial)), "search: resources: cpu")
+
+
+def _base_cfg(given: _Given, options: SearchOptions, problems: Problems) -> CfgNode:
+    """Returns the config that samples are merged over; raises with all problems so far if it is illegal."""
+    with problems.collecting():
+        cfg = build_cfg(given.settings(options))
+        return with_values(cfg, {"BEST_METRIC": options.metric, "OUTPUT_PATH": "", **_backups(options, cfg)})
+    raise ConfigError(problems)
+
+
+def _completed(
+    options: SearchOptions,
+    space: Space,
+    space_file: SpaceFile,
+    fixed: Mapping[str, Setting],
+    notes: list[str],
+    problems: Problems,
+) -> tuple[SearchOptions, tuple[dict[str, Any], ...]]:
+    """Returns the options with what depends on the space decided, and the values of the start points."""
     is_bounded = options.scheduler_spec.is_population
     points, start = read_start(options.start, space, space_file.branches, fixed, notes, problems, is_bounded)
-    if problems:
-        raise ConfigError(problems)
-    options = replace(options, start=points)
+    problems.check()
     if len(start) > options.num_samples:
         notes.append(f"start has {len(start)} points, of which num_samples {options.num_samples} are trained")
-    options = decide_confirm(options, space)
-    in_file = [item.key for item in space_file.items]
-    options = replace(options, kinds=kinds_of_space(space, options, in_file, problems))
-    if problems:
-        raise ConfigError(problems)
-    notes += remarks(options, space, base_cfg)
-    return SearchPlan(space_file.path.stem, base_cfg, options, space, start, tuple(notes), secrets, sources)
+    options = decide_confirm(replace(options, start=points), space)
+    options = replace(options, kinds=kinds_of_space(space, options, [item.key for item in space_file.items], problems))
+    problems.check()
+    return options, start
 
 
 def decide_confirm(options: SearchOptions, space: Space) -> SearchOptions:
@@ -255,14 +303,6 @@ def _build_space(
     except ConfigError as error:
         problems += error.problems
         return Space([])
-
-
-def _build(settings: list[Setting], problems: Problems) -> CfgNode | None:
-    try:
-        return build_cfg(settings)
-    except ConfigError as error:
-        problems += error.problems
-        return None
 
 
 def _backups(options: SearchOptions, base_cfg: CfgNode) -> dict[str, Any]:

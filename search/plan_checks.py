@@ -18,62 +18,78 @@ from search.space.space_file import SpaceFile
 
 def misfits(space_file: SpaceFile, options: SearchOptions, space: Space, base_cfg: CfgNode) -> Problems:
     """Returns what is wrong between the parts of a plan."""
-    path, where = space_file.path, options.sources
+    path = str(space_file.path)
     problems = Problems()
     if all(is_branching(parameter) and parameter.distribution.size == 1 for parameter in space.parameters):
-        problems.add(f"{path}: every key that is sampled is fixed or switched off; nothing is left to search")
+        problems.add("every key that is sampled is fixed or switched off; nothing is left to search", source=path)
     if base_cfg.RESUME_PATH:
         problems.add("RESUME_PATH has no place in a search; it is for a single run")
     if not base_cfg.USER_MODULES:
-        named = [(source, unknown_part(KEYS[key], name)) for source, key, name in named_parts(space)]
-        problems += [f"{source}: {problem}" for source, problem in named if problem]
-    scheduler, chosen = options.scheduler, options.scheduler_options
-    total_epochs = base_cfg.MODEL.SOLVER.TOTAL_EPOCHS
+        for source, key, name in named_parts(space):
+            if problem := unknown_part(KEYS[key], name):
+                problems.add(problem, source=source)
     if options.scheduler_spec.compares_epochs:
-        problems += [
-            f"{item.source}: {TOTAL_EPOCHS} cannot be searched under {scheduler.name}, which compares trials by their "
-            "epoch; give it one value or use scheduler: none"
-            for item in space.items
-            if item.key == TOTAL_EPOCHS
-        ]
-        grace = chosen.get("grace_period", 0)
-        last = {TOTAL_EPOCHS: total_epochs}
-        if "max_t" in chosen:
-            last["max_t"] = chosen["max_t"]
-        problems += [
-            f"{where['scheduler']}: {scheduler.name}: grace_period {grace} is more than {name} {epochs}; no trial "
-            "would ever be stopped"
-            for name, epochs in last.items()
-            if grace > epochs
-        ]
+        problems += _unfit_for_early_stopping(options, space, base_cfg)
     if options.scheduler_spec.is_population:
         problems += _unfit_for_population(options, space, base_cfg)
-    if options.sampler_spec.tries_all and space.size is None and not problems:
-        endless = [parameter.key for parameter in space.parameters if parameter.distribution.size is None]
+    if not problems:
+        problems += _without_samples(path, options, space)
+    if options.sampler_spec.numbers_only and not _numbers_always_active(space):
         problems.add(
-            f"{where['sampler']}: sampler {options.sampler.name} tries all combinations, but "
-            + (
-                f"{', '.join(endless)} has no end of values; use choice, quniform or qrandint there"
-                if endless
-                else f"there are more than {LARGEST_GRID}; use another sampler"
-            )
+            f"sampler {options.sampler.name} samples numbers that are active in every trial, of which there are none "
+            "here (those in branches, or with `when`, are not); use tpe",
+            source=options.sources["sampler"],
         )
-    if space.parameters and not problems:
+    return problems
+
+
+def _unfit_for_early_stopping(options: SearchOptions, space: Space, base_cfg: CfgNode) -> Problems:
+    """Returns what a scheduler cannot do that compares trials after equally many epochs."""
+    name, chosen = options.scheduler.name, options.scheduler_options
+    problems = Problems()
+    for item in space.items:
+        if item.key == TOTAL_EPOCHS:
+            problems.add(
+                f"{TOTAL_EPOCHS} cannot be searched under {name}, which compares trials by their epoch; give it one "
+                "value or use scheduler: none",
+                source=item.source,
+            )
+    grace = chosen.get("grace_period", 0)
+    last = {TOTAL_EPOCHS: base_cfg.MODEL.SOLVER.TOTAL_EPOCHS}
+    if "max_t" in chosen:
+        last["max_t"] = chosen["max_t"]
+    for word, epochs in last.items():
+        if grace > epochs:
+            problems.add(
+                f"{name}: grace_period {grace} is more than {word} {epochs}; no trial would ever be stopped",
+                source=options.sources["scheduler"],
+            )
+    return problems
+
+
+def _without_samples(path: str, options: SearchOptions, space: Space) -> Problems:
+    """Returns why there are no samples that can be trained, too many to try all, or none of a line of the space."""
+    problems = Problems()
+    if options.sampler_spec.tries_all and space.size is None:
+        endless = [parameter.key for parameter in space.parameters if parameter.distribution.size is None]
+        why = f"there are more than {LARGEST_GRID}; use another sampler"
+        if endless:
+            why = f"{', '.join(endless)} has no end of values; use choice, quniform or qrandint there"
+        problems.add(
+            f"sampler {options.sampler.name} tries all combinations, but {why}", source=options.sources["sampler"]
+        )
+    elif space.parameters:
         try:
             _find_one(space)
         except ConfigError as error:
             problems += [f"{path}: {problem}" for problem in error.problems]
     if not problems:
-        problems += [
-            f"{item.source}: {item.key}: {describe(item.conditions)} holds in none of {DRAWN} random samples that can "
-            "be trained; correct it, the constraints or what is derived"
-            for item in space.unreachable()
-        ]
-    if options.sampler_spec.numbers_only and not _numbers_always_active(space):
-        problems.add(
-            f"{where['sampler']}: sampler {options.sampler.name} samples numbers that are active in every trial, of "
-            "which there are none here (those in branches, or with `when`, are not); use tpe"
-        )
+        for item in space.unreachable():
+            problems.add(
+                f"{item.key}: {describe(item.conditions)} holds in none of {DRAWN} random samples that can be trained; "
+                "correct it, the constraints or what is derived",
+                source=item.source,
+            )
     return problems
 
 
@@ -170,7 +186,8 @@ def remarks(options: SearchOptions, space: Space, base_cfg: CfgNode) -> list[str
         notes.append("start: defaults trains the base config as a sample too, beside the reference")
     if options.scheduler_spec.compares_epochs and not options.can_have_kinds and is_chosen(BACKBONE, space):
         notes.append(
-            f"asha with type: stopping compares trials of different {BACKBONE} after few epochs, whatever their speed; "
+            f"{options.scheduler_title} compares trials of different {BACKBONE} after few epochs, whatever their "
+            "speed; "
             "type: promotion, hyperband and median compare them by whole trainings (search: kinds)"
         )
     if space.size is not None and space.size < options.num_samples:

@@ -145,10 +145,10 @@ def _plan(args: argparse.Namespace, space_path: str) -> SearchPlan:
         space,
         args.cfg,
         args.pairs,
-        args.num_samples,
-        args.time_budget,
-        args.cpus_per_trial,
-        args.gpus_per_trial,
+        num_samples=args.num_samples,
+        time_budget=args.time_budget,
+        cpus_per_trial=args.cpus_per_trial,
+        gpus_per_trial=args.gpus_per_trial,
     )
 
 

@@ -110,6 +110,13 @@ def _check_resumed(
             f"{plan.base_cfg.DATASET.NAME}, their labels or their split are others now; put them back, or start a "
             "new search without --resume"
         )
+    metric = plan.options.metric
+    for record in history.trials.values():
+        if any(metric not in row for row in record.rows):
+            raise ConfigError(
+                f"{folder.events}: trial {record.number} has an epoch without {metric}; fix the line, or start a new "
+                "search"
+            )
     for line in other_code(history.code, code):
         print(f"note: {line}, and trials that are resumed have begun with the code before")
 
@@ -144,14 +151,14 @@ def _search(
     is_compared = base is not None and base.state in ENDED
     _greet(plan, folder, machines.slots, [*lines, *_resumed(plan, history)], is_compared)
     controller.begin(started, machines.slots, recorder.record)
-    if has_more:
+    if has_more and controller.has_more() and not controller.should_stop():
         run_trials(controller, plan, folder, machines, recorder.say, started.data_digest)
     reason = controller.finish()
     halted = controller.stopping.halted or recorder.results_error
-    if controller.stopping.halted and not isinstance(history.events[-1], SearchEnded):
-        recorder.say(f"\n{reason}; but the results could not be written: {halted}")
+    if not isinstance(history.events[-1], SearchEnded):
+        recorder.say(f"\n{reason}; but neither this nor the results could be written: {controller.stopping.halted}")
     elif recorder.results_error:
-        recorder.say(f"the results could not be written: {halted}")
+        recorder.say(f"the results could not be written: {recorder.results_error}")
     if halted or controller.stopping.is_requested:
         status = ExitStatus.MISTAKE if halted else ExitStatus.INTERRUPTED
         recorder.say(f"resume with: {folder.resume_command()}")
@@ -168,7 +175,7 @@ def _started(plan: SearchPlan, digest: str | None, code: dict[str, str], machine
         data_digest=digest,
         code=code,
         base=base,
-        space=plan.space.to_yaml(),
+        space=plan.sampled(),
         options=plan.options.to_yaml(),
         resources={**machines.resources, "slots": machines.slots},
         versions=_versions(),
@@ -266,8 +273,9 @@ def _resumed(plan: SearchPlan, history: History) -> list[str]:
     if not history.trials:
         return []
     kept = len(history.by_end())
-    going_on = len(history.trials) - kept
-    new = max(0, plan.options.num_samples - history.number_of_samples)
+    going_on = sum(record.has_begun for record in history.interrupted() + history.running())
+    not_begun = sum(not r.has_begun and r.is_sample for r in history.interrupted() + history.running())
+    new = max(0, plan.options.num_samples - history.number_of_samples) + not_begun
     others = f"{going_on} are resumed from their last checkpoint, {new} are still to be made"
     lines = [f"resumed: {kept} trials are kept, {others}"]
     metric = plan.options.metric

@@ -5,6 +5,7 @@ import fcntl
 import io
 import os
 import platform
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -108,10 +109,11 @@ class RunFolder:
         self.log = self.path / LOG
 
     def is_used(self) -> bool:
-        """Whether the folder holds anything but lock and log of a process that ended before it trained."""
+        """Whether the folder holds anything but what a process leaves that ended before it trained."""
         if not self.path.is_dir():
             return self.path.exists()
-        return any(file.name not in (LOCK, LOG) for file in self.path.iterdir())
+        names = (file.name for file in self.path.iterdir())
+        return any(name not in (LOCK, LOG) and not re.fullmatch(r"\..*\.tmp", name) for name in names)
 
     def locked(self, wait: float = 0.0, is_new: bool = False) -> "FolderLock":
         """Returns the lock of the folder, for `with`; see FolderLock."""

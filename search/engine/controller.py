@@ -77,15 +77,15 @@ class Controller:
         self._slots = 0
         self.history = History()
         self._record_event: Record = self.history.add
-        self.stopping = Stopping(options, self.history)
         self.is_exhausted = False
-        self._is_closed = False  # target or patience are reached
+        self._was_decided = False
         self.scheduler = build_scheduler(options, space, total_epochs)
         self._scheduling: dict[str, Any] | None = None  # what the scheduler of the events so far was made of
-        self._answers: dict[int, Answer] = {}  # to the last report of each trial
+        self._answers: dict[int, Answer] = {}  # to the last report of each trial, until it is acted on
         for event in events:
             self.history.add(event)
             self._take_in(event)
+        self.stopping = Stopping(options, self.history)
         self.proposals = Proposals(space, options)
         for record in self.history.trials.values():
             self.proposals.add_earlier(record)
@@ -100,14 +100,18 @@ class Controller:
             slots: how many trials there is room for. Not more are handed out, so that each sample is made with all
                 results that are there when it can start.
             record: writes events, and lets the history take them in; None: the history alone.
+
+        Raises:
+            OSError: the start could not be written.
         """
         self._slots = slots
         self._record_event = record or self.history.add
-        if self.history.is_of_version_2:
+        if self.history.version == 2:
             self._upgrade()
-        self._record(started)
+        self._write(started)
+        self.stopping.begin()
         for trial in self.history.in_state(State.INTERRUPTED, State.WAITING):
-            decision = self._answers.get(trial.number, CONTINUE).decision
+            decision = self._answers.pop(trial.number, CONTINUE).decision
             state = _STATES_AFTER[decision]
             if trial.state == State.INTERRUPTED and len(trial.rows) >= self._epochs_of(trial):
                 state = State.DONE
@@ -118,8 +122,8 @@ class Controller:
         """Adds what a log of version 2 does not say: how it was searched, and which trials wait."""
         for trial in self.history.by_end():
             if trial.state == State.STOPPED and self._earlier.lets_wait(len(trial.rows)):
-                self._record(TrialEnded(trial.number, State.WAITING, unread=trial.unread))
-        self._record(SearchStarted(options=self._earlier.to_yaml(), code=self.history.code))
+                self._write(TrialEnded(trial.number, State.WAITING, unread=trial.unread))
+        self._write(SearchStarted(options=self._earlier.to_yaml(), code=self.history.code))
 
     def set_slots(self, slots: int) -> None:
         """Says anew how many trials there is room for."""
@@ -130,7 +134,7 @@ class Controller:
 
         None while there is no room, while one that runs has to end first, and when nothing is left to do.
         """
-        if len(self.history.running()) >= self._slots:
+        if self.should_stop() or len(self.history.running()) >= self._slots:
             return None
         started = self._next_start()
         if started is None or not self._record(started):
@@ -147,9 +151,9 @@ class Controller:
             return True
         if any(self._answers.get(one.number) == CONTINUE for one in self.history.in_state(State.WAITING)):
             return True  # another scheduler lets it go on
-        if not self._only_repeats() and (self._needs_reference() or not self._is_full()):
+        if not self._is_decided() and (self._needs_reference() or not self._is_full()):
             return True
-        if not self._only_repeats() and self.scheduler.next(is_full=True) is not None:
+        if not self._is_decided() and self.scheduler.next(is_full=True) is not None:
             return True
         return next_to_repeat(self.history, self._options, self._space) is not None
 
@@ -181,9 +185,8 @@ class Controller:
         record = self.history.trials[number]
         if record.state != State.RUNNING:
             return Decision.STOP
-        answer = self._record(EpochReported(number, metrics, pid, node, dict(seconds or {})))
-        if answer is None:
-            return Decision.CONTINUE
+        self._record(EpochReported(number, metrics, pid, node, dict(seconds or {})))
+        answer = self._answers.pop(number, CONTINUE)
         if answer.promotion is not None:
             self._record(TrialPromoted(number, answer.promotion))
         if answer.decision == Decision.CONTINUE or metrics["epoch"] >= self._epochs_of(record):
@@ -213,13 +216,21 @@ class Controller:
         record = self.history.trials[number]
         if record.state != State.RUNNING:
             return
-        self._record(TrialEnded(number, self._state_after_end(record, outcome), reason, node, tuple(unread)))
+        state = self._state_after_end(record, outcome)
+        if state == State.DONE:
+            reason = ""
+        elif outcome == Outcome.FINISHED:
+            reason = "it ended before its last epoch, and did not say why"
+        self._record(TrialEnded(number, state, reason, node, tuple(unread)))
         if outcome == Outcome.BLOCKS_SEARCH:
             self.stopping.halt(f"{reason} (log: {log})")
 
     def _state_after_end(self, record: TrialRecord, outcome: Outcome) -> State:
+        has_all = len(record.rows) >= self._epochs_of(record)
         match outcome:
             case Outcome.FINISHED:
+                return State.DONE if has_all else State.FAILED
+            case Outcome.EXTERNAL_FAILURE if has_all:  # after its last report: nothing is left to train
                 return State.DONE
             case Outcome.STOPPED_BY_USER:
                 return State.STOPPED
@@ -231,7 +242,7 @@ class Controller:
 
     def should_stop(self) -> bool:
         """Whether all trials end now."""
-        return self.stopping.is_final() or (self.stopping.is_decided() and not self._options.repeats)
+        return self.stopping.is_final() or (self._is_decided() and not self._options.repeats)
 
     def finish(self) -> str:
         """Ends the search, and returns why it has come to its end."""
@@ -254,21 +265,30 @@ class Controller:
             return f"no new sample that can be trained was found after {samples}"
         return f"all {samples} combinations were tried"
 
-    def _record(self, event: Event) -> Answer | None:
-        """Writes an event, and tells the scheduler; None: it could not be written, which halts the search.
+    def _record(self, event: Event) -> bool:
+        """Writes an event, and returns whether it is kept; one that is not halts the search.
 
         After one that cannot be kept no other is, so that what is kept has no gaps.
         """
         if self.stopping.halted:
-            return None
+            return False
         try:
-            self._record_event(event)
+            self._write(event)
         except OSError as error:
             self.stopping.halt(explained(error))
-            return None
-        return self._take_in(event)
+            return False
+        return True
 
-    def _take_in(self, event: Event) -> Answer:
+    def _write(self, event: Event) -> None:
+        """Writes an event and tells the scheduler.
+
+        Raises:
+            OSError: it could not be written.
+        """
+        self._record_event(event)
+        self._take_in(event)
+
+    def _take_in(self, event: Event) -> None:
         """Tells the scheduler of an event that the history has, now or when a search is resumed; samples alone."""
         match event:
             case SearchStarted() if (scheduling := scheduling_of(event.options)) is not None:
@@ -280,11 +300,9 @@ class Controller:
                 self._answers.pop(event.trial, None)
                 self.scheduler.start(event)
             case EpochReported() if self.history.trials[event.trial].is_sample:
-                answer = self._answers[event.trial] = self.scheduler.reach(event.trial, event.metrics)
-                return answer
+                self._answers[event.trial] = self.scheduler.reach(event.trial, event.metrics)
             case TrialEnded() if self.history.trials[event.trial].is_sample and event.state != State.INTERRUPTED:
                 self.scheduler.end(event.trial, event.state)
-        return CONTINUE
 
     def _give_places(self) -> None:
         """Tells a new scheduler what trials have reached under another one.
@@ -304,10 +322,10 @@ class Controller:
 
     def _next_start(self) -> TrialStarted | None:
         """Returns the start of the next trial, None if there is none now."""
-        interrupted = self.history.in_state(State.INTERRUPTED)
+        interrupted = self.history.interrupted()
         if interrupted:
             return _again(interrupted[0])
-        if self._only_repeats():
+        if self._is_decided():
             return self._next_repeat()
         if self._needs_reference():
             return self._next_reference()
@@ -321,11 +339,10 @@ class Controller:
             self.is_exhausted = True
         return self._next_repeat()
 
-    def _only_repeats(self) -> bool:
-        """Whether no more samples are made, and none that waits is promoted: target or patience are reached."""
-        if not self._is_closed and self._options.repeats:
-            self._is_closed = self.stopping.is_decided()
-        return self._is_closed
+    def _is_decided(self) -> bool:
+        """Whether target or patience are reached, or were: then no more samples are made, and none is promoted."""
+        self._was_decided = self._was_decided or self.stopping.is_decided()
+        return self._was_decided
 
     def _needs_reference(self) -> bool:
         return self._options.reference and self.history.reference() is None

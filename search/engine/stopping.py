@@ -17,8 +17,8 @@ class Stopping:
     """Says whether a search ends, and why.
 
     Args:
-        options: its time budget counts from now; its target and its patience.
-        history: of the search, as it goes on.
+        options: its time budget, target and patience.
+        history: of the search, as it goes on. What has failed before now may have been mended.
 
     Attributes:
         is_requested: whether somebody wants the search to stop. A signal handler may set it.
@@ -26,11 +26,17 @@ class Stopping:
     """
 
     def __init__(self, options: SearchOptions, history: History):
-        self._deadline = time.monotonic() + options.time_budget if options.time_budget else None
+        self._deadline: float | None = None
         self._options = options
         self._history = history
+        self._ends_before = history.ends
         self.is_requested = False
         self.halted: str | None = None
+
+    def begin(self) -> None:
+        """Begins to count the time budget."""
+        if self._options.time_budget:
+            self._deadline = time.monotonic() + self._options.time_budget
 
     def halt(self, reason: str) -> None:
         """Ends the search, since no trial can go on."""
@@ -53,7 +59,7 @@ class Stopping:
             return f"stopped, since no trial can go on: {self.halted}"
         if self._deadline is not None and time.monotonic() >= self._deadline:
             return TIME_IS_UP
-        return failing_alike(self._history)
+        return failing_alike(self._history, self._ends_before)
 
 
 def stop_reason(options: SearchOptions, history: History) -> str | None:
@@ -80,11 +86,15 @@ def stop_reason(options: SearchOptions, history: History) -> str | None:
     return None
 
 
-def failing_alike(history: History) -> str | None:
-    """Returns why the search is of no use: the first few trials, or many in a row, have all failed for one reason."""
-    # what failed before the search was resumed may have been mended
-    ended = [record for record in history.by_end() if record.is_sample and record.end_order >= history.ends_before]
-    ended.reverse()
+def failing_alike(history: History, ends_before: int = 0) -> str | None:
+    """Returns why the search is of no use: the first few trials, or many in a row, have all failed for one reason.
+
+    Args:
+        history: of the search.
+        ends_before: ends of trials that do not count.
+    """
+    ended = [record for record in history.samples() if record.end_order >= ends_before]  # some of them run again
+    ended.sort(key=lambda record: -record.end_order)
     in_a_row = list(takewhile(lambda r: r.state == State.FAILED and _kind(r) == _kind(ended[0]), ended))
     if len(in_a_row) >= (FIRST if len(in_a_row) == len(ended) else IN_A_ROW):
         return f"stopped, since {len(in_a_row)} trials in a row failed alike: {in_a_row[0].reason}"

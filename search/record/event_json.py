@@ -8,6 +8,7 @@ from typing import Any
 
 from configs.lineage import LINEAGE
 from search.record.events import (
+    VERSION,
     Donor,
     EpochReported,
     Event,
@@ -19,10 +20,9 @@ from search.record.events import (
     TrialStarted,
     WorkerReady,
 )
-from search.record.outcomes import State
+from search.record.outcomes import ENDED, State
 
-VERSION = 3  # what is written
-READABLE = (2, 3)
+READABLE = (2, VERSION)
 
 _KINDS: dict[str, type[Event]] = {
     "search_started": SearchStarted,
@@ -43,10 +43,7 @@ _ENDS_OF_VERSION_2 = {"trial_stopped": State.STOPPED, "trial_done": State.DONE, 
 def to_json(event: Event) -> dict[str, Any]:
     """Returns an event as a mapping of what JSON has."""
     data = asdict(event)
-    content = {"kind": _NAMES[type(event)], "trial": data.pop("trial", None), "time": data.pop("time"), "data": data}
-    if isinstance(event, SearchStarted):
-        data["version"] = VERSION
-    return content
+    return {"kind": _NAMES[type(event)], "trial": data.pop("trial", None), "time": data.pop("time"), "data": data}
 
 
 def from_json(content: Any) -> Event:
@@ -87,13 +84,19 @@ def _known(kind: type[Event], data: dict[str, Any]) -> dict[str, Any]:
 
 
 def _search_started(trial: dict[str, Any], data: dict[str, Any], time: float) -> Event:
+    _check(
+        data.get("version") in READABLE,
+        f"its format is {data.get('version')}, and can be {' or '.join(map(str, READABLE))}",
+    )
     for name in ("code", "base", "space", "options", "resources", "versions"):
         _check(isinstance(data.get(name, {}), dict), f"{name} is no mapping")
+    _check(isinstance(data.get("data_digest"), str | None), "data_digest is no text")
     return SearchStarted(**_known(SearchStarted, data), time=time)
 
 
 def _search_ended(trial: dict[str, Any], data: dict[str, Any], time: float) -> Event:
     _check(isinstance(data.get("reason"), str), "reason is no text")
+    _check(isinstance(data.get("is_exhausted", False), bool), "is_exhausted is neither true nor false")
     return SearchEnded(**_known(SearchEnded, data), time=time)
 
 
@@ -128,6 +131,7 @@ def _epoch_reported(trial: dict[str, Any], data: dict[str, Any], time: float) ->
     _check(isinstance(data.get("seconds", {}), dict), "seconds is no mapping")
     _check_numbers(data.get("seconds", {}))
     _check(isinstance(data.get("node", ""), str), "node is no text")
+    _check(_is_whole(data.get("pid", 0)), "pid is no whole number")
     return EpochReported(**trial, **_known(EpochReported, data), time=time)
 
 
@@ -138,11 +142,16 @@ def _trial_promoted(trial: dict[str, Any], data: dict[str, Any], time: float) ->
         isinstance(promotion, dict) and {*names} <= promotion.keys(), f"promotion is no mapping of {', '.join(names)}"
     )
     assert isinstance(promotion, dict)
+    for name in ("rung", "holds", "place", "of"):
+        _check(_is_whole(promotion[name]), f"{name} of promotion is no whole number")
+    is_right = isinstance(promotion["kind"], str) and isinstance(promotion["is_whole"], bool)
+    _check(is_right, "kind of promotion is no text, or is_whole neither true nor false")
     return TrialPromoted(**trial, promotion=Promotion(**{name: promotion[name] for name in names}), time=time)
 
 
 def _trial_ended(trial: dict[str, Any], data: dict[str, Any], time: float) -> Event:
-    _check(data.get("state") in [*State], f"state is {data.get('state')!r}, which is no state of a trial")
+    ends = (State.INTERRUPTED, *ENDED)
+    _check(data.get("state") in ends, f"state is {data.get('state')!r}, which is none in which a trial ends")
     for name in ("reason", "node"):
         _check(isinstance(data.get(name, ""), str), f"{name} is no text")
     unread = data.get("unread", [])

@@ -12,7 +12,8 @@ from typing import Any
 from configs.errors import ConfigError
 from configs.files import append_line
 from search.record.event_json import READABLE, from_json, to_json
-from search.record.events import Event, TrialEvent, TrialStarted
+from search.record.events import EpochReported, Event, TrialEnded, TrialEvent, TrialStarted
+from search.record.outcomes import State
 
 
 def _with_shared_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -35,7 +36,7 @@ class EventLog:
         if not self.path.exists():
             return []
         events: list[Event] = []
-        started: set[int] = set()
+        order = _Order()
         with open(self.path, "rb") as file:
             for number, line in enumerate(file, start=1):
                 if not line.endswith(b"\n"):  # torn
@@ -45,7 +46,7 @@ class EventLog:
                     if number == 1:
                         self._check_version(content)
                     event = from_json(content)
-                    _check_order(event, started)
+                    order.check(event)
                 except (ValueError, RecursionError) as error:
                     if isinstance(error, ConfigError):
                         raise
@@ -68,7 +69,7 @@ class EventLog:
 
     def _unusable(self, number: int, why: str) -> ConfigError:
         return ConfigError(
-            f"{self.path}, line {number}: is not a valid event ({why}); mend the line, or start a new search"
+            f"{self.path}, line {number}: is not a valid event ({why}); fix the line, or start a new search"
         )
 
     def drop_torn_line(self) -> None:
@@ -86,14 +87,31 @@ class EventLog:
         append_line(self.path, json.dumps(to_json(event)))
 
 
-def _check_order(event: Event, started: set[int]) -> None:
-    """Raises ValueError if an event of a trial comes before the start of what it names."""
-    if isinstance(event, TrialEvent) and not isinstance(event, TrialStarted) and event.trial not in started:
-        raise ValueError(f"trial {event.trial} has not started before")
-    if not isinstance(event, TrialStarted):
-        return
-    if event.confirms is not None and event.confirms not in started:
-        raise ValueError(f"confirms is {event.confirms!r}; it must be an earlier trial, and params must have the SEED")
-    if event.donor is not None and event.donor.number not in started:
-        raise ValueError(f"donor is {event.donor!r}, which is no epoch of an earlier trial")
-    started.add(event.trial)
+class _Order:
+    """Checks that events come after those that they need."""
+
+    def __init__(self) -> None:
+        self._started: set[int] = set()
+        self._with_rows: set[int] = set()
+
+    def check(self, event: Event) -> None:
+        """Raises ValueError if an event of a trial comes before what it names or needs."""
+        if isinstance(event, TrialStarted):
+            self._check_start(event)
+        elif isinstance(event, TrialEvent) and event.trial not in self._started:
+            raise ValueError(f"trial {event.trial} has not started before")
+        elif isinstance(event, EpochReported):
+            self._with_rows.add(event.trial)
+        elif isinstance(event, TrialEnded) and event.state == State.DONE and event.trial not in self._with_rows:
+            raise ValueError(f"trial {event.trial} is done without an epoch")
+
+    def _check_start(self, event: TrialStarted) -> None:
+        if event.confirms is not None and event.confirms not in self._started:
+            raise ValueError(
+                f"confirms is {event.confirms!r}; it must be an earlier trial, and params must have the SEED"
+            )
+        if event.donor is not None:
+            if event.donor.number not in self._started:
+                raise ValueError(f"donor is {event.donor!r}, which is no epoch of an earlier trial")
+            self._with_rows.add(event.trial)
+        self._started.add(event.trial)

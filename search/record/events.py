@@ -6,6 +6,8 @@ from typing import Any
 
 from search.record.outcomes import State
 
+VERSION = 3  # of the format in which events are written, see event_json.py
+
 TIME_IS_UP = "time budget used up"  # a reason why a search ended
 
 
@@ -28,10 +30,11 @@ class SearchStarted(Event):
         data_digest: of the data that all trials train on; None: it depends on the trial.
         code: checksums of USER_MODULES.
         base: the base config's values by key, where they are not the defaults; never a secret.
-        space: what is sampled, as a space file writes it.
+        space: what is sampled, as a space file writes it: its parts `space` and `constraints`.
         options: how it is searched, as a space file writes it.
         resources: of one trial (cpu, gpu), and how many run at a time (slots).
         versions: of Python and the packages that matter.
+        version: of the format in which this event and those after it were written.
     """
 
     data_digest: str | None = None
@@ -41,6 +44,7 @@ class SearchStarted(Event):
     options: dict[str, Any] = field(default_factory=dict)
     resources: dict[str, float] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
+    version: int = VERSION
 
 
 @dataclass(frozen=True, slots=True)

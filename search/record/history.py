@@ -45,7 +45,8 @@ class TrialRecord:
         failures: how often it has failed and was tried again.
         node: the machine that it ran on last.
         unread: keys that were sampled for it and that it never read.
-        end_order: its place in the order in which trials ended.
+        end_order: its place in the order in which trials ended; kept while it runs again.
+        has_begun: whether a worker has begun to train it.
     """
 
     number: int
@@ -65,6 +66,7 @@ class TrialRecord:
     node: str = ""
     unread: tuple[str, ...] = ()
     end_order: int = -1
+    has_begun: bool = False
 
     def add(self, row: dict[str, Any]) -> None:
         """Adds the metrics of an epoch, in place of it and later ones where it was trained again."""
@@ -110,7 +112,8 @@ class History:
         trials: by number.
         data_digest: of the data that all trials train on; None: it depends on the trial.
         code: checksums of USER_MODULES, as they were when the search was started, or resumed, last.
-        ends_before: how many trials had ended when the search was started, or resumed, last.
+        version: of the format in which the last start was written; None: there is none.
+        ends: how often a trial has ended.
         number_of_samples: trials that were sampled.
     """
 
@@ -119,10 +122,11 @@ class History:
         self.trials: dict[int, TrialRecord] = {}
         self.data_digest: str | None = None
         self.code: dict[str, str] = {}
-        self.ends_before = 0
+        self.version: int | None = None
+        self.ends = 0
         self.number_of_samples = 0
-        self._ends = 0
         self._running: dict[int, TrialRecord] = {}  # by number, in the order in which they started
+        self._interrupted: dict[int, TrialRecord] = {}  # by number, in the order in which they are to be resumed
         self._ended: dict[int, TrialRecord] = {}  # by number, in the order in which they ended
         for event in events:
             self.add(event)
@@ -134,15 +138,16 @@ class History:
             case SearchStarted() | SearchEnded():
                 self._interrupt_all()  # a search that was killed has not said that it ended
                 if isinstance(event, SearchStarted):
-                    self.ends_before = self._ends
+                    self.version = event.version
                     self.data_digest = self.data_digest or event.data_digest
                     self.code = event.code
             case TrialStarted():
                 self._start(event)
             case WorkerReady():
-                self.trials[event.trial].last_seen = event.time
+                self.trials[event.trial].last_seen, self.trials[event.trial].has_begun = event.time, True
             case EpochReported():
                 record = self.trials[event.trial]
+                record.has_begun = True
                 _count_seconds(record, event.time)
                 record.node = event.node or record.node
                 record.add(event.metrics)
@@ -152,6 +157,7 @@ class History:
     def _interrupt_all(self) -> None:
         for record in self._running.values():
             record.state = State.INTERRUPTED
+        self._interrupted = dict(sorted((self._interrupted | self._running).items()))
         self._running.clear()
 
     def _start(self, event: TrialStarted) -> None:
@@ -172,7 +178,8 @@ class History:
             record.rows = self.trials[event.donor.number].rows[: event.donor.epoch]
             record.params, record.settings, record.donor = event.params, event.settings, event.donor
         record.state, record.last_seen = State.RUNNING, event.time
-        self._ended.pop(number, None)
+        for of_state in (self._interrupted, self._ended):
+            of_state.pop(number, None)
         self._running[number] = record
 
     def _end(self, event: TrialEnded) -> None:
@@ -185,21 +192,21 @@ class History:
         if event.state not in ENDED:  # it is resumed; with a reason it is tried again
             record.failures += bool(event.reason)
             self._ended.pop(number, None)
+            self._interrupted[number] = record
             return
         record.unread = event.unread
+        self._interrupted.pop(number, None)
         if number not in self._ended:
-            record.end_order, self._ends = self._ends, self._ends + 1
+            record.end_order, self.ends = self.ends, self.ends + 1
             self._ended[number] = record
-
-    @property
-    def is_of_version_2(self) -> bool:
-        """Whether no event says how it is searched, which those of version 2 did not."""
-        starts = [event for event in self.events if isinstance(event, SearchStarted)]
-        return bool(starts) and not any(start.options for start in starts)
 
     def running(self) -> list[TrialRecord]:
         """Returns the trials that run, in the order in which they started."""
         return [*self._running.values()]
+
+    def interrupted(self) -> list[TrialRecord]:
+        """Returns the trials that were interrupted, in the order in which they are to be resumed."""
+        return [*self._interrupted.values()]
 
     def by_end(self) -> list[TrialRecord]:
         """Returns the trials that have ended, in the order in which they did."""

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Protocol
 
 from configs.errors import explained
@@ -29,7 +30,7 @@ class Recorder:
     Args:
         log: gets each event first.
         history: of the search.
-        write_results: called with each event.
+        write_results: called with each event; returns whether it has written them.
         observers: told in their order.
 
     Attributes:
@@ -40,7 +41,7 @@ class Recorder:
         self,
         log: EventLog,
         history: History,
-        write_results: Callable[[Event], None],
+        write_results: Callable[[Event], bool],
         observers: Sequence[Observer] = (),
     ):
         self._log = log
@@ -67,13 +68,13 @@ class Recorder:
     def _update_results(self, event: Event) -> None:
         before = self.results_error
         try:
-            self._write_results(event)
-        except OSError as error:
-            self.results_error = explained(error)
+            if self._write_results(event):
+                self.results_error = None
+        except Exception as error:  # of whatever kind: what they are made of is kept
+            why = explained(error) if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
+            self.results_error = why
             if before is None and not isinstance(event, SearchEnded):
-                self.say(f"the results could not be written, and are tried again: {self.results_error}")
-        else:
-            self.results_error = None
+                self.say(f"the results could not be written, which will be tried again later: {why}")
 
     def _tell(self, tell: Callable[[Observer], None]) -> None:
         for observer in [*self._observers]:
@@ -81,7 +82,7 @@ class Recorder:
                 tell(observer)
             except Exception as error:  # of whatever kind: the search goes on
                 self._observers.remove(observer)
-                name = type(observer).__name__
-                text = f"{name} is left out from here on, since it failed: {type(error).__name__}: {error}"
-                print(text, file=sys.stderr, flush=True)
+                text = f"{type(observer).__name__} failed and is switched off: {type(error).__name__}: {error}"
+                with suppress(Exception):
+                    print(text, file=sys.stderr, flush=True)
                 self.say(text)

@@ -15,7 +15,7 @@ from search.plan import SearchPlan
 from search.record.confirmation import Confirmed, confirmed
 from search.record.events import Event, SearchEnded, TrialEnded
 from search.record.history import History, TrialRecord
-from search.record.outcomes import State
+from search.record.outcomes import ENDED, State
 from search.record.pareto import draw_front, objective_values, pareto_front
 from search.record.verdict import verdict
 
@@ -34,18 +34,20 @@ class Results:
         self._folder = folder
         self._written = 0.0
 
-    def update(self, event: Event) -> None:
-        """Writes the files when a trial or the search has ended.
+    def update(self, event: Event) -> bool:
+        """Writes the files when a trial or the search has ended, and returns whether it did.
 
         Raises:
             OSError: they could not be written.
         """
         is_due = time.monotonic() - self._written >= REWRITE_AFTER
-        if isinstance(event, SearchEnded) or (isinstance(event, TrialEnded) and is_due):
-            self.write()
-            self._written = time.monotonic()
+        if not (isinstance(event, SearchEnded) or (isinstance(event, TrialEnded) and is_due)):
+            return False
+        self.write()
+        self._written = time.monotonic()
         if isinstance(event, SearchEnded) and self._plan.options.others:
             self._write_front()
+        return True
 
     def write(self) -> None:
         """Writes the table and best.yaml; confirm.csv where trials were repeated."""
@@ -65,7 +67,7 @@ class Results:
 
     def _table(self) -> dict[str, list[Any]]:
         """Returns the columns of results.csv."""
-        records = [record for _, record in sorted(self._history.trials.items())]
+        records = [one for _, one in sorted(self._history.trials.items()) if one.has_begun or one.state in ENDED]
         of_space = [item.key for item in self._plan.space.items]
         keys = {key: None for record in records for key in record.params}  # those of an earlier space come last
         ordered = [

@@ -82,7 +82,7 @@ class Terminal:
             case TrialStarted(donor=Donor() as donor) if donor != self._told_donors.get(event.trial):
                 self._told_donors[event.trial] = donor
                 self._say(
-                    f"trial {event.trial:>3}  resumes with the weights of trial {donor.number} after epoch "
+                    f"trial {event.trial:>3}  continues with the weights of trial {donor.number} after epoch "
                     f"{donor.epoch}: {describe(event.params)}"
                 )
             case WorkerReady() if not self._has_started:
@@ -142,12 +142,13 @@ class Terminal:
         return f"{text[: room - 3]}..." if sys.stdout.isatty() and len(text) > room else text
 
     def _summary(self, event: SearchEnded) -> None:
-        count = Counter(record.state for record in self._history.trials.values())
+        has_begun = [one for one in self._history.trials.values() if one.has_begun or one.state != State.INTERRUPTED]
+        count = Counter(record.state for record in has_begun)
         order = (State.DONE, State.WAITING, State.STOPPED, State.FAILED, State.INTERRUPTED)
-        words = {State.WAITING: "waited at a rung"}
+        words = {State.WAITING: "waited"}
         parts = ", ".join(f"{count[state]} {words.get(state, state)}" for state in order if count[state])
         parts = parts or "no trial was started"
-        missing = self._plan.options.num_samples - self._history.number_of_samples
+        missing = self._plan.options.num_samples - sum(record.is_sample for record in has_begun)
         parts += f", {missing} not started" if missing > 0 and not event.is_exhausted else ""
         metric = self._plan.options.metric
         repeated = confirmed(self._history, metric, self._plan.options.confirms_by_cost)
@@ -188,7 +189,7 @@ class Terminal:
             over = f", {abs(found.margin):.4f} {'better' if found.margin >= 0 else 'worse'} than the base"
         print(f"retrain the best{over}: {retrain_command(self._folder.best, output)}", flush=True)
         if event.reason == TIME_IS_UP:
-            print(f"resume for as long again: {self._folder.resume_command()}", flush=True)
+            print(f"to continue for the same time again: {self._folder.resume_command()}", flush=True)
 
 
 def describe(params: Mapping[str, Any]) -> str:

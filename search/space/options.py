@@ -153,6 +153,12 @@ class SearchOptions:
         return self.scheduler_spec.defaults() | self.scheduler.options
 
     @property
+    def scheduler_title(self) -> str:
+        """What messages call the scheduler."""
+        kind = self.scheduler_options.get("type")
+        return f"{self.scheduler.name} with type: {kind}" if kind else self.scheduler.name
+
+    @property
     def objectives(self) -> tuple[str, ...]:
         """All objectives, the one that the scheduler follows first."""
         return (self.metric, *self.others)

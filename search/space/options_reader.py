@@ -118,17 +118,17 @@ def _contradictions(options: SearchOptions) -> Problems:
             f"{options.metric}: {METRICS[options.metric]}}}"
         )
     if options.sampler.options.get("group") and not options.sampler.options.get("multivariate"):
-        problems.add(f"{where['sampler']}: sampler tpe: group: true needs multivariate: true")
+        problems.add(f"{where['sampler']}: sampler {sampler}: group: true needs multivariate: true")
     if options.start and options.sampler_spec.tries_all:
         problems.add(
             f"{where['start']}: start has no effect with sampler {sampler}, which tries all combinations in any case; "
             "remove it"
         )
     if options.kinds and options.scheduler_spec.compares_epochs and not options.can_have_kinds:
-        what = f"{scheduler} with type: stopping" if scheduler == "asha" else scheduler
         problems.add(
-            f"{where['kinds']}: kinds: {what} compares all trials with one another; use asha (type: promotion), "
-            "hyperband or median, or remove kinds"
+            f"kinds: {options.scheduler_title} compares all trials with one another; use asha (type: promotion), "
+            "hyperband or median, or remove kinds",
+            source=where["kinds"],
         )
     if options.stop.patience and is_population:
         problems.add(

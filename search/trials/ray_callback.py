@@ -12,7 +12,7 @@ from search.engine.controller import Controller
 from search.folder import SearchFolder
 from search.record.history import trial_name
 from search.record.outcomes import Outcome
-from search.trials.messages import EpochMessage, FailureMessage, message_of
+from search.trials.messages import FailureMessage, message_of
 from search.trials.watchdog import hanging
 from trainable.run_folder import RunFolder, holder
 
@@ -42,8 +42,9 @@ class ControllerCallback(tune.Callback):
         message = message_of(trial.last_result)
         if isinstance(message, FailureMessage):
             self._failed(trial, message.outcome, message.reason, trial.last_result["hostname"])
-        elif isinstance(message, EpochMessage):
-            self._controller.end(trial.config["number"], Outcome.FINISHED, unread=message.unread)
+        else:  # without a message, it had nothing left to train when it was resumed
+            unread = message.unread if message else ()
+            self._controller.end(trial.config["number"], Outcome.FINISHED, unread=unread)
         _forget(trial)
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:

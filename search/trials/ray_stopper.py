@@ -33,10 +33,14 @@ class ControllerStopper(tune.Stopper):
 
     def stop_all(self) -> bool:
         """Whether all trials end now."""
+        self.tell()
+        return self._controller.should_stop()
+
+    def tell(self) -> None:
+        """Says, once, that a request to stop has been taken."""
         if self._controller.stopping.is_requested and not self._has_told:
             self._has_told = True
             self._say("stopping: trials keep their last checkpoint (once more: at once)")
-        return self._controller.should_stop()
 
 
 @contextmanager

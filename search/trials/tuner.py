@@ -42,6 +42,7 @@ def run_trials(
         say: tells people what is no event.
         data_digest: of the data that all trials must find; None: it depends on the sample.
     """
+    stopper = ControllerStopper(controller, say)
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # failed trials are told by our own events
     with (
         tempfile.TemporaryDirectory(prefix="yacstune-", ignore_cleanup_errors=True) as ray_storage,
@@ -60,13 +61,14 @@ def run_trials(
             run_config=tune.RunConfig(
                 name=folder.path.name,
                 storage_path=ray_storage,
-                stop=ControllerStopper(controller, say),
+                stop=stopper,
                 callbacks=_callbacks(controller, folder, machines, say),
                 verbose=0,
             ),
         )
         try:
             tuner.fit()
+            stopper.tell()  # of a request that came after Ray had asked for the last time
         except KeyboardInterrupt:  # at once
             controller.stopping.is_requested = True
         except Exception as error:  # of Ray, or a mistake of ours: what was trained is kept all the same

@@ -43,7 +43,7 @@ POINTS = {
     "event": 30,  # driver: in the middle of a line of events.jsonl
     "checkpoint": 12,  # worker: in the middle of a checkpoint
     "rung": 12,  # driver: a trial has reached a rung, which nobody knows yet
-    "promotion": 3,  # driver: a trial may go on, which nobody knows yet
+    "promotion": 1,  # driver: a trial that waits may go on, which nobody knows yet
     "results": 2,  # driver: in the middle of results.csv, its parquet or best.yaml
     "metrics": 12,  # worker: after the checkpoint, before metrics.csv
     "best": 6,  # worker: before best.pt is replaced

@@ -137,7 +137,8 @@ def test_a_target_and_a_budget_of_time_end_a_search(ray_address, tmp_path, capsy
     printed = capsys.readouterr().out
     assert "time budget used up: " in printed
     assert (
-        "resume for as long again: python -m search.run --resume -o" in printed or "no trial gave a result" in printed
+        "to continue for the same time again: python -m search.run --resume -o" in printed
+        or "no trial gave a result" in printed
     )
 
 
@@ -271,7 +272,7 @@ def test_a_population_leaves_a_lineage_that_trains_again(ray_address, tmp_path, 
     assert status == 0
     assert (table["state"] == "done").all() and (table["epochs"] == 6).all()
     printed = capsys.readouterr().out
-    told = [line.split("] ", 1)[1] for line in printed.splitlines() if "resumes with the weights of trial" in line]
+    told = [line.split("] ", 1)[1] for line in printed.splitlines() if "continues with the weights of trial" in line]
     assert told and len(told) == len(set(told)), "each takeover once"
     history = History(EventLog(folder.events).read())
     moved = [record for record in history.trials.values() if record.donor]

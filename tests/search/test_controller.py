@@ -129,6 +129,14 @@ def test_a_search_ends_the_same_whenever_its_driver_dies(scheduler, faults):
         assert outcome(play(options, FAULTS[faults], dies_after)) == outcome(whole), dies_after
 
 
+@pytest.mark.parametrize("scheduler", SCHEDULERS)
+def test_a_search_ends_the_same_after_whichever_event_its_driver_dies(scheduler):
+    options = replace(options_of(scheduler, reference=True), sampler=NamedOptions("random", {}))
+    whole = play(options)
+    for number in range(1, len(whole.events)):
+        assert outcome(play(options, events=whole.events[:number])) == outcome(whole), whole.events[number]
+
+
 KINDS = Space(
     [*SPACE.items, Parameter("kind", "", distribution=Choice(("slow", "fast")))],
     default={RATE: 0.5, "kind": "fast"}.get,
@@ -223,7 +231,7 @@ def test_a_changed_search_may_change_again_and_go_back():
 
 def test_a_log_of_version_2_is_resumed_with_another_scheduler():
     first = options_of("asha")
-    log = [replace(e, options={}) if isinstance(e, SearchStarted) else e for e in play(first).events[:30]]
+    log = [replace(e, options={}, version=2) if isinstance(e, SearchStarted) else e for e in play(first).events[:30]]
     log = [replace(e, state=State.STOPPED) if getattr(e, "state", "") == State.WAITING else e for e in log]
     now = replace(first, **CHANGES["no scheduler"])
     controller = Controller(SPACE, now, EPOCHS, log, earlier=first)

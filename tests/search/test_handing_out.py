@@ -63,8 +63,8 @@ def ended(
     return [started, *rows, TrialEnded(number, state)]
 
 
-def log_of(*trials: list[Event], options: dict | None = None) -> list[Event]:
-    return [SearchStarted(options=options or {}), *(event for trial in trials for event in trial)]
+def log_of(*trials: list[Event], version: int = 3) -> list[Event]:
+    return [SearchStarted(version=version), *(event for trial in trials for event in trial)]
 
 
 def test_trials_are_values_of_the_space(space):
@@ -100,7 +100,7 @@ def test_a_stopped_trial_is_pruned_with_all_its_values(space):
 
 @pytest.mark.parametrize(("metric", "best"), [("val_score", 0.9), ("val_loss", 0.5)])
 def test_a_finished_trial_is_complete_with_its_best_value(space, metric, best):
-    controller = make(space, metric=metric)
+    controller = make(space, metric=metric, epochs=2)
     controller.next_trial()
     report(controller, 0, 1, 0.9, metric)
     report(controller, 0, 2, 0.5, metric)
@@ -181,15 +181,15 @@ def play(controller: Controller, number: int) -> list[tuple[int, dict]]:
 
 
 def test_one_seed_fixes_the_whole_search(space):
-    assert play(make(space), 8) == play(make(space), 8)
-    assert play(make(space), 8) != play(make(space, seed=1), 8)
+    assert play(make(space, epochs=1), 8) == play(make(space, epochs=1), 8)
+    assert play(make(space, epochs=1), 8) != play(make(space, epochs=1, seed=1), 8)
 
 
 def test_a_resumed_search_goes_on_as_it_would_have(space):
-    whole, first = make(space), make(space)
+    whole, first = make(space, epochs=1), make(space, epochs=1)
     played = play(whole, 8)
     play(first, 5)
-    assert play(make(space, first.history.events), 3) == played[5:]
+    assert play(make(space, first.history.events, epochs=1), 3) == played[5:]
 
 
 def test_resuming_keeps_ended_trials_and_hands_out_the_others_first(space):
@@ -199,7 +199,7 @@ def test_resuming_keeps_ended_trials_and_hands_out_the_others_first(space):
         ended(2, State.INTERRUPTED, [0.3, 0.4], dropout=0.33),
         ended(3, State.FAILED, []),
     )
-    controller = make(space, log)
+    controller = make(space, log, epochs=3)
     assert [t.state for t in told(controller)] == [TrialState.COMPLETE, TrialState.PRUNED, TrialState.PRUNED]
     assert told(controller)[0].value == 0.9
     assert told(controller)[1].intermediate_values == {1: 0.2}
@@ -247,7 +247,7 @@ def test_it_is_idle_when_all_are_made_and_none_may_go_on(space):
 
 def test_a_number_that_is_free_is_used(space):
     log = log_of(*(ended(number, State.DONE, [0.5], dropout=0.1 + number / 100) for number in (1, 3)))
-    controller = make(space, log, num_samples=5, slots=1)
+    controller = make(space, log, num_samples=5, slots=1, epochs=1)
     assert [number for number, _ in play(controller, 3)] == [0, 2, 4]
     assert controller.next_trial() is None and controller.is_idle()
 
@@ -259,7 +259,7 @@ def test_what_was_interrupted_goes_on_when_only_repeats_are_still_to_come(space)
         ended(1, State.INTERRUPTED, [0.9], settings=seed),
         ended(2, State.INTERRUPTED, [0.8], settings={"SEED": other_seeds(0, 1)[0]}, confirms=0),
     )
-    controller = make(space, log, confirm=Confirm(top=1, seeds=1), stop=StopRules(target=0.4))
+    controller = make(space, log, epochs=2, confirm=Confirm(top=1, seeds=1), stop=StopRules(target=0.4))
     assert controller.has_more() and not controller.should_stop()
     numbers = []
     for _ in "ab":
@@ -268,6 +268,7 @@ def test_what_was_interrupted_goes_on_when_only_repeats_are_still_to_come(space)
         controller.end(numbers[-1], Outcome.FINISHED)
     repeat = controller.next_trial()
     assert numbers == [1, 2] and (repeat.number, repeat.confirms) == (3, 1), "the best of all is repeated"
+    report(controller, 3, 2, 0.9)
     controller.end(3, Outcome.FINISHED)
     assert not controller.has_more()
 
@@ -288,13 +289,13 @@ def test_repeats_come_after_all_samples_and_once(space):
 
 
 def test_trials_of_a_log_of_version_2_that_wait_are_told_apart(space):
-    before = log_of(ended(0, State.STOPPED, [0.1]), ended(1, State.DONE, [0.5] * EPOCHS))
+    before = log_of(ended(0, State.STOPPED, [0.1]), ended(1, State.DONE, [0.5] * EPOCHS), version=2)
     options = SearchOptions(scheduler=ASHA, num_samples=2)
     controller = Controller(space, options, EPOCHS, before)
     controller.begin(SearchStarted(options=options.to_yaml()), slots=1)
     assert [trial.state for trial in controller.history.by_end()] == [State.WAITING, State.DONE]
     resumed = History(controller.history.events)
-    assert not resumed.is_of_version_2 and resumed.trials[0].end_order == 0, "it keeps its place"
+    assert resumed.version == 3 and resumed.trials[0].end_order == 0, "it keeps its place"
 
 
 def test_an_event_that_cannot_be_kept_halts_the_search_and_none_is_kept_after_it(space):
@@ -314,3 +315,66 @@ def test_an_event_that_cannot_be_kept_halts_the_search_and_none_is_kept_after_it
     report(controller, 0, 1, 0.5)
     assert controller.should_stop() and len(kept) == 3 and controller.history.trials[0].rows == []
     assert controller.finish() == "stopped, since no trial can go on: events.jsonl: no space left on device"
+
+
+def test_a_worker_that_dies_after_the_last_report_leaves_a_trial_that_is_done(space):
+    controller = make(space, epochs=2, max_failures=0)
+    trial = controller.next_trial()
+    for epoch in (1, 2):
+        report(controller, 0, epoch, 0.5)
+    controller.end(0, Outcome.EXTERNAL_FAILURE, "its worker died")
+    assert (trial.state, trial.reason) == (State.DONE, "")
+
+
+def test_a_trial_that_ends_without_its_last_epochs_has_failed(space):
+    controller = make(space, epochs=2)
+    trial = controller.next_trial()
+    report(controller, 0, 1, 0.5)
+    controller.end(0, Outcome.FINISHED)
+    assert (trial.state, trial.reason) == (State.FAILED, "it ended before its last epoch, and did not say why")
+
+
+def test_nothing_is_handed_out_once_the_search_ends(space):
+    controller = make(space, slots=2)
+    controller.next_trial()
+    controller.stopping.is_requested = True
+    before = len(controller.history.events)
+    assert controller.next_trial() is None and len(controller.history.events) == before
+
+
+def test_a_target_that_was_reached_stays_reached_whatever_becomes_of_its_trial(space):
+    controller = make(space, slots=2, confirm=Confirm(top=1, seeds=1), stop=StopRules(target=0.8), max_failures=0)
+    for _ in range(2):
+        controller.next_trial()
+    report(controller, 0, 1, 0.9)
+    assert not controller.should_stop(), "the best is still to be confirmed"
+    controller.end(0, Outcome.FAILED, "it failed later")
+    assert controller.next_trial() is None, "no more samples"
+
+
+def test_interrupted_trials_are_resumed_in_their_order_and_those_that_fail_again_after_them(space):
+    log = log_of(*(ended(number, State.INTERRUPTED, [0.5], dropout=number / 20) for number in (7, 2, 5)))
+    controller = make(space, log, slots=1, max_failures=2)
+    order = []
+    for outcome in (Outcome.EXTERNAL_FAILURE, Outcome.FAILED, Outcome.FAILED, Outcome.FAILED):
+        order.append(controller.next_trial().number)
+        controller.end(order[-1], outcome, "a disk")
+    assert order == [2, 5, 7, 2]
+
+
+def test_failures_that_ended_a_search_count_no_more_when_it_is_resumed(space):
+    first = make(space, slots=1)
+    while trial := first.next_trial():
+        first.end(trial.number, Outcome.FAILED, "no such file")
+    assert first.finish() == "stopped, since 4 trials in a row failed alike: no such file"
+    again = Controller(space, SearchOptions(scheduler=NamedOptions("none", {})), EPOCHS, first.history.events)
+    assert not again.should_stop() and again.has_more(), "it may have been mended"
+
+
+def test_a_search_whose_start_cannot_be_written_does_not_begin(space):
+    def full(event):
+        raise OSError(28, "No space left on device", "events.jsonl")
+
+    controller = Controller(space, SearchOptions(), EPOCHS)
+    with pytest.raises(OSError, match="No space left"):
+        controller.begin(SearchStarted(), slots=1, record=full)

@@ -1,5 +1,6 @@
 """Events, the history made from them, results made from that, and folder names."""
 
+import contextlib
 import json
 import re
 from contextlib import ExitStack
@@ -51,7 +52,7 @@ def started(trial: int, time: float = 100.0) -> Event:
 
 def events() -> list[Event]:
     return [
-        SearchStarted(options={"seed": 0}, time=99.0),
+        SearchStarted(time=99.0),
         *(started(number) for number in range(5)),
         reported(0, 1, 0.5, 101.0),
         reported(0, 2, 0.8, 102.0),
@@ -132,7 +133,7 @@ def test_a_log_of_version_2_is_read():
     Path("events.jsonl").write_text(VERSION_2)
     found = EventLog("events.jsonl").read()
     assert found == [
-        SearchStarted("d", time=1.0),
+        SearchStarted("d", version=2, time=1.0),
         TrialStarted(0, "a1", {}, {}, time=2.0),
         EpochReported(0, {"epoch": 1, "val_score": 0.5}, 1, "vm", time=3.0),
         TrialEnded(0, State.INTERRUPTED, "a disk", "vm", time=4.0),
@@ -141,7 +142,7 @@ def test_a_log_of_version_2_is_read():
         TrialEnded(0, State.DONE, time=7.0),
         SearchEnded("finished", time=8.0),
     ]
-    assert History(found).is_of_version_2
+    assert History(found).version == 2
 
 
 def test_the_history():
@@ -190,7 +191,7 @@ def test_result_files():
     config.write_text("SEED: 7\n")
     history = History()
     results = Results(make_plan(read_space("s.yaml")), history, folder)
-    for event in events():
+    for event in [*events()[:6], WorkerReady(4, time=100.0), *events()[6:]]:
         history.add(event)
         results.update(event)
     for table in (pd.read_csv(folder.results_csv), pd.read_parquet(folder.results_parquet)):
@@ -341,12 +342,19 @@ UNUSABLE = {
         "data": {**START, "settings": {"LINEAGE": [{"x": 1}]}},
     },
     "promotion is no mapping": {"kind": "trial_promoted", "trial": 0, "data": {"promotion": []}},
-    "state is 'lost', which is no state of a trial": {"kind": "trial_ended", "trial": 0, "data": {"state": "lost"}},
+    "state is 'lost', which is none in which a trial ends": {
+        "kind": "trial_ended",
+        "trial": 0,
+        "data": {"state": "lost"},
+    },
     "training is 'long'": {
         "kind": "trial_reported",
         "trial": 0,
         "data": {"metrics": {"epoch": 1}, "seconds": {"training": "long"}},
     },
+    "state is 'running', which is none": {"kind": "trial_ended", "trial": 0, "data": {"state": "running"}},
+    "trial 0 is done without an epoch": {"kind": "trial_done", "trial": 0},
+    "pid is no whole number": {"kind": "trial_reported", "trial": 0, "data": {"metrics": {"epoch": 1}, "pid": "x"}},
     "unread is no list of keys": {"kind": "trial_done", "trial": 0, "data": {"unread": [1]}},
     "node is no text": {"kind": "trial_done", "trial": 0, "data": {"node": 1}},
     "trial is 0, which no event of the whole search has": {"kind": "search_started", "trial": 0},
@@ -406,31 +414,55 @@ class Listener(Noisy):
 
 def test_an_observer_that_raises_is_told_once_and_left_out(capsys):
     noisy, listener, history = Noisy(), Listener(), History()
-    recorder = Recorder(EventLog("events.jsonl"), history, lambda event: None, [noisy, listener])
+    recorder = Recorder(EventLog("events.jsonl"), history, lambda event: True, [noisy, listener])
     for event in events():
         recorder.record(event)
     assert len(noisy.seen) == 2 and listener.seen == history.events == EventLog("events.jsonl").read() == events()
-    assert listener.said == ["Noisy is left out from here on, since it failed: ConnectionError: nobody there"]
+    assert listener.said == ["Noisy failed and is switched off: ConnectionError: nobody there"]
     assert capsys.readouterr().err.count("Noisy") == 1
 
 
-def test_results_that_cannot_be_written_are_written_with_a_later_event():
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device", "results.csv"), ValueError("a column")])
+def test_results_that_cannot_be_written_are_written_with_a_later_event(error):
     is_full = [True]
 
-    def write(event: Event) -> None:
-        if is_full[0]:
-            raise OSError(28, "No space left on device", "results.csv")
+    def write(event: Event) -> bool:
+        if isinstance(event, TrialEnded) and is_full[0]:
+            raise error
+        return isinstance(event, TrialEnded)
 
     listener = Listener()
     recorder = Recorder(EventLog("events.jsonl"), History(), write, [listener])
-    first, second, third, *_ = events()
-    recorder.record(first)
-    recorder.record(second)
-    assert recorder.results_error == "results.csv: no space left on device"
-    assert len(listener.said) == 1 and listener.seen == [first, second], "it is told once, and the search goes on"
+    for event in events()[:14]:
+        recorder.record(event)
+    why = "results.csv: no space left on device" if isinstance(error, OSError) else "ValueError: a column"
+    assert recorder.results_error == why
+    assert len(listener.said) == 1 and listener.seen == events()[:14], "it is told once, and the search goes on"
     is_full[0] = False
-    recorder.record(third)
+    recorder.record(reported(3, 1, 0.8, 106.0))
+    assert recorder.results_error == why, "nothing was written with this event"
+    recorder.record(TrialEnded(3, State.DONE))
     assert recorder.results_error is None
+
+
+def test_an_observer_harms_nothing_where_nobody_can_be_told(monkeypatch):
+    history = History()
+    recorder = Recorder(EventLog("events.jsonl"), history, lambda event: True, [Noisy()])
+    with open("/dev/full", "w", buffering=1) as nowhere, monkeypatch.context() as patch:
+        patch.setattr("sys.stderr", nowhere)
+        for event in events():
+            recorder.record(event)
+        with contextlib.suppress(OSError):
+            nowhere.close()
+    assert history.events == events()
+
+
+def test_a_log_that_a_later_version_has_continued_is_refused():
+    log = EventLog("events.jsonl")
+    log.append(SearchStarted())
+    log.append(SearchStarted(version=4))
+    with pytest.raises(ConfigError, match=r"line 2: is not a valid event \(its format is 4, and can be 2 or 3\)"):
+        log.read()
 
 
 @pytest.mark.parametrize("values", [[1, "auto", None], [True, "a"], [True, 3], [1.5, None, "x"], [[8], None, "[8]"]])

@@ -149,10 +149,17 @@ def test_a_ray_that_does_not_start_is_an_error_with_its_reason(monkeypatch):
         pass
 
 
+def begun(options: SearchOptions) -> Stopping:
+    stopping = Stopping(options, History())
+    assert not stopping.is_final(), "the budget counts from the start"
+    stopping.begin()
+    return stopping
+
+
 def test_the_time_budget():
-    assert not Stopping(SearchOptions(), History()).is_final()
-    assert not Stopping(SearchOptions(time_budget=1000), History()).is_final()
-    assert Stopping(SearchOptions(time_budget=1e-9), History()).is_final()
+    assert not begun(SearchOptions()).is_final()
+    assert not begun(SearchOptions(time_budget=1000)).is_final()
+    assert begun(SearchOptions(time_budget=1e-9)).is_final()
 
 
 def test_a_ray_of_our_own_has_the_cpus_of_this_process_and_a_folder_for_its_user():

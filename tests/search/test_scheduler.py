@@ -61,11 +61,11 @@ def reports(seed: int, trials: int, epochs: int) -> list[tuple[int, int, float]]
 
 @pytest.mark.parametrize("mode", ["max", "min"])
 @pytest.mark.parametrize("seed", range(5))
-@pytest.mark.parametrize("name", ["asha", "median"])
-def test_what_is_ray_tunes_rule_decides_as_ray_tune_does(name, seed, mode):
+@pytest.mark.parametrize(("name", "grace", "factor"), [("median", 2, 0), ("asha", 1, 3), ("asha", 2, 1.2)])
+def test_what_is_ray_tunes_rule_decides_as_ray_tune_does(name, grace, factor, seed, mode):
     if name == "asha":
-        rays = ASHAScheduler("epoch", "value", mode, max_t=9, grace_period=1, reduction_factor=3)
-        ours: Scheduler = StoppingRungs("value", mode, 1, 3, 9)
+        rays = ASHAScheduler("epoch", "value", mode, max_t=9, grace_period=grace, reduction_factor=factor)
+        ours: Scheduler = StoppingRungs("value", mode, grace, factor, 9)
     else:
         rays = MedianStoppingRule("epoch", "value", mode, grace_period=2, min_time_slice=float("inf"))
         ours = MedianRule("value", mode, 2, 3)

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from search.engine.schedulers.scheduler import CONTINUE, STOP, Answer, Scheduler
+from search.record.outcomes import State
 
 
 class StoppingRungs(Scheduler):
@@ -28,14 +29,29 @@ class StoppingRungs(Scheduler):
         self.values: dict[float, dict[int, float]] = {
             grace_period * reduction_factor**power: {} for power in reversed(range(number))
         }
+        self._last: dict[int, Mapping[str, Any]] = {}  # the last row of each trial
 
     def reach(self, number: int, row: Mapping[str, Any]) -> Answer:
-        epoch, value = row["epoch"], self._sign * row[self._metric]
-        if epoch >= self._last_epoch:
+        self._last[number] = row
+        if row["epoch"] >= self._last_epoch:
             return STOP
-        for rung, values in self.values.items():
-            if epoch >= rung and number not in values:
-                cutoff = np.percentile([*values.values()], self._quantile) if values else value
-                values[number] = value
-                return STOP if value < cutoff else CONTINUE
-        return CONTINUE
+        value = self._sign * row[self._metric]
+        values = self._next_rung(number, row["epoch"])
+        if values is None:
+            return CONTINUE
+        cutoff = np.percentile([*values.values()], self._quantile) if values else value
+        values[number] = value
+        return STOP if value < cutoff else CONTINUE
+
+    def _next_rung(self, number: int, epoch: int) -> dict[int, float] | None:
+        """Returns the values of the highest rung at or below an epoch that a trial is not counted at yet."""
+        rungs = (values for rung, values in self.values.items() if epoch >= rung and number not in values)
+        return next(rungs, None)
+
+    def end(self, number: int, state: State) -> None:
+        # Ray Tune counts the last report of a trial that has ended once more, at the next rung, if there is one.
+        if state != State.FAILED and number in self._last:
+            row = self._last[number]
+            values = self._next_rung(number, row["epoch"])
+            if values is not None:
+                values[number] = self._sign * row[self._metric]
