@@ -11,8 +11,9 @@ import matplotlib.pyplot as plt
 
 from configs.yaml_file import read_yaml
 from search.folder import SearchFolder
-from search.record.events import EventLog
-from search.record.history import DONE, History
+from search.record.event_log import EventLog
+from search.record.history import History
+from search.record.outcomes import State
 
 
 def main(search: str, picture: str) -> None:
@@ -25,7 +26,7 @@ def main(search: str, picture: str) -> None:
     for record in history.trials.values():
         epochs = [row["epoch"] for row in record.rows]
         values = [row[metric] for row in record.rows]
-        colour = "tab:green" if record is best else "tab:blue" if record.state == DONE else "tab:gray"
+        colour = "tab:green" if record is best else "tab:blue" if record.state == State.DONE else "tab:gray"
         axes.plot(epochs, values, color=colour, alpha=0.5, linewidth=2 if record is best else 1)
         axes.plot(epochs[-1:], values[-1:], "o", color=colour, markersize=5)
     title = f"{len(history.trials)} trials: waiting at a rung (gray), done (blue), best (green)"

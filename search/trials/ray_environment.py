@@ -12,14 +12,14 @@ _ALWAYS = {
     "RAY_DEDUP_LOGS": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
-    # Ctrl-C is ours, see SearchStopper.
+    # Ctrl-C is ours, see ray_stopper.py.
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
     # A trial that failed reports why, and no metric.
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
     # Ray's own snapshots are not used: a search is resumed from its events.jsonl.
     "TUNE_GLOBAL_CHECKPOINT_S": "3600",
-    # How many trials wait for a worker is our searcher's choice. By Ray's default of 1, a second worker would be asked
-    # for only when the first has its trial, and given up again when that trial is over before it has started.
+    # How many trials wait for a worker is the controller's choice. By Ray's default of 1, a second worker would be
+    # asked for only when the first has its trial, and given up again when that trial is over before it has started.
     "TUNE_MAX_PENDING_TRIALS_PG": "1000000",
     # A worker that takes longer than that to leave a trial is lost, and its slot with it; Ray waits 2 s.
     "TUNE_FUNCTION_THREAD_TIMEOUT_S": "30",

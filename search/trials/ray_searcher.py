@@ -34,7 +34,7 @@ class ControllerSearcher(Searcher):
         open(checkpoint_path, "w").close()
 
     def restore(self, checkpoint_path: str) -> None:
-        """Never used: a resumed search makes its searcher anew from its history."""
+        """Never used: a resumed search makes its controller anew from its events."""
         raise NotImplementedError("a search is resumed from its events.jsonl")
 
 

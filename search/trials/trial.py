@@ -67,7 +67,7 @@ def run_trial(
     """Trains the config of a sample in the trial's folder and reports each epoch to Ray.
 
     Args:
-        config: of the searcher, see `trial_config`.
+        config: of the trial, see `trial_config` in ray_searcher.py.
         base_cfg: settings that the sample is merged over, by key.
         trials_folder: holds one folder a trial; the trial goes on from what it finds in its own.
         working_folder: where the search was started, and where relative paths of a user's parts begin.

@@ -89,13 +89,16 @@ def test_a_trial_that_wants_more_than_its_share_fails_alone_and_nothing_of_a_tri
 
 
 def test_memory_that_another_process_has_taken_is_asked_for_again(ray_address, tmp_path):
-    folder, history = search(
-        ray_address,
-        RATE,
-        "num_samples: 1, scheduler: none, resources: {cpu: 1, gpu: 0.5}, max_failures: 1",
-        MODEL__SOLVER__TOTAL_EPOCHS="1",
-        MODEL__HEAD__NAME="crowded_head",
-    )
+    try:
+        folder, history = search(
+            ray_address,
+            RATE,
+            "num_samples: 1, scheduler: none, resources: {cpu: 1, gpu: 0.5}, max_failures: 1",
+            MODEL__SOLVER__TOTAL_EPOCHS="1",
+            MODEL__HEAD__NAME="crowded_head",
+        )
+    finally:
+        (tmp_path / "leave").touch()  # whatever came of it: the next test needs the memory
     (record,) = history.in_state(State.DONE)
     assert record.failures == 1
     assert "OutOfMemoryError: CUDA out of memory" in log_of(folder, history, record.number)

@@ -37,7 +37,7 @@ class Sample:
 
 
 class Sampler(Protocol):
-    """Proposes points. It keeps nothing of its own: a proposal is a function of what it is given."""
+    """Proposes points. A proposal is a function of what it is given: whatever else a sampler keeps is a cache."""
 
     @property
     def takes_incomplete(self) -> bool:
