@@ -156,7 +156,7 @@ def _search(
     reason = controller.finish()
     halted = controller.stopping.halted or recorder.results_error
     if not isinstance(history.events[-1], SearchEnded):
-        recorder.say(f"\n{reason}; but neither this nor the results could be written: {controller.stopping.halted}")
+        recorder.say(f"\n{reason}; this and the results could not be written: {controller.stopping.halted}")
     elif recorder.results_error:
         recorder.say(f"the results could not be written: {recorder.results_error}")
     if halted or controller.stopping.is_requested:

@@ -149,7 +149,8 @@ class Controller:
         """Whether anything is left to run. Trials that run count as interrupted."""
         if self.history.in_state(State.RUNNING, State.INTERRUPTED):
             return True
-        if any(self._answers.get(one.number) == CONTINUE for one in self.history.in_state(State.WAITING)):
+        waiting = (self._answers.get(one.number) for one in self.history.in_state(State.WAITING))
+        if any(answer and answer.decision == Decision.CONTINUE for answer in waiting):
             return True  # another scheduler lets it go on
         if not self._is_decided() and (self._needs_reference() or not self._is_full()):
             return True
