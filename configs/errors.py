@@ -16,7 +16,7 @@ class ExitStatus(IntEnum):
 
     DONE = 0
     MISTAKE = 2  # something that the user has to mend: a config, a full disk
-    NOTHING_FOUND = 3  # no trial of a search has a result
+    NO_RESULT = 3  # a training that diverged, a search without a trial that has a result
     INTERRUPTED = 130
 
 

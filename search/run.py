@@ -15,6 +15,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from configs.command_line import add_config_arguments, command_parser
 from configs.errors import ConfigError, collect_errors, exit_status, with_sources
 from configs.legal import Int
@@ -162,7 +164,11 @@ def _plan_to_resume(args: argparse.Namespace, folder: SearchFolder) -> SearchPla
     changed = differences(before.base_cfg, now.base_cfg, (*FREE_ON_RESUME, "BEST_METRIC", *own))
     now = replace(now, options=decide_confirm(_kept(before.options, now.options), now.space))
     old, new = before.options.science(), now.options.science()
-    others = {word: f"{word} was {old[word]} and is {new[word]} now" for word in old if new[word] != old[word]}
+    others = {
+        word: f"{word} was {_in_yaml(old[word])} and is {_in_yaml(new[word])} now"
+        for word in old
+        if new[word] != old[word]
+    }
     is_population = before.options.scheduler_spec.is_population or now.options.scheduler_spec.is_population
     changed += [text for word, text in others.items() if word == "seed" or is_population]
     has_new_space = now.sampled_yaml() != before.sampled_yaml()
@@ -188,6 +194,11 @@ def _plan_to_resume(args: argparse.Namespace, folder: SearchFolder) -> SearchPla
     if has_new_space:
         notes = (*notes, "the space has changed: trials that fit it count for the sampler, the others are only kept")
     return replace(now, name=folder.path.name, notes=notes, earlier=before.options)
+
+
+def _in_yaml(value: Any) -> str:
+    """Returns an option on one line, as a space file writes it."""
+    return str(yaml.safe_dump(value, default_flow_style=True, width=10**9)).splitlines()[0]
 
 
 # Words that older versions did not know, and what these versions did.

@@ -164,7 +164,7 @@ def _search(
         recorder.say(f"resume with: {folder.resume_command()}")
         last.callback(_limited(SHUTDOWN, status).cancel)  # when Ray has ended
         return status
-    return ExitStatus.DONE if with_result(history.samples()) else ExitStatus.NOTHING_FOUND
+    return ExitStatus.DONE if with_result(history.samples()) else ExitStatus.NO_RESULT
 
 
 def _started(plan: SearchPlan, digest: str | None, code: dict[str, str], machines: Machines) -> SearchStarted:

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from yacs.config import CfgNode
 
-from configs.errors import ConfigError
+from configs.errors import ConfigError, ExitStatus
 from configs.files import shown_path
 from configs.metric_names import best_row
 from configs.user_modules import other_code
@@ -35,9 +35,6 @@ class _LastingConsole(Console):
     def on_broken_pipe(self) -> None:
         self.quiet = True
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-NOT_FINISHED = 3  # exit status
 
 
 def train_on_console(cfg: CfgNode, folder: RunFolder, resume: bool, recorded: dict[str, Any]) -> int:
@@ -86,12 +83,12 @@ def train_on_console(cfg: CfgNode, folder: RunFolder, resume: bool, recorded: di
             raise
         except TrainingDivergedError as error:
             print(f"error: {error}", file=sys.stderr)
-            return NOT_FINISHED
+            return ExitStatus.NO_RESULT
         except KeyboardInterrupt:
             where = shlex.quote(cfg.OUTPUT_PATH)
             go_on = f"; resume with: python -m trainable.train -o {where} --resume" if folder.config.exists() else ""
             print(f"interrupted{go_on}", file=sys.stderr)
-            return 130
+            return ExitStatus.INTERRUPTED
     best = best_row(cfg.BEST_METRIC, rows)
     where = shown_path(folder.path)
     console.print(

@@ -11,12 +11,12 @@ from typing import Any
 import ray
 from ray import tune
 
+from configs.errors import ExitStatus
 from search.trials.cluster import placed, trial_slots
 from search.trials.node_check import NodeChecks, node_name
 
 INTERVAL = 2.0  # seconds
 HEAD_INTERVAL, HEAD_PATIENCE = 5.0, 4  # seconds between looks at the head, and looks in a row that find nothing
-HEAD_GONE = 2  # exit status
 
 # What Ray Tune asks for a trial that is made now, in the one search of this process. It is no attribute, since Ray
 # copies whatever a trainable holds, and a copy does not follow the nodes.
@@ -118,7 +118,7 @@ def head_watched(resume_command: str) -> Iterator[None]:
                     f"checkpoint\nresume with: {resume_command}",
                     flush=True,
                 )
-                os._exit(HEAD_GONE)
+                os._exit(ExitStatus.MISTAKE)
 
     threading.Thread(target=look, name="head", daemon=True).start()
     try:

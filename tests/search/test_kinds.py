@@ -255,7 +255,7 @@ def test_a_search_of_a_version_without_kinds_resumes_without_them(space_file):
     folder.space.write_text(begun.space_yaml().replace(f"kinds: [{BACKBONE}]", "kinds: []"))
     if space_file:
         notes = _plan_to_resume(args, folder).notes
-        assert "kinds was [] and is ['MODEL.BACKBONE.NAME'] now" in notes
+        assert "kinds was [] and is [MODEL.BACKBONE.NAME] now" in notes
 
 
 def test_asha_that_stops_says_that_it_knows_no_kinds():
