@@ -53,19 +53,7 @@ def train_on_console(cfg: CfgNode, folder: RunFolder, resume: bool, recorded: di
         log_to(folder.log, also_to_terminal=True),
         _progress(console, cfg.MODEL.SOLVER.TOTAL_EPOCHS) as on_step,
     ):
-        here = describe_environment(pick_device(), cfg)
-        different = environment_differences(recorded, here)
-        if different:
-            logging.getLogger(__name__).warning("numbers may differ in their last digits: %s", different)
-        different_code = other_code(recorded.get(CODE, {}), here.get(CODE, {}))
-        for line in (*different_code, *other_weights(recorded.get(WEIGHTS, {}), here.get(WEIGHTS, {})), *hints(cfg)):
-            logging.getLogger(__name__).warning("%s", line)
-
-        if torch.cuda.device_count() > 1:
-            logging.getLogger(__name__).warning(
-                "%d GPUs are visible and the first is used; CUDA_VISIBLE_DEVICES chooses another",
-                torch.cuda.device_count(),
-            )
+        _warn(cfg, recorded)
 
         def show(row: Metrics, checkpoint: Path) -> None:
             console.print(
@@ -96,6 +84,21 @@ def train_on_console(cfg: CfgNode, folder: RunFolder, resume: bool, recorded: di
         soft_wrap=True,
     )
     return 0
+
+
+def _warn(cfg: CfgNode, recorded: dict[str, Any]) -> None:
+    """Says what may make other numbers than those that the config's file records, and which GPUs stay idle."""
+    logger = logging.getLogger(__name__)
+    here = describe_environment(pick_device(), cfg)
+    different = environment_differences(recorded, here)
+    if different:
+        logger.warning("numbers may differ in their last digits: %s", different)
+    different_code = other_code(recorded.get(CODE, {}), here.get(CODE, {}))
+    for line in (*different_code, *other_weights(recorded.get(WEIGHTS, {}), here.get(WEIGHTS, {})), *hints(cfg)):
+        logger.warning("%s", line)
+    devices = torch.cuda.device_count()
+    if devices > 1:
+        logger.warning("%d GPUs are visible and the first is used; CUDA_VISIBLE_DEVICES chooses another", devices)
 
 
 @contextmanager

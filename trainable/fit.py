@@ -32,7 +32,7 @@ from trainable.evaluation.confusion_picture import draw_confusion
 from trainable.process_state import configure_process
 from trainable.run_folder import RunFolder
 from trainable.stopwatch import CHECKPOINT, Stopwatch
-from trainable.tensorboard import hyperparameters_of, open_tensorboard
+from trainable.tensorboard import Tensorboard, hyperparameters_of, open_tensorboard
 from trainable.training import Metrics, OnStep, Training
 from trainable.update import TrainingDivergedError
 
@@ -99,28 +99,13 @@ def fit(
         report(row, folder.latest)
 
     logger.info("training on %s, %d thread(s), from epoch %d", device, cfg.NUM_THREADS, training.epoch + 1)
-    with_graph = not folder.is_trial if cfg.TENSORBOARD_GRAPH is None else cfg.TENSORBOARD_GRAPH
     with open_tensorboard(folder.tensorboard if cfg.TENSORBOARD else None) as tensorboard:
-        if training.epoch == 0:
-            tensorboard.add_start(training, with_graph)
-        tensorboard.add_hyperparameters(
-            hyperparameters_of(cfg) if hyperparameters is None else hyperparameters, cfg.BEST_METRIC
-        )
-        tasks = len(training.data.classes)
-        for place, row in enumerate(training.metrics):  # again: a process that was killed may not have written them
-            tensorboard.add_epoch(row, training.task_metrics[place * tasks : (place + 1) * tasks], cfg.BEST_METRIC)
+        _add_past(tensorboard, training, folder.is_trial, hyperparameters)
         while training.epoch < cfg.MODEL.SOLVER.TOTAL_EPOCHS:
-            skipped = training.update.skipped
-            row = training.run_epoch(on_step)
-            if training.update.skipped > skipped:
-                logger.warning(
-                    "epoch %d: %d steps were skipped, since loss or gradient was not finite",
-                    training.epoch,
-                    training.update.skipped - skipped,
-                )
+            row = _train_epoch(training, on_step)
             with stopwatch.measuring(CHECKPOINT):
                 _keep(training, row, folder)
-                tensorboard.add_epoch(row, training.task_metrics[-tasks:], cfg.BEST_METRIC)
+                tensorboard.add_epoch(row, training.task_metrics[-len(training.data.classes) :], cfg.BEST_METRIC)
             logger.info(
                 "epoch %(epoch)d: train_loss %(train_loss).4f, val_loss %(val_loss).4f, val_score %(val_score).4f", row
             )
@@ -128,6 +113,33 @@ def fit(
     if not folder.is_trial:
         _draw_confusion(training, folder)
     return training.metrics
+
+
+def _add_past(
+    tensorboard: Tensorboard, training: Training, is_trial: bool, hyperparameters: Mapping[str, Any] | None
+) -> None:
+    """Adds what TensorBoard is told before the first epoch, and epochs that a process that was killed may have had."""
+    cfg = training.cfg
+    if training.epoch == 0:
+        tensorboard.add_start(training, not is_trial if cfg.TENSORBOARD_GRAPH is None else cfg.TENSORBOARD_GRAPH)
+    tensorboard.add_hyperparameters(
+        hyperparameters_of(cfg) if hyperparameters is None else hyperparameters, cfg.BEST_METRIC
+    )
+    tasks = len(training.data.classes)
+    for place, row in enumerate(training.metrics):
+        tensorboard.add_epoch(row, training.task_metrics[place * tasks : (place + 1) * tasks], cfg.BEST_METRIC)
+
+
+def _train_epoch(training: Training, on_step: OnStep) -> Metrics:
+    """Trains an epoch and returns its metrics; says how many steps were skipped."""
+    before = training.update.skipped
+    row = training.run_epoch(on_step)
+    skipped = training.update.skipped - before
+    if skipped:
+        logger.warning(
+            "epoch %d: %d steps were skipped, since loss or gradient was not finite", training.epoch, skipped
+        )
+    return row
 
 
 def _keep(training: Training, row: Metrics, folder: RunFolder) -> None:

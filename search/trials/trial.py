@@ -4,6 +4,7 @@ import contextlib
 import logging
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -52,48 +53,56 @@ LOCK_WAIT = 60.0  # seconds: workers of a driver that was killed take a few to g
 _pristine: ProcessState | None = None
 
 
-def run_trial(
-    config: dict[str, Any],
-    base_cfg: dict[str, Any],
-    trials_folder: str,
-    working_folder: str,
-    timeout: float | None = None,
-    data_digest: str | None = None,
-    memory: GpuMemory | None = None,
-    searched: Sequence[str] = (),
-    secret_source: SecretSource | None = None,
-    expected: Expected | None = None,
-) -> None:
-    """Trains the config of a sample in the trial's folder and reports each epoch to Ray.
+@dataclass(frozen=True)
+class TrialSetup:
+    """What all trials of a search have in common.
 
-    Args:
-        config: of the trial, see `trial_config` in ray_searcher.py.
-        base_cfg: settings that the sample is merged over, by key.
-        trials_folder: holds one folder a trial; the trial goes on from what it finds in its own.
+    Attributes:
+        base_cfg: settings that samples are merged over, by key.
+        trials_folder: holds one folder a trial; a trial goes on from what it finds in its own.
         working_folder: where the search was started, and where relative paths of a user's parts begin.
         timeout: seconds that an epoch may take.
         data_digest: of the data that all trials train on; None: it depends on the sample.
-        memory: of the GPU, of which the trial gets a share; None: it uses none.
+        memory: of the GPU, of which a trial gets a share; None: it uses none.
         searched: the keys of the space's parameters.
         secret_source: where the process asks for secrets; None: there are none.
         expected: what this node must see; None: it is the driver's.
     """
-    folder = RunFolder(Path(trials_folder) / trial_name(config["number"], config["id"]), is_trial=True)
+
+    base_cfg: dict[str, Any]
+    trials_folder: str
+    working_folder: str
+    timeout: float | None = None
+    data_digest: str | None = None
+    memory: GpuMemory | None = None
+    searched: Sequence[str] = ()
+    secret_source: SecretSource | None = None
+    expected: Expected | None = None
+
+
+def run_trial(config: dict[str, Any], setup: TrialSetup) -> None:
+    """Trains the config of a sample in the trial's folder and reports each epoch to Ray.
+
+    Args:
+        config: of the trial, see `trial_config` in ray_searcher.py.
+        setup: of the search.
+    """
+    folder = RunFolder(Path(setup.trials_folder) / trial_name(config["number"], config["id"]), is_trial=True)
     try:
-        if expected is not None and not is_seen(expected):  # it has joined, and Ray was faster than its check
-            raise NodeError(f"this machine does not see {trials_folder}, or not {working_folder}")
-        _leave_rays_folder(working_folder, folder.path.name)
-        _restore_process(base_cfg["USER_MODULES"], secret_source)
+        if setup.expected is not None and not is_seen(setup.expected):  # it has joined, and Ray was faster
+            raise NodeError(f"this machine does not see {setup.trials_folder}, or not {setup.working_folder}")
+        _leave_rays_folder(setup.working_folder, folder.path.name)
+        _restore_process(setup.base_cfg["USER_MODULES"], setup.secret_source)
         with (
             folder.locked(wait=LOCK_WAIT) as lock,
             log_to(folder.log),
             open(folder.log, "a", buffering=1) as log,
             _output_to(log),
-            watching(log, timeout) as watchdog,
+            watching(log, setup.timeout) as watchdog,
         ):
-            _train(config, base_cfg, folder, lock, watchdog, data_digest, memory, searched)
+            _train(config, setup, folder, lock, watchdog)
     except Exception as error:
-        outcome = Outcome.BLOCKS_SEARCH if _is_of_search(error, base_cfg) else outcome_of(error)
+        outcome = Outcome.BLOCKS_SEARCH if _is_of_search(error, setup.base_cfg) else outcome_of(error)
         tune.report(to_result(FailureMessage(outcome, _reason(error))))
         if is_of_device(error) or isinstance(error, NodeError):
             raise  # Neither this process nor its place is of use; Ray starts another for the next trial.
@@ -156,17 +165,10 @@ def _restore_process(user_modules: Sequence[str], secret_source: SecretSource | 
 
 
 def _train(
-    config: dict[str, Any],
-    base_cfg: dict[str, Any],
-    folder: RunFolder,
-    lock: FolderLock,
-    watchdog: Watchdog | None,
-    data_digest: str | None,
-    memory: GpuMemory | None,
-    searched: Sequence[str],
+    config: dict[str, Any], setup: TrialSetup, folder: RunFolder, lock: FolderLock, watchdog: Watchdog | None
 ) -> None:
     try:
-        cfg, read = track_reads(merge_sample(cfg_of(base_cfg, "base"), config["settings"]))
+        cfg, read = track_reads(merge_sample(cfg_of(setup.base_cfg, "base"), config["settings"]))
         if not folder.config.exists():  # so that a trial that fails at once can be run alone, too
             folder.config.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(folder.config, dump_cfg(cfg))
@@ -191,15 +193,15 @@ def _train(
                 watchdog.count()
             lock.acquire()
 
-        with within_share(memory, cfg):
+        with within_share(setup.memory, cfg):
             fit(
                 cfg,
                 report,
                 folder,
                 resume=True,
                 reported_epochs=config["reported_epochs"],
-                data_digest=data_digest,
-                hyperparameters=_searched(cfg, config, searched),
+                data_digest=setup.data_digest,
+                hyperparameters=_searched(cfg, config, setup.searched),
                 stopwatch=stopwatch,
             )
     except OURS as error:

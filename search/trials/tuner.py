@@ -85,9 +85,9 @@ def _trainable(plan: SearchPlan, folder: SearchFolder, machines: Machines, data_
         # A function in a function travels by value: a worker imports nothing of ours before yacstune, which makes
         # the names of our packages ours, whatever lies in the working folder.
         import yacstune  # noqa: F401
-        from search.trials.trial import run_trial
+        from search.trials.trial import TrialSetup, run_trial
 
-        run_trial(config, **parameters)
+        run_trial(config, TrialSetup(**parameters))
 
     def placement(config: dict[str, Any]) -> tune.PlacementGroupFactory:  # as above
         import yacstune  # noqa: F401
