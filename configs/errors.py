@@ -70,8 +70,16 @@ class Problems(list[Problem]):
             raise ConfigError(self)
 
 
-class ConfigError(ValueError):
-    """What the user gave cannot be used. The message is complete: commands print it without a traceback.
+class CommandError(Exception):
+    """A command cannot go on. The message is complete: commands print it without a traceback."""
+
+
+class SurroundingsError(CommandError, RuntimeError):
+    """What the command runs on does not work, such as a Ray that does not start; nobody has made a mistake."""
+
+
+class ConfigError(CommandError, ValueError):
+    """What the user gave cannot be used.
 
     Attributes:
         problems: each mistake, so that all of them are reported at once.
@@ -152,6 +160,9 @@ def exit_status(command: Callable[[], int]) -> int:
             print(f"error: {_bounded(str(problem))}", file=sys.stderr)
         if len(error.problems) > MOST_PROBLEMS:
             print(f"error: and {len(error.problems) - MOST_PROBLEMS:,} more", file=sys.stderr)
+        return ExitStatus.MISTAKE
+    except CommandError as error:
+        print(f"error: {error}", file=sys.stderr)
         return ExitStatus.MISTAKE
     except OSError as error:  # no permission, disk full, a file where a folder should be
         print(f"error: {explained(error)}", file=sys.stderr)

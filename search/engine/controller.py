@@ -27,6 +27,7 @@ from search.record.events import (
     WorkerReady,
 )
 from search.record.history import History, TrialRecord
+from search.record.lineage import Segment, segments_of
 from search.record.outcomes import Outcome, State
 from search.space.items import TOTAL_EPOCHS
 from search.space.options import SearchOptions, scheduling_of
@@ -366,15 +367,15 @@ class Controller:
     def _taken_over(self, record: TrialRecord, takeover: Takeover) -> TrialStarted:
         donor = self.history.trials[takeover.donor]
         point = self._space.point_of(takeover.values)
-        earlier = [one for one in donor.settings.get(LINEAGE, []) if one["epochs"][1] <= takeover.epoch]
-        first = earlier[-1]["epochs"][1] + 1 if earlier else 1
+        earlier = [segment for segment in segments_of(donor.settings) if segment.last <= takeover.epoch]
+        first = earlier[-1].last + 1 if earlier else 1
         values = {key: donor.settings[key] for key in point.settings}
-        segment = {"trial": donor.number, "epochs": [first, takeover.epoch], "settings": values}
+        lineage = [*earlier, Segment(donor.number, first, takeover.epoch, values)]
         return TrialStarted(
             record.number,
             record.id,
             point.params,
-            {**point.settings, LINEAGE: [*earlier, segment]},
+            {**point.settings, LINEAGE: [segment.to_setting() for segment in lineage]},
             record.notes,
             Donor(donor.number, donor.name, takeover.epoch),
         )

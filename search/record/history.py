@@ -4,7 +4,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from configs.lineage import LINEAGE
 from configs.metric_names import best_row, sign
 from search.record.events import (
     Donor,
@@ -16,6 +15,7 @@ from search.record.events import (
     TrialStarted,
     WorkerReady,
 )
+from search.record.lineage import segments_of
 from search.record.outcomes import ENDED, State
 
 
@@ -91,9 +91,9 @@ class TrialRecord:
 
     def params_at(self, epoch: int) -> dict[str, Any]:
         """What it had in an epoch, which may be from a trial whose weights it has taken over since: see LINEAGE."""
-        for segment in self.settings.get(LINEAGE, ()):
-            if segment["epochs"][0] <= epoch <= segment["epochs"][1]:
-                return {key: segment["settings"].get(key, value) for key, value in self.params.items()}
+        for segment in segments_of(self.settings):
+            if segment.first <= epoch <= segment.last:
+                return {key: segment.settings.get(key, value) for key, value in self.params.items()}
         return self.params
 
     def best(self, metric: str) -> dict[str, Any] | None:

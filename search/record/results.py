@@ -4,10 +4,10 @@ import json
 import shlex
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from configs.figures import NO_MATPLOTLIB
 from configs.files import remove_leftovers, shown_path, write_atomically
 from configs.metric_names import sign
 from search.folder import SearchFolder
@@ -120,10 +120,8 @@ class Results:
         for old in self._folder.pareto.glob("*.yaml"):
             if old.stem not in {record.name for record in front}:  # beaten since
                 old.unlink()
-        try:
+        with suppress(ImportError):  # of matplotlib; the terminal says so
             draw_front(self._folder.pareto_picture, records, front, objectives)
-        except ImportError:
-            print(f"no picture of the Pareto front: {NO_MATPLOTLIB}")
 
     def _described(self, record: TrialRecord) -> str:
         metric = self._plan.options.metric

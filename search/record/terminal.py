@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from configs.figures import NO_MATPLOTLIB
 from configs.files import shown_path
 from search.folder import SearchFolder
 from search.plan import SearchPlan
@@ -175,7 +176,9 @@ class Terminal:
         objectives = self._plan.options.objectives
         if len(objectives) > 1:
             front = pareto_front(self._history.candidates(), objectives)
-            print(f"Pareto front: {len(front)} trials, in {shown_path(self._folder.pareto_csv)} and .png")
+            has_picture = self._folder.pareto_picture.exists()
+            picture = " and .png" if has_picture else f" (no picture: {NO_MATPLOTLIB})"
+            print(f"Pareto front: {len(front)} trials, in {shown_path(self._folder.pareto_csv)}{picture}")
             for record in front:
                 values = zip(objectives, objective_values(record, objectives), strict=True)
                 which = "the base " if record.is_reference else f"trial {record.number:>3}"

@@ -13,7 +13,7 @@ from joblib import cpu_count
 from ray import tune
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from configs.errors import ConfigError, one_line
+from configs.errors import ConfigError, SurroundingsError, one_line
 from search.plan import SearchPlan
 from search.trials.address import check_address
 from search.trials.secret_values import SecretSource, hidden
@@ -59,7 +59,8 @@ def ray_cluster(address: str | None, with_dashboard: bool = True) -> Iterator[tu
         with_dashboard: whether one that is started has a dashboard.
 
     Raises:
-        ConfigError: there is no cluster at the address, or Ray does not start here.
+        ConfigError: there is no cluster at the address.
+        SurroundingsError: Ray does not start here.
     """
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     if address:
@@ -80,7 +81,7 @@ def ray_cluster(address: str | None, with_dashboard: bool = True) -> Iterator[tu
                 )
             except Exception as error:  # Ray has no class of its own for it
                 ray.shutdown()  # what did start
-                raise ConfigError(f"Ray could not be started here, try again: {one_line(str(error))}") from None
+                raise SurroundingsError(f"Ray could not be started here, try again: {one_line(str(error))}") from None
         _close_session_folder()
     take_sigterm_as_ctrl_c()
     # Ray prints a paragraph of its own when a worker has died, whatever log_to_driver says; our events tell it

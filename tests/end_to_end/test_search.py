@@ -301,11 +301,33 @@ def test_a_search_goes_on_after_ctrl_c(ray_address, tmp_path, capsys, monkeypatc
     commands = json.dumps((folder / "provenance.yaml").read_text())
     assert commands.count("--resume") == 2
 
+    write_as_version_2(folder / "events.jsonl")
     assert main([*start, "--resume", "--num-samples", "8"]) == 0
     longer = History(EventLog(folder / "events.jsonl").read())
     assert sorted(longer.trials) == list(range(8)), "a search that has ended may be extended"
     for record in history.in_state(State.DONE):
         assert longer.trials[record.number].rows == record.rows
+
+
+def write_as_version_2(path: Path) -> None:
+    """Writes the events of a log as the version before did."""
+    names = {"done": "trial_done", "waits": "trial_stopped", "stopped": "trial_stopped"}
+    lines = []
+    for line in path.read_text().splitlines():
+        event = json.loads(line)
+        data = event["data"]
+        if event["kind"] == "search_started":
+            event["data"] = {"version": 2, "data_digest": data["data_digest"], "code": data["code"]}
+        elif event["kind"] == "trial_ended" and data["state"] in names:
+            event["kind"], event["data"] = names[data["state"]], {"unread": data["unread"]}
+        elif event["kind"] == "trial_ended":
+            is_tried_again = data["state"] == "interrupted"
+            event["kind"], event["data"] = "trial_failed", {"reason": "x", "is_tried_again": is_tried_again, "node": ""}
+        elif event["kind"] == "trial_reported":
+            del data["seconds"]
+        if event["kind"] != "worker_ready":
+            lines.append(json.dumps(event))
+    path.write_text("\n".join([*lines, ""]))
 
 
 def test_whatever_ends_ray_tune_the_search_can_go_on(ray_address, tmp_path, capsys, monkeypatch):

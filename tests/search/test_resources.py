@@ -9,7 +9,7 @@ import pytest
 import ray
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
-from configs.errors import ConfigError
+from configs.errors import ConfigError, SurroundingsError
 from search.engine.stopping import Stopping
 from search.plan import make_plan
 from search.record.history import History
@@ -145,7 +145,7 @@ def test_a_ray_that_does_not_start_is_an_error_with_its_reason(monkeypatch):
 
     monkeypatch.setattr("ray.init", init)
     reason = r"Ray could not be started here, try again: The current node timed out during startup\. This could"
-    with pytest.raises(ConfigError, match=reason), ray_cluster(None):
+    with pytest.raises(SurroundingsError, match=reason), ray_cluster(None):
         pass
 
 
