@@ -5,6 +5,7 @@ quality and the tests directly. Each decision is made from the history, and writ
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from itertools import count
 from typing import Any
 
@@ -83,7 +84,7 @@ class Controller:
         self.scheduler = build_scheduler(options, space, total_epochs)
         self._scheduling: dict[str, Any] | None = None  # what the scheduler of the events so far was made of
         self._answers: dict[int, Answer] = {}  # to the last report of each trial, until it is acted on
-        for event in events:
+        for event in map(self._as_now, events):
             self.history.add(event)
             self._take_in(event)
         self.stopping = Stopping(options, self.history)
@@ -119,10 +120,17 @@ class Controller:
             if state == State.DONE or (trial.is_sample and state != trial.state):
                 self._record(TrialEnded(trial.number, state, unread=trial.unread))
 
+    def _as_now(self, event: Event) -> Event:
+        """Returns an event with what version 2 did not say: whether a trial that was stopped waits."""
+        if self.history.version != 2 or not isinstance(event, TrialEnded) or event.state != State.STOPPED:
+            return event
+        waits = self._earlier.lets_wait(len(self.history.trials[event.trial].rows))
+        return replace(event, state=State.WAITING) if waits else event
+
     def _upgrade(self) -> None:
-        """Adds what a log of version 2 does not say: how it was searched, and which trials wait."""
+        """Writes what a log of version 2 does not say: how it was searched, and which trials wait."""
         for trial in self.history.by_end():
-            if trial.state == State.STOPPED and self._earlier.lets_wait(len(trial.rows)):
+            if trial.state == State.WAITING:
                 self._write(TrialEnded(trial.number, State.WAITING, unread=trial.unread))
         self._write(SearchStarted(options=self._earlier.to_yaml(), code=self.history.code))
 

@@ -298,6 +298,17 @@ def test_trials_of_a_log_of_version_2_that_wait_are_told_apart(space):
     assert resumed.version == 3 and resumed.trials[0].end_order == 0, "it keeps its place"
 
 
+def test_a_trial_of_a_log_of_version_2_that_waits_is_promoted(space):
+    stopped = (ended(number, State.STOPPED, [0.1 * number], dropout=0.1 + number / 100) for number in range(3))
+    log, options = log_of(*stopped, version=2), SearchOptions(scheduler=ASHA, num_samples=3)
+    for _ in range(2):  # also where it was resumed before
+        controller = Controller(space, options, EPOCHS, log)
+        assert controller.has_more()
+        controller.begin(SearchStarted(options=options.to_yaml()), slots=1)
+        log = [*controller.history.events]
+    assert controller.next_trial().number == 2
+
+
 def test_an_event_that_cannot_be_kept_halts_the_search_and_none_is_kept_after_it(space):
     kept = []
 
