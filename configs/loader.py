@@ -156,8 +156,7 @@ def build_cfg(settings: Iterable[Setting], problems: Iterable[Problem] = (), bas
             set_value(cfg, setting.key, value)
             legal.append(setting)
     problems += inconsistencies(cfg, sources_of(legal))
-    if problems:
-        raise ConfigError(problems)
+    problems.check()
     cfg.freeze()
     return cfg
 

@@ -97,8 +97,7 @@ class BengaliRaw:
             problems.add(
                 f"{self._csv}: {_some(missing)} in none of the parquet files found ({parts}); is a part missing?"
             )
-        if problems:
-            raise ConfigError(problems)
+        problems.check()
 
 
 def part_files(folder: Path, kind: str) -> list[Path]:
@@ -189,8 +188,7 @@ def _read_labels(path: Path) -> tuple[list[str], np.ndarray]:
                 f"{path}, line {row + 2}: {task} of {table['image_id'][row]} is {table[task][row]}; allowed is a whole "
                 f"number from 0 to {count - 1}"
             )
-    if problems:
-        raise ConfigError(problems)
+    problems.check()
     return table["image_id"].tolist(), table[list(CLASS_COUNTS)].to_numpy(np.int64)
 
 

@@ -2,7 +2,7 @@
 
 from yacs.config import CfgNode
 
-from configs.errors import ConfigError, Problem, Problems
+from configs.errors import Problem, Problems
 from configs.tree import get_value
 from data.image_data import ImageData
 
@@ -41,5 +41,4 @@ def check_task_fit(cfg: CfgNode, data: ImageData) -> None:
             for own, (task, names) in zip(class_weights, data.classes.items(), strict=False)
             if len(own) not in (0, len(names))
         ]
-    if problems:
-        raise ConfigError(problems)
+    problems.check()

@@ -93,6 +93,5 @@ def _read_submission(folder: Path, names: set[str]) -> Submission:
     ):
         if ids:
             problems.add(f"{folder}: {len(ids)} rows {what}, {ids[0]} first; is a file missing or of another set?")
-    if problems:
-        raise ConfigError(problems)
+    problems.check()
     return Submission(row_ids, [rows[i][0] for i in row_ids], [rows[i][1] for i in row_ids])

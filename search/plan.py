@@ -298,11 +298,9 @@ def _build_space(
         return []
 
     items = fix_keys(space_file.items, {key: default(key) for key in fixed}, default, notes, problems)
-    try:
+    with problems.collecting():
         return Space(items, space_file.constraints, default, contradictions)
-    except ConfigError as error:
-        problems += error.problems
-        return Space([])
+    return Space([])
 
 
 def _backups(options: SearchOptions, base_cfg: CfgNode) -> dict[str, Any]:

@@ -121,7 +121,7 @@ def _key_line(key: Key) -> Schema:
 
 def _search() -> Schema:
     words = {name: word.schema for name, word in WORDS.items()}
-    words |= {name: {"anyOf": [words[name], {"type": "null"}]} for name, word in WORDS.items() if word.undoes}
+    words |= {name: {"anyOf": [words[name], {"type": "null"}]} for name, word in WORDS.items() if word.may_be_null}
     return {"type": "object", "additionalProperties": False, "properties": words}
 
 

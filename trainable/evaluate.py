@@ -92,8 +92,7 @@ def _check_arguments(args: argparse.Namespace, output: Path) -> None:
         problems.add(f"-o: {output} is a file; give a folder")
     elif output.is_dir() and any(output.iterdir()):
         problems.add(f"-o: {output}: the folder is not empty; give another one")
-    if problems:
-        raise ConfigError(problems)
+    problems.check()
 
 
 def measure(

@@ -56,8 +56,7 @@ def export(checkpoint: Path, output: Path, pairs: Sequence[str] = (), allow_code
         problems.add(f"-o: {description} is there already; choose another name or remove it")
     if not checkpoint.is_file():
         problems.add(f"--checkpoint: {checkpoint}: no such file")
-    if problems:
-        raise ConfigError(problems)
+    problems.check()
     print("importing torch ...", flush=True)
     from trainable.predictor import TrainedModel
 

@@ -55,9 +55,9 @@ def predict(args: argparse.Namespace) -> int:
     output = Path(args.output)
     from data.unlabelled import check_source, unlabelled_images
 
-    problems = [*model_problems(args), *output_file_problems(output, (".csv", ".parquet"))]
-    if problems:
-        raise ConfigError(problems)
+    problems = model_problems(args)
+    problems += output_file_problems(output, (".csv", ".parquet"))
+    problems.check()
     check_source(Path(args.data))
     print("importing torch ...", flush=True)
     from trainable.predictor import load_models

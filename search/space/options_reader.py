@@ -34,8 +34,8 @@ def read_options(mapping: YamlMap, problems: Problems) -> dict[str, Given]:
             problems.add(
                 source=where, message=f"unknown word {word!r}.{did_you_mean(word, WORDS)} Known: {', '.join(WORDS)}"
             )
-        elif value is None and WORDS[word].undoes:  # undoes what the file that is extended says
-            read[word] = Given(getattr(SearchOptions, WORDS[word].undoes), where)
+        elif value is None and WORDS[word].may_be_null:  # undoes what the file that is extended says
+            read[word] = Given(getattr(SearchOptions, word), where)
         else:
             found = WORDS[word].read(value, where, problems)
             read |= {name: Given(one, where) for name, one in found.items()}

@@ -93,8 +93,7 @@ def read_space(path: str | Path) -> SpaceFile:
         problems.add(f"{path}: nothing is sampled; give a key under space: a distribution, as in {{uniform: [0, 1]}}")
     problems += _unknown_keys(items, parts.constraints)
     options = build_options(parts.options, problems)
-    if problems:
-        raise ConfigError(problems)
+    problems.check()
     return SpaceFile(Path(path), parts.base, options, tuple(items), tuple(parts.constraints))
 
 

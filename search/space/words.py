@@ -31,14 +31,14 @@ class Word:
         schema: of its value.
         form: how it is written.
         meaning: what it says, for docs/space_files.md; empty: it stands beside the word before.
-        undoes: the option whose default null stands for, in a file that extends another; empty: it cannot be null.
+        may_be_null: whether null stands for its default, in a file that extends another.
     """
 
     read: Read
     schema: Schema
     form: str
     meaning: str = ""
-    undoes: str = ""
+    may_be_null: bool = False
 
 
 def read_duration(value: Any) -> float:
@@ -219,14 +219,14 @@ WORDS: dict[str, Word] = {
         "`num_samples`, `time_budget`",
         "when it ends; whichever comes first",
     ),
-    "time_budget": Word(_one("time_budget", read_duration, _A_TIME), _DURATION, "", undoes="time_budget"),
+    "time_budget": Word(_one("time_budget", read_duration, _A_TIME), _DURATION, "", may_be_null=True),
     "stop": Word(
         _read_stop,
         numbers_schema("target", "patience"),
         "`stop: {target: 0.99, patience: 30}`",
         "when it ends before: by the metric, or after so many trials without a better one; with `confirm`, the best "
         "are confirmed then",
-        undoes="stop",
+        may_be_null=True,
     ),
     "start": Word(
         _read_start,
@@ -234,7 +234,7 @@ WORDS: dict[str, Word] = {
         "`start: [defaults, {KEY: value}]`",
         "the first samples: the base config, also where it lies outside a range, or points of which the rest is "
         "sampled; what the command line fixes is left out of them",
-        undoes="start",
+        may_be_null=True,
     ),
     "reference": Word(
         _ruled("reference", Bool()),
@@ -253,7 +253,7 @@ WORDS: dict[str, Word] = {
         "best.yaml the winner, the base always among them. Of those that are tied within noise the cheapest wins, by "
         "`macs`, then `params`. `auto`, the default for 20 samples or more: the best and the base with two other seeds "
         "each, since the best of many single trainings owes some of its place to luck. `false` leaves it out",
-        undoes="confirm",
+        may_be_null=True,
     ),
     "kinds": Word(
         _read_kinds,
@@ -293,6 +293,6 @@ WORDS: dict[str, Word] = {
         {**_DURATION, "description": "longest time without a report of an epoch"},
         "`trial_timeout: 30m`",
         "the longest time that a trial may take to report an epoch; without it there is no limit",
-        undoes="trial_timeout",
+        may_be_null=True,
     ),
 }
