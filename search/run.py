@@ -15,22 +15,22 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from configs.command_line import add_config_arguments, command_parser
 from configs.errors import ConfigError, collect_errors, exit_status, with_sources
 from configs.legal import Int
-from configs.loader import FREE_ON_RESUME, as_begun, differences, with_values
+from configs.loader import with_values
 from configs.user_modules import check_user_modules
 from data.build import check_data
 from search.folder import SearchFolder, folder_to_resume, new_folder
-from search.plan import SearchPlan, decide_confirm, make_plan, problems_beside
-from search.space.options import CPUS, GPUS, SearchOptions
+from search.plan import SearchPlan, make_plan, problems_beside
+from search.resuming import begun_plan, resumed_plan
+from search.space.options import CPUS, GPUS
 from search.space.space_file import read_space
 from search.space.words import read_duration
 from search.trials.address import check_address
 from search.trials.ray_environment import prepare_ray_environment
 from search.trials.signals import sigterm_as_ctrl_c
+from search.views.output import Form, Output
 from trainable.run_folder import RunFolder
 
 
@@ -56,6 +56,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--cpus-per-trial", metavar="C", type=_read(CPUS.read, CPUS.allowed), help="CPU cores")
     parser.add_argument("--address", help="Ray cluster to use, or auto; without it, Ray is started on this machine")
     parser.add_argument("--no-dashboard", action="store_true", help="start Ray without its dashboard")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--quiet", action="store_true", help="print the summary alone")
+    form.add_argument("--json", action="store_true", help="print events as JSON, one a line; all else goes to stderr")
     parser.add_argument("--resume", action="store_true", help="go on with a search that was interrupted")
     parser.add_argument("--dry-run", action="store_true", help="print the space and sampled configs, start nothing")
     add_config_arguments(parser, "experiment to search around; replaces the space's base")
@@ -76,16 +79,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit status."""
     words = sys.argv[1:] if argv is None else list(argv)
     args = build_parser().parse_intermixed_args(words)
-    with sigterm_as_ctrl_c():
-        return exit_status(lambda: search(args, shlex.join(["python", "-m", "search.run", *words])))
+    output = Output(Form.LINES if args.dry_run else Form.chosen(args.quiet, args.json))
+    with sigterm_as_ctrl_c(), output.alone():
+        return exit_status(lambda: search(args, shlex.join(["python", "-m", "search.run", *words]), output))
 
 
-def search(args: argparse.Namespace, command: str) -> int:
+def search(args: argparse.Namespace, command: str, output: Output) -> int:
     """Checks everything that can be checked without torch, then everything else, then searches.
 
     Args:
         args: of the command line.
         command: as it was given, to be kept with the results.
+        output: in which form it is told what happens.
     """
     if args.address is not None and not args.address.strip():
         raise ConfigError("--address: is empty; give host:port or auto, or leave it out to start Ray on this machine")
@@ -134,7 +139,14 @@ def search(args: argparse.Namespace, command: str) -> int:
     from search.session import run_search  # here: it imports torch and Ray, which takes seconds
 
     return run_search(
-        plan, folder, args.address, args.resume, command, not args.no_dashboard, is_given=args.output is not None
+        plan,
+        folder,
+        args.address,
+        args.resume,
+        command,
+        output,
+        with_dashboard=not args.no_dashboard,
+        is_given=args.output is not None,
     )
 
 
@@ -155,64 +167,9 @@ def _plan(args: argparse.Namespace, space_path: str) -> SearchPlan:
 
 
 def _plan_to_resume(args: argparse.Namespace, folder: SearchFolder) -> SearchPlan:
-    """The plan that the command makes now, which must be the one that the search was started with."""
-    before = make_plan(read_space(folder.space), with_environment=False)
-    before = replace(before, options=_as_begun(before.options))
-    now = _plan(args, args.space or str(folder.space))
-    now = replace(now, base_cfg=as_begun(before.base_cfg, now.base_cfg, now.sources))
-    own = [item.key for plan in (before, now) for item in plan.space.items]  # of the trials, each with its value
-    changed = differences(before.base_cfg, now.base_cfg, (*FREE_ON_RESUME, "BEST_METRIC", *own))
-    now = replace(now, options=decide_confirm(_kept(before.options, now.options), now.space))
-    old, new = before.options.science(), now.options.science()
-    others = {
-        word: f"{word} was {_in_yaml(old[word])} and is {_in_yaml(new[word])} now"
-        for word in old
-        if new[word] != old[word]
-    }
-    is_population = before.options.scheduler_spec.is_population or now.options.scheduler_spec.is_population
-    changed += [text for word, text in others.items() if word == "seed" or is_population]
-    has_new_space = now.sampled_yaml() != before.sampled_yaml()
-    if now.options.scheduler_spec.is_population:
-        if now.options.num_samples != before.options.num_samples:
-            changed.append(f"the population has {now.options.num_samples} trials (num_samples)")
-        if has_new_space:
-            changed.append("the population searches another space")
-    if changed:
-        raise ConfigError(
-            f"{folder.path}: a search is resumed as it was, but {'; '.join(changed)}; undo that, or start a new search "
-            "without --resume"
-        )
-    notes = (*now.notes, *others.values())
-    if "scheduler" in others or "kinds" in others or "metric" in others:
-        notes = (*notes, "trials that have ended count as they are, and those that wait take their place anew")
-    if now.options.sampler_spec.keeps_pickles:
-        notes = (
-            *notes,
-            f"Optuna unpickles the state of {now.options.sampler.name} from {folder.events}: resume only searches that "
-            "you trust",
-        )
-    if has_new_space:
-        notes = (*notes, "the space has changed: trials that fit it count for the sampler, the others are only kept")
-    return replace(now, name=folder.path.name, notes=notes, earlier=before.options)
-
-
-def _in_yaml(value: Any) -> str:
-    """Returns an option on one line, as a space file writes it."""
-    return str(yaml.safe_dump(value, default_flow_style=True, width=10**9)).splitlines()[0]
-
-
-# Words that older versions did not know, and what these versions did.
-_SINCE: dict[str, Any] = {"reference": False, "confirm": None, "kinds": ()}
-
-
-def _as_begun(before: SearchOptions) -> SearchOptions:
-    """Returns the options of a folder; of one that an older version has written, with what that version did."""
-    return replace(before, **{word: value for word, value in _SINCE.items() if word not in before.sources})
-
-
-def _kept(before: SearchOptions, now: SearchOptions) -> SearchOptions:
-    """Returns the options with what the search was begun with where the command now does not say another."""
-    return replace(now, **{word: getattr(before, word) for word in _SINCE if word not in now.sources})
+    """Returns the plan that the command makes now, which must be the one that the search was started with."""
+    before = begun_plan(folder)
+    return resumed_plan(folder, before, _plan(args, args.space or str(folder.space)))
 
 
 if __name__ == "__main__":

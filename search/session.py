@@ -30,13 +30,14 @@ from search.record.history import History, with_result
 from search.record.outcomes import ENDED
 from search.record.recorder import Recorder
 from search.record.results import Results
-from search.record.terminal import Terminal, describe
 from search.trials.cluster import Machines, free_gpu_memory, ray_cluster, trial_resources, trial_slots, workers_host
 from search.trials.gpu_memory import GpuMemory, context_size, free_before_context
 from search.trials.node_check import NodeChecks, checked_nodes, expected_of_nodes
 from search.trials.node_watch import head_watched
 from search.trials.secret_values import served
 from search.trials.tuner import run_trials
+from search.views.describe import describe
+from search.views.output import Output
 
 SHUTDOWN = 15.0  # seconds that Ray gets to end after an interruption
 
@@ -47,6 +48,7 @@ def run_search(
     address: str | None,
     resume: bool,
     command: str,
+    output: Output,
     with_dashboard: bool = True,
     is_given: bool = True,
 ) -> ExitStatus:
@@ -58,6 +60,7 @@ def run_search(
         address: of a Ray cluster; None starts one.
         resume: go on with what is in the folder.
         command: that was given, to be kept in the folder.
+        output: in which form it is told what happens.
         with_dashboard: whether the Ray that is started here has a dashboard.
         is_given: whether the user gave the folder; else the next free one is taken.
     """
@@ -89,7 +92,7 @@ def run_search(
                     last.enter_context(_told_how_to_go_on(folder))
                 _write_provenance(plan, folder, command)
                 started = _started(plan, digest, code, machines)
-                status = _search(controller, started, plan, folder, machines, lines, has_more, last)
+                status = _search(controller, started, plan, folder, machines, output, lines, has_more, last)
     return status
 
 
@@ -127,6 +130,7 @@ def _search(
     plan: SearchPlan,
     folder: SearchFolder,
     machines: Machines,
+    output: Output,
     lines: Sequence[str],
     has_more: bool,
     last: ExitStack,
@@ -139,6 +143,7 @@ def _search(
         plan: what is searched.
         folder: where everything goes.
         machines: on which trials run.
+        output: in which form it is told what happens.
         lines: to be told first.
         has_more: whether anything is left to run.
         last: is left when Ray has ended.
@@ -146,14 +151,15 @@ def _search(
     history = controller.history
     log = EventLog(folder.events)
     log.drop_torn_line()
-    recorder = Recorder(log, history, Results(plan, history, folder).update, [Terminal(plan, history, folder)])
     base = history.reference()
     is_compared = base is not None and base.state in ENDED
     _greet(plan, folder, machines.slots, [*lines, *_resumed(plan, history)], is_compared)
-    controller.begin(started, machines.slots, recorder.record)
-    if has_more and controller.has_more() and not controller.should_stop():
-        run_trials(controller, plan, folder, machines, recorder.say, started.data_digest)
-    reason = controller.finish()
+    with output.observer(plan, history, folder, tuple(controller.scheduler.rungs)) as observer:
+        recorder = Recorder(log, history, Results(plan, history, folder).update, [observer])
+        controller.begin(started, machines.slots, recorder.record)
+        if has_more and controller.has_more() and not controller.should_stop():
+            run_trials(controller, plan, folder, machines, recorder, started.data_digest)
+        reason = controller.finish()
     halted = controller.stopping.halted or recorder.results_error
     if not isinstance(history.events[-1], SearchEnded):
         recorder.say(f"\n{reason}; this and the results could not be written: {controller.stopping.halted}")

@@ -29,7 +29,7 @@ from search.record.events import (
 )
 from search.record.history import History, TrialRecord
 from search.record.lineage import Segment, segments_of
-from search.record.outcomes import Outcome, State
+from search.record.outcomes import ENDED, Outcome, State
 from search.space.items import TOTAL_EPOCHS
 from search.space.options import SearchOptions, scheduling_of
 from search.space.space import Space
@@ -224,7 +224,8 @@ class Controller:
             log: of the trial, where people find more.
         """
         record = self.history.trials[number]
-        if record.state != State.RUNNING:
+        is_wish = outcome == Outcome.STOPPED_BY_USER and record.state in (State.WAITING, State.INTERRUPTED)
+        if record.state != State.RUNNING and not is_wish:
             return
         state = self._state_after_end(record, outcome)
         if state == State.DONE:
@@ -243,7 +244,7 @@ class Controller:
             case Outcome.EXTERNAL_FAILURE if has_all:  # after its last report: nothing is left to train
                 return State.DONE
             case Outcome.STOPPED_BY_USER:
-                return State.STOPPED
+                return State.STOPPED_BY_USER
             case Outcome.FAILED:
                 return State.FAILED
             case Outcome.EXTERNAL_FAILURE if record.failures >= self._options.max_failures:
@@ -327,7 +328,7 @@ class Controller:
             self.scheduler.start(_again(trial))
             for row in trial.rows:
                 self._answers[trial.number] = self.scheduler.reach(trial.number, row)
-            if trial.state in (State.STOPPED, State.DONE, State.FAILED):
+            if trial.state in ENDED and trial.state != State.WAITING:
                 self.scheduler.end(trial.number, trial.state)
 
     def _next_start(self) -> TrialStarted | None:
@@ -406,8 +407,12 @@ class Controller:
         return None if todo is None else repeat_start(self._free_number(), *todo)
 
     def known_trials(self) -> list[TrialRecord]:
-        """Returns the trials that a sampler learns from: those that have ended, in that order, then those that run."""
-        return [*self.history.by_end(), *self.history.running()]
+        """Returns the trials that a sampler learns from: those that have ended, in that order, then those that run.
+
+        One that a user stopped tells it nothing: neither is it known how good it would have been, nor did it fail.
+        """
+        known = [*self.history.by_end(), *self.history.running()]
+        return [record for record in known if record.state != State.STOPPED_BY_USER]
 
     def _is_full(self) -> bool:
         return self.is_exhausted or self.history.number_of_samples >= self._options.num_samples

@@ -21,38 +21,48 @@ def _with_shared_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return {sys.intern(name): value for name, value in pairs}
 
 
-class EventLog:
-    """Appends events to a file, one JSON object a line."""
+class EventReader:
+    """Reads a file of events, also one to which they are being appended."""
 
     def __init__(self, path: str | Path):
-        self.path = Path(path)
+        self._path = Path(path)
+        self._order = _Order()
+        self._lines = 0  # that were read
+        self._bytes = 0
 
-    def read(self) -> list[Event]:
-        """Returns the events of the file, checked, none if it is missing.
+    def read_new(self) -> list[Event]:
+        """Returns the events that were not returned before, checked; none if the file is missing.
 
         Raises:
             ConfigError: the file is not an event log that this version can read.
         """
-        if not self.path.exists():
+        if not self._path.exists():
             return []
         events: list[Event] = []
-        order = _Order()
-        with open(self.path, "rb") as file:
-            for number, line in enumerate(file, start=1):
-                if not line.endswith(b"\n"):  # torn
+        with open(self._path, "rb") as file:
+            file.seek(self._bytes)
+            for line in file:
+                if not line.endswith(b"\n"):  # torn, or being written
                     break
-                try:
-                    content = json.loads(line, object_pairs_hook=_with_shared_names)
-                    if number == 1:
-                        self._check_version(content)
-                    event = from_json(content)
-                    order.check(event)
-                except (ValueError, RecursionError) as error:
-                    if isinstance(error, ConfigError):
-                        raise
-                    raise self._unusable(number, str(error)) from None
-                events.append(event)
+                self._lines += 1
+                events.append(self._event(line))
+                self._bytes += len(line)
         return events
+
+    def _event(self, line: bytes) -> Event:
+        try:
+            content = json.loads(line, object_pairs_hook=_with_shared_names)
+            if self._lines == 1:
+                self._check_version(content)
+            event = from_json(content)
+            self._order.check(event)
+        except ConfigError:
+            raise
+        except (ValueError, RecursionError) as error:
+            raise ConfigError(
+                f"{self._path}, line {self._lines}: is not a valid event ({error}); fix the line, or start a new search"
+            ) from None
+        return event
 
     def _check_version(self, content: Any) -> None:
         """Raises if the first line of the file is not the start of a search, or of another version."""
@@ -63,14 +73,20 @@ class EventLog:
         version = data.get("version") if isinstance(data, dict) else None
         if version not in READABLE:
             raise ConfigError(
-                f"{self.path}: was written by another version of yacstune, in format {version}; this version reads "
+                f"{self._path}: was written by another version of yacstune, in format {version}; this version reads "
                 f"formats {' and '.join(map(str, READABLE))}: finish the search with that version, or start a new one"
             )
 
-    def _unusable(self, number: int, why: str) -> ConfigError:
-        return ConfigError(
-            f"{self.path}, line {number}: is not a valid event ({why}); fix the line, or start a new search"
-        )
+
+class EventLog:
+    """Appends events to a file, one JSON object a line."""
+
+    def __init__(self, path: str | Path):
+        self.path = Path(path)
+
+    def read(self) -> list[Event]:
+        """Returns the events of the file, as EventReader does."""
+        return EventReader(self.path).read_new()
 
     def drop_torn_line(self) -> None:
         """Cuts off a last line that was not written whole, so that the next event starts on a line of its own."""

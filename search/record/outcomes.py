@@ -21,8 +21,10 @@ class State(StrEnum):
     INTERRUPTED = "interrupted"  # it is resumed first
     WAITING = "waits"  # until the scheduler promotes it
     STOPPED = "stopped"  # early, for good
+    STOPPED_BY_USER = "stopped by user"  # for good
     DONE = "done"  # all its epochs
     FAILED = "failed"
 
 
-ENDED = (State.WAITING, State.STOPPED, State.DONE, State.FAILED)  # states that resuming a search leaves alone
+# States that resuming a search leaves alone.
+ENDED = (State.WAITING, State.STOPPED, State.STOPPED_BY_USER, State.DONE, State.FAILED)

@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Protocol
 
 from configs.errors import explained
 from search.record.event_log import EventLog
@@ -11,7 +10,7 @@ from search.record.events import Event, SearchEnded
 from search.record.history import History
 
 
-class Observer(Protocol):
+class Observer:
     """Watches a search; what it does cannot harm it."""
 
     def on_event(self, event: Event) -> None:
@@ -19,6 +18,9 @@ class Observer(Protocol):
 
     def on_message(self, text: str) -> None:
         """Is told what people should know, which is no event."""
+
+    def on_tick(self) -> None:
+        """Is called some times a second while trials run."""
 
 
 class Recorder:
@@ -64,6 +66,10 @@ class Recorder:
     def say(self, text: str) -> None:
         """Tells the observers what people should know."""
         self._tell(lambda observer: observer.on_message(text))
+
+    def tick(self) -> None:
+        """Lets the observers do what is due; to be called some times a second."""
+        self._tell(lambda observer: observer.on_tick())
 
     def _update_results(self, event: Event) -> None:
         before = self.results_error

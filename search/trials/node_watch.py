@@ -14,6 +14,7 @@ from ray import tune
 from configs.errors import ExitStatus
 from search.trials.cluster import placed, trial_slots
 from search.trials.node_check import NodeChecks, node_name
+from search.trials.unpickled import Unpickled
 
 INTERVAL = 2.0  # seconds
 HEAD_INTERVAL, HEAD_PATIENCE = 5.0, 4  # seconds between looks at the head, and looks in a row that find nothing
@@ -28,7 +29,7 @@ def placement_now() -> tune.PlacementGroupFactory:
     return _placement[-1]()
 
 
-class NodeWatch(tune.Callback):
+class NodeWatch(Unpickled, tune.Callback):
     """Tells how many trials there is room for, as nodes come and go.
 
     Args:

@@ -1,6 +1,7 @@
 """Ray Tune tells here that trials begin and end."""
 
 import contextlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,24 +14,32 @@ from search.folder import SearchFolder
 from search.record.history import trial_name
 from search.record.outcomes import Outcome
 from search.trials.messages import FailureMessage, message_of
+from search.trials.unpickled import Unpickled
 from search.trials.watchdog import hanging
 from trainable.run_folder import RunFolder, holder
 
 
-class ControllerCallback(tune.Callback):
+class ControllerCallback(Unpickled, tune.Callback):
     """Tells the controller of trials that begin and end.
 
     Args:
         controller: of the search.
         folder: of the search.
+        tick: called some times a second.
         is_cluster: whether reasons say on which machine a trial ran.
     """
 
-    def __init__(self, controller: Controller, folder: SearchFolder, is_cluster: bool = False):
+    def __init__(
+        self, controller: Controller, folder: SearchFolder, tick: Callable[[], None], is_cluster: bool = False
+    ):
         self._controller = controller
         self._folder = folder
+        self._tick = tick
         self._is_cluster = is_cluster
         self._logged: dict[int, int] = {}  # sizes of the logs of trials when they began, or went on
+
+    def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
+        self._tick()
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         number = trial.config["number"]

@@ -7,9 +7,10 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from search.engine.controller import Controller
 from search.engine.schedulers.scheduler import Decision
 from search.trials.messages import EpochMessage, message_of
+from search.trials.unpickled import Unpickled
 
 
-class ControllerScheduler(FIFOScheduler):
+class ControllerScheduler(Unpickled, FIFOScheduler):
     """Passes reports to the controller. Of what Ray calls for a result, this comes first.
 
     Args:

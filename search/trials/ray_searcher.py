@@ -6,9 +6,10 @@ from ray.tune.search import Searcher
 
 from search.engine.controller import Controller
 from search.record.history import TrialRecord
+from search.trials.unpickled import Unpickled
 
 
-class ControllerSearcher(Searcher):
+class ControllerSearcher(Unpickled, Searcher):
     """Hands out the controller's trials. Nothing is pickled: a resumed search makes a new one from its history.
 
     Args:

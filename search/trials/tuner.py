@@ -4,7 +4,6 @@ import logging
 import os
 import tempfile
 import traceback
-from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -16,6 +15,7 @@ from search.engine.controller import Controller
 from search.folder import SearchFolder
 from search.plan import SearchPlan
 from search.record.history import trial_name
+from search.record.recorder import Recorder
 from search.trials.cluster import Machines, placed
 from search.trials.node_watch import NodeWatch
 from search.trials.ray_callback import ControllerCallback
@@ -29,7 +29,7 @@ def run_trials(
     plan: SearchPlan,
     folder: SearchFolder,
     machines: Machines,
-    say: Callable[[str], None],
+    recorder: Recorder,
     data_digest: str | None = None,
 ) -> None:
     """Runs the trials that the controller hands out, until there are no more or it says that the search ends.
@@ -39,10 +39,10 @@ def run_trials(
         plan: what is searched.
         folder: where everything goes.
         machines: on which they run.
-        say: tells people what is no event.
+        recorder: of the search.
         data_digest: of the data that all trials must find; None: it depends on the sample.
     """
-    stopper = ControllerStopper(controller, say)
+    stopper = ControllerStopper(controller, recorder.say)
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # failed trials are told by our own events
     with (
         tempfile.TemporaryDirectory(prefix="yacstune-", ignore_cleanup_errors=True) as ray_storage,
@@ -62,7 +62,7 @@ def run_trials(
                 name=folder.path.name,
                 storage_path=ray_storage,
                 stop=stopper,
-                callbacks=_callbacks(controller, folder, machines, say),
+                callbacks=_callbacks(controller, folder, machines, recorder),
                 verbose=0,
             ),
         )
@@ -112,12 +112,14 @@ def _trainable(plan: SearchPlan, folder: SearchFolder, machines: Machines, data_
 
 
 def _callbacks(
-    controller: Controller, folder: SearchFolder, machines: Machines, say: Callable[[str], None]
+    controller: Controller, folder: SearchFolder, machines: Machines, recorder: Recorder
 ) -> list[tune.Callback]:
     checks = machines.checks
-    callbacks: list[tune.Callback] = [ControllerCallback(controller, folder, is_cluster=checks is not None)]
+    callbacks: list[tune.Callback] = [
+        ControllerCallback(controller, folder, recorder.tick, is_cluster=checks is not None)
+    ]
     if checks:
-        callbacks.append(NodeWatch(checks, machines.resources, controller.set_slots, say))
+        callbacks.append(NodeWatch(checks, machines.resources, controller.set_slots, recorder.say))
     return callbacks
 
 

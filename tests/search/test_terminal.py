@@ -7,7 +7,8 @@ from search.plan import make_plan
 from search.record.events import EpochReported, SearchStarted, TrialEnded, TrialStarted
 from search.record.history import History, TrialRecord
 from search.record.outcomes import State
-from search.record.terminal import Terminal, describe, short_names
+from search.views.describe import describe, short_names
+from search.views.terminal import Terminal
 from search.space.space_file import read_space
 
 
@@ -29,7 +30,7 @@ def test_what_a_trial_had_in_an_epoch_that_it_has_from_another():
     assert record.params_at(3) == record.params_at(5) == {"LR": 0.1, "DROPOUT": 0.2}
 
 
-def test_a_trial_is_one_line_with_its_score_at_80_columns(monkeypatch, capsys):
+def test_a_trial_is_one_line_with_its_score_at_80_columns():
     keys = [
         "MODEL.SOLVER.OPTIMIZER.BASE_LR",
         "DATASET.AUGMENTATION.ROTATION_PROB",
@@ -39,16 +40,14 @@ def test_a_trial_is_one_line_with_its_score_at_80_columns(monkeypatch, capsys):
     Path("s.yaml").write_text(f"space: {{{space}}}\n")
     plan = make_plan(read_space("s.yaml"))
     row = {"epoch": 1, "val_score": 0.87654}
-    for is_terminal in (True, False):
-        history = History()
+    for columns in (80, None):
+        history, lines = History(), []
         params = dict.fromkeys(keys, 0.123456)
-        terminal = Terminal(plan, history, SearchFolder("out"))
-        monkeypatch.setenv("COLUMNS", "80")
-        monkeypatch.setattr("sys.stdout.isatty", lambda is_terminal=is_terminal: is_terminal)
+        terminal = Terminal(plan, history, SearchFolder("out"), lines.append, lambda columns=columns: columns)
         started = TrialStarted(0, "abc", params, params)
         for event in (SearchStarted(), started, EpochReported(0, row), TrialEnded(0, State.DONE)):
             history.add(event)
             terminal.on_event(event)
-        line = next(line for line in capsys.readouterr().out.splitlines() if "done" in line)
+        line = next(line for line in lines if "done" in line)
         assert "val_score 0.8765  best so far  " in line
-        assert len(line) == 80 and line.endswith("...") if is_terminal else line.endswith("GAUSS_NOISE_PROB 0.123")
+        assert len(line) == 80 and line.endswith("...") if columns else line.endswith("GAUSS_NOISE_PROB 0.123")

@@ -61,7 +61,7 @@ def test_a_worker_that_died_is_replaced_while_trials_are_shorter_than_its_start(
             ),
             run_config=tune.RunConfig(
                 storage_path=str(tmp_path / "ray"),
-                callbacks=[ControllerCallback(controller, SearchFolder("out")), seen],
+                callbacks=[ControllerCallback(controller, SearchFolder("out"), lambda: None), seen],
                 verbose=0,
             ),
         ).fit()

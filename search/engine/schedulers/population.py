@@ -95,7 +95,7 @@ class Population(Scheduler):
         return self._ready.pop(number, None)
 
     def end(self, number: int, state: State) -> None:
-        if state == State.FAILED:  # nobody waits for it any more
+        if state in (State.FAILED, State.STOPPED_BY_USER):  # nobody waits for it any more
             self.leave(number)
             self._failed.add(number)
             if self._scores:
