@@ -6,7 +6,7 @@ from itertools import chain, count
 from pathlib import Path
 
 from configs.command_line import refuse_url
-from configs.errors import ConfigError
+from configs.errors import ConfigError, did_you_mean
 from configs.files import shown_path
 from trainable.run_folder import FolderInUseError, RunFolder
 
@@ -51,6 +51,20 @@ class SearchFolder:
     def is_search(self) -> bool:
         """Whether a search was started in the folder."""
         return self.base.exists() and self.space.exists()
+
+
+def existing_search(path: str) -> SearchFolder:
+    """Returns the folder of a search that was started.
+
+    Raises:
+        ConfigError: there is none in it.
+    """
+    folder = SearchFolder(path)
+    if not folder.is_search():
+        found = sorted(str(one.parent) for one in EXPERIMENTS.glob("*/space.yaml"))
+        hint = did_you_mean(path, found) or (f" There are {', '.join(found[:5])}." if found else "")
+        raise ConfigError(f"{path}: no search was started in this folder; give the folder of one.{hint}")
+    return folder
 
 
 def new_folder(output: str | None, name: str) -> SearchFolder:

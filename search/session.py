@@ -154,7 +154,7 @@ def _search(
     base = history.reference()
     is_compared = base is not None and base.state in ENDED
     _greet(plan, folder, machines.slots, [*lines, *_resumed(plan, history)], is_compared)
-    with output.observer(plan, history, folder, tuple(controller.scheduler.rungs)) as observer:
+    with output.observer(plan, history, folder) as observer:
         recorder = Recorder(log, history, Results(plan, history, folder).update, [observer])
         controller.begin(started, machines.slots, recorder.record)
         if has_more and controller.has_more() and not controller.should_stop():

@@ -15,6 +15,7 @@ from configs.files import append_line, remove_leftovers, write_atomically
 from configs.metric_names import METRICS, WHOLE
 
 LOCK, LOG = ".lock", "train.log"
+LOOK = 0.3  # seconds: whoever looks whether a folder is locked holds its lock for less
 TASK_METRICS = ("epoch", "task", "acc", "recall")
 
 
@@ -115,9 +116,20 @@ class RunFolder:
         names = (file.name for file in self.path.iterdir())
         return any(name not in (LOCK, LOG) and not re.fullmatch(r"\..*\.tmp", name) for name in names)
 
-    def locked(self, wait: float = 0.0, is_new: bool = False) -> "FolderLock":
+    def locked(self, wait: float = LOOK, is_new: bool = False) -> "FolderLock":
         """Returns the lock of the folder, for `with`; see FolderLock."""
         return FolderLock(self.path, wait, is_new)
+
+    def is_locked(self) -> bool:
+        """Whether another process is at work in the folder; looking changes nothing there."""
+        try:
+            with open(self.path / LOCK, "rb") as file:  # whose end gives up the lock
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:  # nobody has been here
+            return False
+        return False
 
     def refuse_if_locked(self) -> None:
         """Raises FolderInUseError if another process trains in the folder."""

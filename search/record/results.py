@@ -9,14 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from configs.files import remove_leftovers, shown_path, write_atomically
-from configs.metric_names import sign
 from search.folder import SearchFolder
 from search.plan import SearchPlan
 from search.record.confirmation import Confirmed, confirmed
 from search.record.events import Event, SearchEnded, TrialEnded
 from search.record.history import History, TrialRecord
-from search.record.outcomes import ENDED, State
 from search.record.pareto import draw_front, objective_values, pareto_front
+from search.record.table import trial_table
 from search.record.verdict import verdict
 
 if TYPE_CHECKING:
@@ -51,7 +50,7 @@ class Results:
 
     def write(self) -> None:
         """Writes the table and best.yaml; confirm.csv where trials were repeated."""
-        _write_table(self._table(), self._folder.results_csv, self._folder.results_parquet)
+        _write_table(trial_table(self._plan, self._history), self._folder.results_csv, self._folder.results_parquet)
         repeated = confirmed(self._history, self._plan.options.metric, self._plan.options.confirms_by_cost)
         if repeated:
             _write_table(_confirmed_table(repeated), self._folder.confirmation)
@@ -64,40 +63,6 @@ class Results:
                 options = self._plan.options
                 header.append(f"# {describe_winner(repeated, options.metric, options.confirms_by_cost)}")
             self._write_config(self._folder.best, best, header)
-
-    def _table(self) -> dict[str, list[Any]]:
-        """Returns the columns of results.csv."""
-        records = [one for _, one in sorted(self._history.trials.items()) if one.has_begun or one.state in ENDED]
-        of_space = [item.key for item in self._plan.space.items]
-        keys = {key: None for record in records for key in record.params}  # those of an earlier space come last
-        ordered = [
-            *(key for key in dict.fromkeys(of_space) if key in keys),
-            *(key for key in keys if key not in of_space),
-        ]
-        metric = self._plan.options.metric
-        rows = [record.best(metric) or {} for record in records]
-        table: dict[str, list[Any]] = {
-            "trial": [record.number for record in records],
-            "id": [record.id for record in records],
-            "state": [record.state.value for record in records],
-        }
-        if any(record.confirms is not None for record in records):
-            table["confirms"] = [record.confirms for record in records]
-        base = self._history.reference()
-        if base is not None:
-            table["is_reference"] = [record.is_reference for record in records]
-        params = [r.params_at(row["epoch"]) if row else r.params for r, row in zip(records, rows, strict=True)]
-        table |= {key: [_cell(of_trial.get(key)) for of_trial in params] for key in ordered}
-        table |= {name: [row.get(name) for row in rows] for name in self._plan.options.objectives}
-        if base is not None and base.state == State.DONE and (of_base := base.best(metric)):
-            table["over_reference"] = [sign(metric) * (row[metric] - of_base[metric]) if row else None for row in rows]
-        table["best_epoch"] = [row.get("epoch") for row in rows]
-        table["epochs"] = [len(record.rows) for record in records]
-        if any(record.node for record in records):
-            table["node"] = [record.node for record in records]
-        table["seconds"] = [round(record.seconds, 3) for record in records]
-        table["reason"] = [record.reason for record in records]
-        return table
 
     def _write_front(self) -> None:
         """Writes the Pareto front: a table, a YAML a point, a picture."""
@@ -137,10 +102,6 @@ class Results:
         output = self._folder.for_retraining(path.stem)
         lines = [*header, "# Retrain it with:", f"#   {retrain_command(path, output)}"]
         write_atomically(path, "\n".join(lines) + "\n" + config)
-
-
-def _cell(value: Any) -> Any:
-    return json.dumps(value) if isinstance(value, (list, tuple)) else value
 
 
 def _write_table(table: dict[str, list[Any]], csv: Path, parquet: Path | None = None) -> None:

@@ -34,7 +34,6 @@ class LiveView(Observer):
         plan: of the search.
         history: of the search.
         folder: of the search.
-        rungs: the epochs at which trials wait.
         machine: describes the machine in a line; None: that is left out.
         console: of the terminal; None: that of this process.
         clock: says what time it is, in seconds since 1970.
@@ -45,13 +44,12 @@ class LiveView(Observer):
         plan: SearchPlan,
         history: History,
         folder: SearchFolder,
-        rungs: tuple[int, ...] = (),
         machine: Callable[[], str] | None = None,
         console: Console | None = None,
         clock: Callable[[], float] = time.time,
     ):
         self._console = console or _Console(highlight=False)
-        self._screen = Screen(plan, history, folder, rungs, machine, self._console.options.ascii_only)
+        self._screen = Screen(plan, history, folder, machine, self._console.options.ascii_only)
         self._lines = Terminal(plan, history, folder, self._keep, lambda: self._console.width)
         self._live = Live(console=self._console, auto_refresh=False, transient=True, vertical_overflow="crop")
         self._clock = clock

@@ -4,7 +4,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, redirect_stdout
 from enum import StrEnum
 from typing import TextIO
@@ -62,7 +62,12 @@ class Output:
             yield
 
     def observer(
-        self, plan: SearchPlan, history: History, folder: SearchFolder, rungs: tuple[int, ...] = ()
+        self,
+        plan: SearchPlan,
+        history: History,
+        folder: SearchFolder,
+        is_here: bool = True,
+        clock: Callable[[], float] = time.time,
     ) -> AbstractContextManager[Observer]:
         """Returns what tells of a search, for `with`.
 
@@ -70,13 +75,14 @@ class Output:
             plan: of the search.
             history: of the search.
             folder: of the search.
-            rungs: the epochs at which trials wait.
+            is_here: whether it runs on this machine.
+            clock: says what time it is there, in seconds since 1970.
         """
         if self.form == Form.LIVE:
             from search.views.live import LiveView  # rich takes a tenth of a second
             from search.views.machine import Machine
 
-            return LiveView(plan, history, folder, rungs, Machine().describe)
+            return LiveView(plan, history, folder, Machine().describe if is_here else None, clock=clock)
         if self.form == Form.JSON:
             return nullcontext(JsonLines(self._stream))
         if self.form == Form.QUIET:

@@ -1,7 +1,7 @@
 """The live view of a search, as a picture of text that fits a terminal."""
 
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 
 from rich.console import Group, RenderableType
 from rich.progress_bar import ProgressBar
@@ -10,6 +10,7 @@ from rich.text import Text
 
 from configs.files import shown_path
 from configs.metric_names import sign
+from search.engine.schedulers.scheduler import build_scheduler
 from search.folder import SearchFolder
 from search.plan import SearchPlan
 from search.record.events import Event
@@ -32,7 +33,6 @@ class Screen:
         plan: of the search.
         history: of the search.
         folder: of the search.
-        rungs: the epochs at which trials wait.
         machine: describes the machine in a line; None: that is left out.
         is_ascii: whether the terminal shows nothing but ASCII.
     """
@@ -42,14 +42,13 @@ class Screen:
         plan: SearchPlan,
         history: History,
         folder: SearchFolder,
-        rungs: Collection[int] = (),
         machine: Callable[[], str] | None = None,
         is_ascii: bool = False,
     ):
         self._plan = plan
         self._history = history
         self._folder = folder
-        self._rungs = rungs
+        self._rungs = build_scheduler(plan.options, plan.space, plan.base_cfg.MODEL.SOLVER.TOTAL_EPOCHS).rungs
         self._machine = machine
         self._bars = _ASCII_BARS if is_ascii else _BARS
         self.pace = Pace()

@@ -1,0 +1,97 @@
+"""Shows the trials of a search as a table, or one in full; also while the search runs.
+
+python -m search.show experiments/head --top 10
+python -m search.show experiments/head --where state=done --where 'epochs>=3' --sort val_loss
+python -m search.show experiments/head --columns trial,val_score,MODEL.HEAD.DROPOUT --csv
+python -m search.show experiments/head --trial 7
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+
+from rich.console import Console
+
+from configs.command_line import command_parser
+from configs.errors import ConfigError, ExitStatus, exit_status
+from configs.metric_names import METRICS
+from search.folder import SearchFolder, existing_search
+from search.record.event_log import EventLog
+from search.record.history import History
+from search.record.table import trial_table
+from search.resuming import begun_plan
+from search.views.trial_page import draw_page, trial_page
+from search.views.trial_rows import Rows
+
+WIDEST = 10_000  # columns of a file, which has no width
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command line of this module."""
+    parser = command_parser(
+        "search.show", __doc__, "Shows the trials of a search as a table, or one in full; also while the search runs."
+    )
+    parser.add_argument("folder", metavar="DIR", help="the folder of the search, as experiments/head")
+    parser.add_argument("--trial", metavar="N", type=int, help="show this one in full")
+    parser.add_argument("--sort", metavar="COLUMN", help="the best or largest first; without it, by the metric")
+    parser.add_argument("--reverse", action="store_true", help="the other way round")
+    parser.add_argument(
+        "--where",
+        metavar="TEST",
+        action="append",
+        default=[],
+        help="only these: state=done, 'val_score>0.9', may be repeated",
+    )
+    parser.add_argument("--top", metavar="N", type=int, help="only the first N")
+    parser.add_argument("--columns", metavar="A,B", help="only these, by name")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="print JSON")
+    form.add_argument("--csv", action="store_true", help="print CSV")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command and returns its exit status."""
+    args = build_parser().parse_args(argv)
+    return exit_status(lambda: show(existing_search(args.folder), args))
+
+
+def show(folder: SearchFolder, args: argparse.Namespace) -> int:
+    """Prints a table of the trials, or one of them.
+
+    Args:
+        folder: of the search.
+        args: of the command line.
+    """
+    plan = begun_plan(folder)
+    history = History(EventLog(folder.events).read())
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=WIDEST)
+    if args.trial is not None:
+        if args.csv or args.sort or args.reverse or args.where or args.top or args.columns:
+            raise ConfigError("--trial: shows one trial; of the other options only --json goes with it")
+        page = trial_page(plan, history, folder, args.trial)
+        if args.json:
+            print(json.dumps(page))
+        else:
+            draw_page(page, console)
+        return ExitStatus.DONE
+    others = [name for name in METRICS if name not in plan.options.objectives]
+    rows = Rows(trial_table(plan, history, others), plan.options.metric, hidden=others)
+    rows = rows.chosen(args.where, args.sort, args.reverse, args.top, args.columns)
+    if args.csv:
+        print(rows.to_csv(), end="")
+    elif args.json:
+        print(json.dumps(rows.to_dicts()))
+    else:
+        table, left_out = rows.to_rich(console.width)
+        console.print(table)
+        if left_out:
+            console.print(f"too narrow for {', '.join(left_out)} (--columns chooses)", soft_wrap=True)
+    return ExitStatus.DONE
+
+
+if __name__ == "__main__":
+    sys.exit(main())
