@@ -34,9 +34,11 @@ from search.trials.cluster import Machines, free_gpu_memory, ray_cluster, trial_
 from search.trials.gpu_memory import GpuMemory, context_size, free_before_context
 from search.trials.node_check import NodeChecks, checked_nodes, expected_of_nodes
 from search.trials.node_watch import head_watched
+from search.trials.ray_metrics import RayMetrics
 from search.trials.secret_values import served
 from search.trials.tuner import run_trials
 from search.views.describe import describe
+from search.views.notify import Notifier
 from search.views.output import Output
 
 SHUTDOWN = 15.0  # seconds that Ray gets to end after an interruption
@@ -155,7 +157,10 @@ def _search(
     is_compared = base is not None and base.state in ENDED
     _greet(plan, folder, machines.slots, [*lines, *_resumed(plan, history)], is_compared)
     with output.observer(plan, history, folder) as observer:
-        recorder = Recorder(log, history, Results(plan, history, folder).update, [observer])
+        observers = [observer, *([RayMetrics(plan, history)] if has_more else [])]
+        if plan.options.notify:
+            observers.append(Notifier(plan.options.notify, plan, history, folder))
+        recorder = Recorder(log, history, Results(plan, history, folder).update, observers)
         controller.begin(started, machines.slots, recorder.record)
         if has_more and controller.has_more() and not controller.should_stop():
             run_trials(controller, plan, folder, machines, recorder, started.data_digest)

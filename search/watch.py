@@ -75,7 +75,7 @@ def _follow(plan: SearchPlan, folder: SearchFolder, output: Output) -> int:
     reader = EventReader(folder.events)
     history = History(reader.read_new())
     is_here = holder(folder.path) == platform.node()
-    with output.observer(plan, history, folder, is_here) as observer:
+    with output.observer(plan, history, folder, is_here, has_begun=True) as observer:
         ended = len(history.by_end())
         observer.on_message(
             f"watching {shown_path(folder.path)}: {ended} trials have ended so far (Ctrl-C leaves the search alone)"

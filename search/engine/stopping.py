@@ -5,7 +5,7 @@ import time
 from itertools import takewhile
 
 from configs.metric_names import sign
-from search.record.events import TIME_IS_UP
+from search.record.events import FAILED_ALIKE, TIME_IS_UP
 from search.record.history import History, TrialRecord
 from search.record.outcomes import ENDED, State
 from search.space.options import SearchOptions, StopRules
@@ -97,7 +97,7 @@ def failing_alike(history: History, ends_before: int = 0) -> str | None:
     ended.sort(key=lambda record: -record.end_order)
     in_a_row = list(takewhile(lambda r: r.state == State.FAILED and _kind(r) == _kind(ended[0]), ended))
     if len(in_a_row) >= (FIRST if len(in_a_row) == len(ended) else IN_A_ROW):
-        return f"stopped, since {len(in_a_row)} trials in a row failed alike: {in_a_row[0].reason}"
+        return f"stopped, since {len(in_a_row)} {FAILED_ALIKE}: {in_a_row[0].reason}"
     return None
 
 

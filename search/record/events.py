@@ -8,7 +8,9 @@ from search.record.outcomes import State
 
 VERSION = 3  # of the format in which events are written, see event_json.py
 
-TIME_IS_UP = "time budget used up"  # a reason why a search ended
+# Reasons why a search ended.
+TIME_IS_UP = "time budget used up"
+FAILED_ALIKE = "trials in a row failed alike"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -36,7 +36,7 @@ def verdict(history: History, metric: str, repeated: Sequence[Confirmed]) -> Ver
     if base is None:
         return None
     row = base.best(metric)
-    if base.state == State.FAILED or row is None or base.state not in ENDED:
+    if base.state in (State.FAILED, State.STOPPED_BY_USER) or row is None or base.state not in ENDED:
         why = f"it failed: {base.reason}" if base.state == State.FAILED else "it has not been trained to its end"
         return Verdict(None, f"nothing can be compared with the base config: {why}")
     of_base = next((one for one in repeated if one.record is base), None)

@@ -65,6 +65,25 @@ class Confirm:
 
 
 @dataclass(frozen=True)
+class Notify:
+    """A command of the user's that is told what happens.
+
+    Attributes:
+        command: for the shell; gets JSON on its stdin.
+        beats: a value of the metric; the command runs when a sample is better for the first time.
+        timeout: seconds that it may take.
+    """
+
+    command: str
+    beats: float | None = None
+    timeout: float = 30.0
+
+    def to_yaml(self) -> Any:
+        """Returns it as a space file writes it."""
+        return {name: value for name, value in vars(self).items() if value is not None}
+
+
+@dataclass(frozen=True)
 class StartPoint:
     """A config to begin with.
 
@@ -106,6 +125,7 @@ class SearchOptions:
         max_failures: how often a trial is tried again after a fault of its surroundings: a worker that died, a full
             memory, a disk. What raises by itself would raise again, and is not tried again.
         trial_timeout: seconds that a trial may take to report an epoch; None: no limit.
+        notify: a command that is told of the end, and of a value that is beaten; None: there is none.
         sources: where the words of the space file are written, for messages.
     """
 
@@ -125,6 +145,7 @@ class SearchOptions:
     reference: bool = False
     max_failures: int = 2
     trial_timeout: float | None = None
+    notify: Notify | None = None
     sources: dict[str, str] = field(default_factory=dict, compare=False)
 
     @property
@@ -224,6 +245,7 @@ class SearchOptions:
             "resources": {"cpu": self.cpus_per_trial, "gpu": self.gpus_per_trial},
             "max_failures": self.max_failures,
             **({"trial_timeout": self.trial_timeout} if self.trial_timeout else {}),
+            **({"notify": self.notify.to_yaml()} if self.notify else {}),
             **({"stop": stop} if stop else {}),
             **({"start": [point.to_yaml() for point in self.start]} if self.start else {}),
             "confirm": self.confirm.to_yaml() if self.confirm else False,

@@ -8,7 +8,7 @@ from typing import Any
 from configs.errors import Problems, did_you_mean
 from configs.legal import Bool, Float, HintError, Int, OneOf, Rule
 from configs.metric_names import METRICS, OBJECTIVES
-from search.space.options import CPUS, GPUS, Confirm, NamedOptions, StartPoint, StopRules
+from search.space.options import CPUS, GPUS, Confirm, NamedOptions, Notify, StartPoint, StopRules
 from search.specs.json_schema import Schema, numbers_schema, specs_schema
 from search.specs.samplers import SAMPLERS
 from search.specs.schedulers import SCHEDULERS
@@ -101,6 +101,26 @@ def _read_kinds(value: Any, where: str, problems: Problems) -> dict[str, Any]:
         )
         return {}
     return {"kinds": tuple(value)}
+
+
+def _read_notify(value: Any, where: str, problems: Problems) -> dict[str, Any]:
+    given = {"command": value} if isinstance(value, str) else value
+    allowed = "a command, or {command: text, beats: number, timeout: time}"
+    if not isinstance(given, dict) or not given.keys() <= {"command", "beats", "timeout"}:
+        problems.add(source=where, message=f"notify: found {value!r}, allowed is {allowed}")
+        return {}
+    command = given.get("command")
+    if not isinstance(command, str) or not command.strip():
+        problems.add(source=where, message=f"notify: command: found {command!r}, allowed is a command for the shell")
+        return {}
+    read: dict[str, Any] = {}
+    for name, reader, what in (("beats", Float().read, "a number"), ("timeout", read_duration, _A_TIME)):
+        if given.get(name) is not None:
+            try:
+                read[name] = reader(given[name])
+            except (ValueError, OverflowError):
+                problems.add(source=where, message=f"notify: {name}: found {given[name]!r}, allowed is {what}")
+    return {"notify": Notify(command, **read)}
 
 
 def _numbers(value: Any, where: str, word: str, rules: dict[str, Rule], problems: Problems) -> dict[str, Any]:
@@ -293,6 +313,25 @@ WORDS: dict[str, Word] = {
         {**_DURATION, "description": "longest time without a report of an epoch"},
         "`trial_timeout: 30m`",
         "the longest time that a trial may take to report an epoch; without it there is no limit",
+        may_be_null=True,
+    ),
+    "notify": Word(
+        _read_notify,
+        {
+            "anyOf": [
+                {"type": "string"},
+                {
+                    "type": "object",
+                    "properties": {"command": {"type": "string"}, "beats": {"type": "number"}, "timeout": _DURATION},
+                    "required": ["command"],
+                    "additionalProperties": False,
+                },
+            ],
+            "description": "a command that is told what happens",
+        },
+        "`notify: {command: ..., beats: 0.95, timeout: 30s}`",
+        "a command for the shell, which gets JSON on its stdin when the search ends, when it ends since trials fail "
+        "alike, and when a sample beats a value for the first time; see [watching.md](watching.md)",
         may_be_null=True,
     ),
 }

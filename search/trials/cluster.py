@@ -89,7 +89,7 @@ def ray_cluster(address: str | None, with_dashboard: bool = True) -> Iterator[tu
     try:
         url = f"http://{context.dashboard_url}" if context.dashboard_url else "none"
         token = os.environ.get("RAY_AUTH_TOKEN") if context.dashboard_url and not address else None
-        yield ray.nodes(), f"Ray dashboard: {url}" + (f"  token: {token}" if token else "")
+        yield ray.nodes(), f"Ray dashboard: {url}" + (f"  (paste this token there once: {token})" if token else "")
     finally:
         ray.shutdown()
 

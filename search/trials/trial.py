@@ -173,6 +173,8 @@ def _train(
             folder.config.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(folder.config, dump_cfg(cfg))
         stopwatch = Stopwatch()
+        total = cfg.MODEL.SOLVER.TOTAL_EPOCHS
+        show_title(config["number"], config["reported_epochs"] + 1, total)
         if config["donor"]:
             _take_over(cfg, folder, config["donor"])
 
@@ -189,6 +191,7 @@ def _train(
             message = EpochMessage(row, tuple(unread), stopwatch.take())
             with stopwatch.measuring(WAITING):
                 tune.report(to_result(message))
+            show_title(config["number"], row["epoch"] + 1, total)  # Ray has set its own meanwhile
             if watchdog:
                 watchdog.count()
             lock.acquire()
@@ -210,6 +213,14 @@ def _train(
     except Exception:
         logger.exception("the trial failed")
         raise
+
+
+def show_title(number: int, epoch: int, total: int) -> None:
+    """Makes this process show which trial it trains: in the dashboard's cluster page, and in `ps`."""
+    with contextlib.suppress(ImportError):  # it is Ray's own, and may go
+        from ray._raylet import setproctitle  # type: ignore[attr-defined]
+
+        setproctitle(f"ray::trial {number}, epoch {min(epoch, total)}/{total}")
 
 
 def _searched(cfg: CfgNode, config: dict[str, Any], searched: Sequence[str]) -> dict[str, Any]:

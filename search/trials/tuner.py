@@ -16,12 +16,14 @@ from search.folder import SearchFolder
 from search.plan import SearchPlan
 from search.record.history import trial_name
 from search.record.recorder import Recorder
+from search.requests import Requests
 from search.trials.cluster import Machines, placed
 from search.trials.node_watch import NodeWatch
 from search.trials.ray_callback import ControllerCallback
 from search.trials.ray_scheduler import ControllerScheduler
 from search.trials.ray_searcher import ControllerSearcher
 from search.trials.ray_stopper import ControllerStopper, stopped_by_signals
+from search.trials.stop_requests import StopRequests
 
 
 def run_trials(
@@ -52,7 +54,9 @@ def run_trials(
             _trainable(plan, folder, machines, data_digest),
             tune_config=tune.TuneConfig(
                 search_alg=ControllerSearcher(controller),
-                scheduler=ControllerScheduler(controller),
+                scheduler=ControllerScheduler(
+                    controller, StopRequests(Requests(folder.path), controller, recorder.say)
+                ),
                 num_samples=-1,  # the searcher says when it has finished
                 reuse_actors=True,
                 trial_name_creator=_trial_name,

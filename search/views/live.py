@@ -37,6 +37,7 @@ class LiveView(Observer):
         machine: describes the machine in a line; None: that is left out.
         console: of the terminal; None: that of this process.
         clock: says what time it is, in seconds since 1970.
+        has_begun: whether it runs already, and is watched from here on.
     """
 
     def __init__(
@@ -47,10 +48,11 @@ class LiveView(Observer):
         machine: Callable[[], str] | None = None,
         console: Console | None = None,
         clock: Callable[[], float] = time.time,
+        has_begun: bool = False,
     ):
         self._console = console or _Console(highlight=False)
         self._screen = Screen(plan, history, folder, machine, self._console.options.ascii_only)
-        self._lines = Terminal(plan, history, folder, self._keep, lambda: self._console.width)
+        self._lines = Terminal(plan, history, folder, self._keep, lambda: self._console.width, has_begun)
         self._live = Live(console=self._console, auto_refresh=False, transient=True, vertical_overflow="crop")
         self._clock = clock
         self._kept: list[str] = []  # lines that come above the next picture

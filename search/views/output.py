@@ -68,6 +68,7 @@ class Output:
         folder: SearchFolder,
         is_here: bool = True,
         clock: Callable[[], float] = time.time,
+        has_begun: bool = False,
     ) -> AbstractContextManager[Observer]:
         """Returns what tells of a search, for `with`.
 
@@ -77,17 +78,18 @@ class Output:
             folder: of the search.
             is_here: whether it runs on this machine.
             clock: says what time it is there, in seconds since 1970.
+            has_begun: whether it runs already, and is watched from here on.
         """
         if self.form == Form.LIVE:
             from search.views.live import LiveView  # rich takes a tenth of a second
             from search.views.machine import Machine
 
-            return LiveView(plan, history, folder, Machine().describe if is_here else None, clock=clock)
+            return LiveView(plan, history, folder, Machine().describe if is_here else None, None, clock, has_begun)
         if self.form == Form.JSON:
             return nullcontext(JsonLines(self._stream))
         if self.form == Form.QUIET:
             return nullcontext(SummaryOnly(plan, history, folder, self._stream))
-        return nullcontext(Terminal(plan, history, folder))
+        return nullcontext(Terminal(plan, history, folder, has_begun=has_begun))
 
 
 class JsonLines(Observer):

@@ -51,6 +51,7 @@ class Terminal(Observer):
         folder: of the search.
         write: gets each line; None: it is printed.
         columns: in which a line about a trial has to fit; None: as many as the terminal has, in a file any.
+        has_begun: whether it runs already, and is watched from here on.
     """
 
     def __init__(
@@ -60,18 +61,19 @@ class Terminal(Observer):
         folder: SearchFolder,
         write: Callable[[str], None] | None = None,
         columns: Callable[[], int | None] = terminal_columns,
+        has_begun: bool = False,
     ):
         self._plan = plan
         self._history = history
         self._folder = folder
         self._write = write or LinePrinter()
         self._columns = columns
-        self._start = 0.0
-        self._now = 0.0
+        starts = [event.time for event in history.events if isinstance(event, SearchStarted)]
+        self._start = self._now = starts[-1] if starts else 0.0
         self._best: float | None = None
         self._has_told_unread = False
-        self._has_begun = False
-        self._has_started = False
+        self._has_begun = has_begun
+        self._has_started = has_begun
         self._told_donors: dict[int, Donor] = {}  # by the number of the trial that took over
 
     def on_event(self, event: Event) -> None:

@@ -14,7 +14,8 @@ from configs.errors import Problems, did_you_mean, few
 from configs.metric_names import METRICS, sign
 from search.views.describe import short_names
 
-_SELDOM = ("id", "node", "seconds", "reason")
+_IN_TRIAL = {"is_reference", "confirms"}  # said beside the number
+_SELDOM = ("id", "node", "seconds", "reason", "SEED")
 _LONGEST = 40  # characters of a column that a narrow terminal shows at least
 _TESTS = {
     "<=": operator.le,
@@ -113,10 +114,15 @@ class Rows:
             width: of the terminal, in columns.
         """
         names = [name for name in self._columns if any(row[name] not in (None, "") for row in self._rows)]
-        if not self._are_chosen:  # results first, then parameters, then what is seldom asked for
-            names.sort(key=lambda name: ("." in name) + 2 * (name in _SELDOM))
-        cells = {name: [_shown(name, row[name]) for row in self._rows] for name in names or self._columns}
-        table, room, shown = Table(box=None, padding=(0, 1, 0, 0), header_style="bold"), width, []
+        names = names or self._columns
+        cells = {name: [_shown(name, row[name]) for row in self._rows] for name in names}
+        if not self._are_chosen:
+            cells["trial"] = [_which(row) for row in self._rows]
+            # results first, then parameters, then what is seldom asked for
+            names = sorted(set(names) - _IN_TRIAL, key=lambda one: (one in _SELDOM, "." in one, names.index(one)))
+            cells = {name: cells[name] for name in names}
+        table, room = Table(box=None, padding=(0, 1, 0, 0), header_style="bold"), width
+        shown: list[str] = []
         for name, values in cells.items():
             needed = max(len(self._titles[name]), *map(len, values), 0) + 1
             room -= min(needed, _LONGEST)
@@ -130,6 +136,14 @@ class Rows:
         for row in zip(*(cells[name] for name in shown), strict=True):
             table.add_row(*row)
         return table, [self._titles[name] for name in cells if name not in shown]
+
+
+def _which(row: dict[str, Any]) -> str:
+    """Returns the number of a trial, and whether it is the base or a repeat."""
+    if row.get("is_reference"):
+        return f"{row['trial']} base"
+    again = row.get("confirms")
+    return str(row["trial"]) if again is None else f"{row['trial']} again {again}"
 
 
 def _passes(found: Any, compare: Any, wanted: str) -> bool:
@@ -157,8 +171,6 @@ def _rank(name: str, value: Any, is_reversed: bool) -> tuple[bool, float, str]:
 def _shown(name: str, value: Any) -> str:
     if value is None:
         return ""
-    if name == "is_reference":
-        return "yes" if value else ""
     if isinstance(value, float):
         return f"{value:.4f}" if name in METRICS or name == "over_reference" else f"{value:.4g}"
     return str(value)

@@ -81,7 +81,7 @@ def run_search(words: list[str], environment: dict[str, str]) -> None:
         assert process.stdout
         for line in process.stdout:
             printed += line
-            dashboard = re.search(r"Ray dashboard: (http://\S+)  token: (\w+)", line)
+            dashboard = re.search(r"Ray dashboard: (http://\S+)  \(paste this token there once: (\w+)\)", line)
             if dashboard:
                 assert ask(dashboard[1], None) == 401
                 assert ask(dashboard[1], dashboard[2]) == 200

@@ -1,0 +1,103 @@
+"""Runs a command of the user's when a search ends, or has beaten a value."""
+
+import json
+import os
+import signal
+import subprocess
+import threading
+from typing import Any
+
+from configs.metric_names import sign
+from search.folder import SearchFolder
+from search.plan import SearchPlan
+from search.record.event_json import to_json
+from search.record.events import FAILED_ALIKE, EpochReported, Event, SearchEnded
+from search.record.history import History
+from search.record.recorder import Observer
+from search.space.options import Notify
+from search.views.summary import summary
+
+
+class NotifyError(RuntimeError):
+    """The command of `notify` has failed."""
+
+
+class Notifier(Observer):
+    """Gives the command of `search: notify` what happened, as JSON on its stdin.
+
+    While the search runs, the command runs beside it. At the end the search waits for it, at most for its time limit.
+
+    Args:
+        notify: the command, and when.
+        plan: of the search.
+        history: of the search.
+        folder: of the search.
+    """
+
+    def __init__(self, notify: Notify, plan: SearchPlan, history: History, folder: SearchFolder):
+        self._notify = notify
+        self._plan = plan
+        self._history = history
+        self._folder = folder
+        self._has_beaten = self._is_beaten(history.best_sample(plan.options.metric))
+        self._running: threading.Thread | None = None
+        self._error: NotifyError | None = None
+
+    def on_event(self, event: Event) -> None:
+        self._raise_error()
+        if isinstance(event, EpochReported) and not self._has_beaten:
+            record = self._history.trials[event.trial]
+            if record.is_sample and self._is_beaten(record):
+                self._has_beaten = True
+                value = (record.best(self._plan.options.metric) or {})[self._plan.options.metric]
+                text = f"trial {record.number} has reached {self._plan.options.metric} {value:.4f}"
+                content = self._content("value beaten", event, text)
+                self._running = threading.Thread(target=self._run, args=[content], name="notify", daemon=True)
+                self._running.start()
+        elif isinstance(event, SearchEnded):
+            if self._running:
+                self._running.join(self._notify.timeout)
+            what = "failing alike" if FAILED_ALIKE in event.reason else "end"
+            lines = summary(self._plan, self._history, self._folder, event)
+            self._run(self._content(what, event, "\n".join(lines).strip()))
+            self._raise_error()
+
+    def on_tick(self) -> None:
+        self._raise_error()
+
+    def _is_beaten(self, record: Any) -> bool:
+        metric, value = self._plan.options.metric, self._notify.beats
+        row = record.best(metric) if record and value is not None else None
+        return row is not None and value is not None and sign(metric) * (row[metric] - value) > 0
+
+    def _content(self, what: str, event: Event, text: str) -> str:
+        named = {"what": what, "search": self._plan.name, "folder": str(self._folder.path.absolute()), "text": text}
+        return json.dumps(named | {"event": to_json(event)})
+
+    def _run(self, content: str) -> None:
+        """Runs the command in a group of its own, which Ctrl-C does not reach and which ends with its time."""
+        command, timeout = self._notify.command, self._notify.timeout
+        with subprocess.Popen(
+            command,
+            shell=True,
+            text=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        ) as process:
+            try:
+                _, said = process.communicate(content, timeout=timeout)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                self._error = NotifyError(f"notify: {command}: has not ended within {timeout:g} s")
+                return
+            if process.returncode:
+                last = (said.strip().splitlines() or ["it said nothing"])[-1]
+                self._error = NotifyError(f"notify: {command}: ended with status {process.returncode}: {last}")
+
+    def _raise_error(self) -> None:
+        """Raises what the command ended with, which is told then, and the command is not run again."""
+        if self._error:
+            error, self._error = self._error, None
+            raise error
