@@ -68,11 +68,13 @@ class TrialRecord:
     end_order: int = -1
     has_begun: bool = False
 
-    def add(self, row: dict[str, Any]) -> None:
-        """Adds the metrics of an epoch, in place of it and later ones where it was trained again."""
+    def add(self, row: dict[str, Any]) -> bool:
+        """Adds the metrics of an epoch, and returns whether they take the place of others: it was trained again."""
+        known = len(self.rows)
         while self.rows and self.rows[-1]["epoch"] >= row["epoch"]:  # their checkpoint was lost
             self.rows.pop()
         self.rows.append(row)
+        return len(self.rows) <= known
 
     @property
     def is_sample(self) -> bool:
@@ -128,6 +130,7 @@ class History:
         self._running: dict[int, TrialRecord] = {}  # by number, in the order in which they started
         self._interrupted: dict[int, TrialRecord] = {}  # by number, in the order in which they are to be resumed
         self._ended: dict[int, TrialRecord] = {}  # by number, in the order in which they ended
+        self._bests: dict[tuple[str, bool], TrialRecord | None] = {}  # by metric, with the reference or without
         for event in events:
             self.add(event)
 
@@ -150,7 +153,9 @@ class History:
                 record.has_begun = True
                 _count_seconds(record, event.time)
                 record.node = event.node or record.node
-                record.add(event.metrics)
+                if record.add(event.metrics):
+                    self._bests.clear()
+                self._update_bests(record)
             case TrialEnded():
                 self._end(event)
 
@@ -176,6 +181,7 @@ class History:
             self.number_of_samples += record.is_sample
         if event.donor and event.donor != record.donor:
             record.rows = self.trials[event.donor.number].rows[: event.donor.epoch]
+            self._bests.clear()
             record.params, record.settings, record.donor = event.params, event.settings, event.donor
         record.state, record.last_seen = State.RUNNING, event.time
         for of_state in (self._interrupted, self._ended):
@@ -188,6 +194,8 @@ class History:
         _count_seconds(record, event.time)
         record.node = event.node or record.node
         record.state, record.reason = event.state, event.reason
+        if event.state == State.FAILED:  # it counts no more
+            self._bests.clear()
         self._running.pop(number, None)
         if event.state not in ENDED:  # it is resumed; with a reason it is tried again
             record.failures += bool(event.reason)
@@ -230,11 +238,27 @@ class History:
 
     def best_trial(self, metric: str) -> TrialRecord | None:
         """Returns the trial with the best epoch of all, repeats left out; see `best_records`."""
-        return next(iter(best_records(self.candidates(), metric)), None)
+        return self._best(metric, with_reference=True)
 
     def best_sample(self, metric: str) -> TrialRecord | None:
         """Returns the sample with the best epoch of all; see `best_records`."""
-        return next(iter(best_records(self.samples(), metric)), None)
+        return self._best(metric, with_reference=False)
+
+    def _best(self, metric: str, with_reference: bool) -> TrialRecord | None:
+        """Returns the best trial, found anew only when the one before may be no more: it is asked for ten times a second."""
+        key = metric, with_reference
+        if key not in self._bests:
+            self._bests[key] = next(
+                iter(best_records(self.candidates() if with_reference else self.samples(), metric)), None
+            )
+        return self._bests[key]
+
+    def _update_bests(self, record: TrialRecord) -> None:
+        """Compares a trial that has trained an epoch with the best ones so far."""
+        for (metric, with_reference), best in self._bests.items():
+            if record.is_sample or (with_reference and record.is_reference):
+                pair = [record] if best is None or best is record else [best, record]
+                self._bests[metric, with_reference] = next(iter(best_records(pair, metric)), best)
 
 
 def _count_seconds(record: TrialRecord, now: float) -> None:

@@ -3,10 +3,10 @@
 import time
 from collections.abc import Callable
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderResult
 from rich.control import Control
 from rich.live import Live
-from rich.segment import ControlType
+from rich.segment import ControlType, Segment
 from rich.text import Text
 
 from search.folder import SearchFolder
@@ -20,11 +20,23 @@ from search.views.terminal import Terminal
 INTERVAL = 1.0  # seconds between two pictures: each costs some milliseconds of the process that runs the search
 
 
-class _Console(Console):
+class TerminalConsole(Console):
     """A console that leaves the terminal as it is, whatever ends the process: its cursor stays visible."""
 
     def show_cursor(self, show: bool = True) -> bool:
         return False
+
+
+class _Lines:
+    """Lines that are rendered already: rich renders what it shows with each line that is printed above it."""
+
+    def __init__(self, lines: list[list[Segment]]):
+        self._lines = lines
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        for line in self._lines:
+            yield from line
+            yield Segment.line()
 
 
 class LiveView(Observer):
@@ -50,7 +62,7 @@ class LiveView(Observer):
         clock: Callable[[], float] = time.time,
         has_begun: bool = False,
     ):
-        self._console = console or _Console(highlight=False)
+        self._console = console or TerminalConsole(highlight=False)
         self._screen = Screen(plan, history, folder, machine, self._console.options.ascii_only)
         self._lines = Terminal(plan, history, folder, self._keep, lambda: self._console.width, has_begun)
         self._live = Live(console=self._console, auto_refresh=False, transient=True, vertical_overflow="crop")
@@ -89,13 +101,13 @@ class LiveView(Observer):
         self._clear_wrapped()
         width, height = self._console.size
         picture = self._screen.draw(self._clock(), width, height)
-        lines = self._console.render_lines(picture, self._console.options.update(width=width), pad=False)
-        self._live.update(picture)
+        lines = self._console.render_lines(picture, self._console.options.update(width=width), pad=False)[:height]
+        self._live.update(_Lines(lines))
         if self._kept:
             self._print_kept()  # and the picture below them
         else:
             self._live.refresh()
-        self._widths = [sum(segment.cell_length for segment in line) for line in lines[:height]]
+        self._widths = [sum(segment.cell_length for segment in line) for line in lines]
         self._width = width
         self._drawn = time.monotonic()
 

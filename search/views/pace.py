@@ -170,12 +170,12 @@ class _Course:
         totals = [plan.total_epochs(record.settings) for record in self._samples] or [plan.total_epochs({})]
         is_population = plan.options.scheduler_spec.is_population
         factor = plan.options.scheduler_options.get("reduction_factor", 1.0)
-        reached = [0] * (max(totals) + 1)
-        passed = [0] * (max(totals) + 1)
+        longest = max(totals)
+        reached, passed = [0] * (longest + 1), [0] * (longest + 1)
         for record in compared:
             trained = len(record.rows)
             goes_on = is_population or record.state in (State.RUNNING, State.INTERRUPTED)
-            for epoch in range(1, min(trained, max(totals)) + 1):
+            for epoch in range(1, min(trained, longest) + 1):
                 reached[epoch] += 1
                 passed[epoch] += epoch < trained or goes_on
         # how many train the first epoch, the second ... in the end

@@ -70,8 +70,7 @@ class Screen:
         rows = Table.grid(padding=(0, 2), expand=True)
         rows.add_column(no_wrap=True, min_width=7, style="bold")
         rows.add_column(no_wrap=True, ratio=1, overflow="ellipsis")
-        rows.add_row("trials", self._trials())
-        for label, text in (*self._compared(), *self._failed(), *self._of_machine()):
+        for label, text in (*self._trials(), *self._compared(), *self._failed(), *self._of_machine()):
             rows.add_row(label, Text(text))
         running = self._history.running()
         room = max(1, height - rows.row_count - 2)
@@ -106,20 +105,18 @@ class Screen:
         may_end_before = left.is_budget or stop.target is not None or stop.patience is not None
         return f"{'at most' if may_end_before else 'about'} {duration(left.seconds)} left"
 
-    def _trials(self) -> Text:
-        """Says how many trials there are in each state, and where those wait that wait."""
+    def _trials(self) -> list[tuple[str, str]]:
+        """Says how many trials there are in each state, and at which rungs they wait."""
         records = self._history.trials.values()
         count = Counter(record.state for record in records)
         waiting = Counter(len(record.rows) for record in records if record.state == State.WAITING)
         parts = [f"{count[State.RUNNING]} running"]
-        for state in _FINISHED:
-            if count[state]:
-                part = f"{count[state]} {_WORDS.get(state, state.value)}"
-                if state == State.WAITING:
-                    part += f" ({', '.join(f'{waiting[epoch]} at epoch {epoch}' for epoch in sorted(waiting))})"
-                parts.append(part)
+        parts += [f"{count[state]} {_WORDS.get(state, state.value)}" for state in _FINISHED if count[state]]
         samples = f"{self._history.number_of_samples} of {self._plan.options.num_samples} sampled"
-        return Text(f"{samples}: {', '.join(parts)}")
+        lines = [("trials", f"{samples}: {', '.join(parts)}")]
+        if waiting:
+            lines.append(("waiting", ", ".join(f"{waiting[epoch]} at epoch {epoch}" for epoch in sorted(waiting))))
+        return lines
 
     def _compared(self) -> list[tuple[str, str]]:
         """Says what the base has and what the best so far."""
@@ -139,9 +136,9 @@ class Screen:
         than_base = ""
         if base and of_base and base.state == State.DONE:
             margin = sign(metric) * (row[metric] - of_base[metric])
-            than_base = f"  {abs(margin):.4f} better than the base"
-        lines.append(("best", f"{_value(metric, row)}  {self._curve(best)}  trial {best.number}{than_base}"))
-        lines.append(("", describe(best.params_at(row["epoch"]))))
+            than_base = f"{margin:.4f} better than the base: "
+        lines.append(("best", f"{_value(metric, row)}  {self._curve(best)}  trial {best.number}"))
+        lines.append(("", f"{than_base}{describe(best.params_at(row['epoch']))}"))
         return lines
 
     def _running(self, record: TrialRecord, now: float) -> str:
@@ -165,7 +162,8 @@ class Screen:
             lines.append(("failed" if not lines else "", f"trial {record.number:>3}  {record.reason}"))
             lines.append(("", f"           log: {shown_path(self._folder.trial(record.name).log)}"))
         if len(failed) > _FAILURES:
-            lines.append(("", f"and {len(failed) - _FAILURES} before: python -m search.show has them all"))
+            where = f"python -m search.show {shown_path(self._folder.path)} --where state=failed"
+            lines.append(("", f"and {len(failed) - _FAILURES} before: {where}"))
         return lines
 
     def _of_machine(self) -> list[tuple[str, str]]:

@@ -15,9 +15,9 @@ from search.record.event_log import EventLog
 from search.record.events import EpochReported, Event, TrialEnded, TrialPromoted, TrialStarted
 from search.record.history import History
 from search.record.outcomes import State
-from search.views.terminal import describe
 from search.run import main
 from search.space.space_file import read_space
+from search.views.terminal import describe
 from tests.conftest import ROOT, without_times, write_tiny
 from trainable.checkpoint import load_checkpoint
 from trainable.fit import fit

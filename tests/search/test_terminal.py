@@ -7,9 +7,9 @@ from search.plan import make_plan
 from search.record.events import EpochReported, SearchStarted, TrialEnded, TrialStarted
 from search.record.history import History, TrialRecord
 from search.record.outcomes import State
+from search.space.space_file import read_space
 from search.views.describe import describe, short_names
 from search.views.terminal import Terminal
-from search.space.space_file import read_space
 
 
 def test_keys_are_as_short_as_they_can_be_told_apart():
