@@ -19,6 +19,7 @@ from tests.warm_workers import warm_workers
 
 prepare_ray_environment(address=None)  # before anything imports ray
 os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112  tests beside them must not starve the workers
+os.environ["RAY_metrics_report_interval_ms"] = "1000"  # noqa: SIM112  figures that a test looks at
 
 ROOT = Path(__file__).parent.parent
 TINY = str(ROOT / "tests" / "parts" / "tiny.py")  # a backbone that trains in milliseconds

@@ -245,7 +245,7 @@ class History:
         return self._best(metric, with_reference=False)
 
     def _best(self, metric: str, with_reference: bool) -> TrialRecord | None:
-        """Returns the best trial, found anew only when the one before may be no more: it is asked for ten times a second."""
+        """Returns the best trial. It is asked for often, and looked for where the last answer may not hold any more."""
         key = metric, with_reference
         if key not in self._bests:
             self._bests[key] = next(

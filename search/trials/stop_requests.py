@@ -2,6 +2,8 @@
 
 import time
 from collections.abc import Callable
+from contextlib import redirect_stdout
+from io import StringIO
 from typing import Any
 
 import ray
@@ -64,7 +66,8 @@ def stop_now(tune_controller: Any, trial: Any) -> None:
     actor = trial.temporary_state.ray_actor  # None: its process has not started
     keeps, controller._reuse_actors = controller._reuse_actors, False
     try:
-        controller.stop_trial(trial)
+        with redirect_stdout(StringIO()):  # it prints a line of Ray's own
+            controller.stop_trial(trial)
     finally:
         controller._reuse_actors = keeps
     if actor is not None:

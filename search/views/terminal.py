@@ -138,7 +138,9 @@ class Terminal(Observer):
             return f"{what}  {record.reason}; tried again from its last checkpoint (log: {log})"
         if record.state == State.FAILED:
             return f"{what}  {record.reason} (log: {log})"
-        row = record.best(metric) or {}
+        row = record.best(metric)
+        if row is None:  # stopped before its first epoch
+            return what
         best = self._history.best_trial(metric)
         is_new = best is record and (self._best is None or row[metric] != self._best)
         self._best = row[metric] if best is record else self._best

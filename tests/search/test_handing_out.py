@@ -389,3 +389,32 @@ def test_a_search_whose_start_cannot_be_written_does_not_begin(space):
     controller = Controller(space, SearchOptions(), EPOCHS)
     with pytest.raises(OSError, match="No space left"):
         controller.begin(SearchStarted(), slots=1, record=full)
+
+
+def test_a_trial_that_its_user_stops_has_ended_and_tells_the_sampler_nothing(space):
+    controller = make(space, slots=2)
+    first, second = controller.next_trial(), controller.next_trial()
+    report(controller, first.number, 1, 0.9)
+    report(controller, second.number, 1, 0.1)
+    assert len(told(controller)) == 2
+    controller.end(first.number, Outcome.STOPPED_BY_USER)
+    assert first.state == State.STOPPED_BY_USER and [trial.values for trial in told(controller)] == [[0.1]]
+    assert report(controller, first.number, 2, 0.95) == Decision.STOP and len(first.rows) == 1
+    assert controller.next_trial().number == 2, "its slot is free, and it is not resumed"
+    assert controller.history.best_trial("val_score") is first, "what it has reached is known all the same"
+    resumed = make(space, controller.history.events)
+    assert resumed.history.trials[first.number].state == State.STOPPED_BY_USER
+    assert resumed.next_trial().number == second.number
+
+
+def test_a_trial_that_waits_and_is_stopped_by_its_user_is_never_promoted(space):
+    controller = make(space, slots=1, scheduler=ASHA, num_samples=3)
+    for value in (0.9, 0.5, 0.4):
+        trial = controller.next_trial()
+        assert report(controller, trial.number, 1, value) == Decision.WAIT
+    controller.end(0, Outcome.STOPPED_BY_USER)
+    assert controller.history.trials[0].state == State.STOPPED_BY_USER
+    again = make(space, controller.history.events, scheduler=ASHA, num_samples=3)
+    assert controller.next_trial().number == again.next_trial().number == 1, "its place at the rung goes to the next"
+    controller.end(0, Outcome.STOPPED_BY_USER)
+    assert sum(isinstance(event, TrialEnded) and event.trial == 0 for event in controller.history.events) == 2

@@ -45,7 +45,7 @@ class WaitingScheduler(Scheduler):
         return self._ladder.leave(number)
 
     def end(self, number: int, state: State) -> None:
-        if state == State.FAILED:
+        if state in (State.FAILED, State.STOPPED_BY_USER):
             self._ladder.fail(number)
         elif state != State.WAITING:
             self._ladder.withdraw(number)
