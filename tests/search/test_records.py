@@ -30,8 +30,8 @@ from search.record.events import (
 from search.record.history import History
 from search.record.outcomes import State
 from search.record.recorder import Recorder
-from search.record.results import Results
-from search.record.table import _cell, _write_table
+from search.record.results import Results, _write_table
+from search.record.table import _cell
 from search.space.distributions import FloatRange
 from search.space.items import Parameter
 from search.space.options import NamedOptions, SearchOptions
