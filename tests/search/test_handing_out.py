@@ -87,13 +87,7 @@ def test_there_are_no_more_trials_than_slots(space):
 
 
 def test_a_stopped_trial_is_pruned_with_all_its_values(space):
-    controller = make(space)
-    controller.next_trial()
-    report(controller, 0, 1, 0.2)
-    report(controller, 0, 2, 0.3)
-    controller.end(0, Outcome.STOPPED_BY_USER)
-    (trial,) = told(controller)
-    assert controller.history.trials[0].state == State.STOPPED
+    (trial,) = told(make(space, log_of(ended(0, State.STOPPED, [0.2, 0.3]))))
     assert trial.state == TrialState.PRUNED
     assert trial.intermediate_values == {1: 0.2, 2: 0.3}
 
@@ -398,7 +392,9 @@ def test_a_trial_that_its_user_stops_has_ended_and_tells_the_sampler_nothing(spa
     report(controller, second.number, 1, 0.1)
     assert len(told(controller)) == 2
     controller.end(first.number, Outcome.STOPPED_BY_USER)
-    assert first.state == State.STOPPED_BY_USER and [trial.values for trial in told(controller)] == [[0.1]]
+    assert first.state == State.STOPPED_BY_USER and [trial.intermediate_values for trial in told(controller)] == [
+        {1: 0.1}
+    ]
     assert report(controller, first.number, 2, 0.95) == Decision.STOP and len(first.rows) == 1
     assert controller.next_trial().number == 2, "its slot is free, and it is not resumed"
     assert controller.history.best_trial("val_score") is first, "what it has reached is known all the same"
