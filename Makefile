@@ -5,10 +5,11 @@ RUN := $(VENV)/bin/python
 # Set in many containers, it has every process of every search compile some 5,000 files anew, ten seconds each.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help search test lint chaos fuzz soak graphemes lock clean
+.PHONY: help search test test-browser lint chaos fuzz soak graphemes lock clean
 help:
 	@echo "make search   search the head of a small network on the embedded digits"
 	@echo "make test     run the test suite"
+	@echo "make test-browser   pages in a real browser; needs Debian's chromium and chromium-driver"
 	@echo "make lint     ruff and mypy"
 	@echo "make chaos    kill searches at 50 seeded moments and more, about half an hour"
 	@echo "make fuzz     3,000 files with mistakes, given to the commands, about five minutes"
@@ -22,6 +23,9 @@ search: $(VENV)/installed
 
 test: $(VENV)/installed
 	$(RUN) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+test-browser: $(VENV)/installed
+	$(RUN) -m pytest tests/browser
 
 lint: $(VENV)/installed
 	$(VENV)/bin/ruff check .
@@ -50,7 +54,7 @@ $(VENV)/installed: requirements.lock pyproject.toml
 	touch $@
 
 lock:
-	$(VENV)/bin/uv pip compile --quiet --universal --extra cmaes --extra dev --extra plots --python-version 3.11 --no-annotate pyproject.toml -o requirements.lock
+	$(VENV)/bin/uv pip compile --quiet --universal --extra browser --extra cmaes --extra dev --extra plots --python-version 3.11 --no-annotate pyproject.toml -o requirements.lock
 
 clean:
 	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache

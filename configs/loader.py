@@ -39,11 +39,13 @@ class LoadedConfig:
     Attributes:
         cfg: frozen.
         sources: where keys were given that are not at their default, in words that lead a message.
+        given: all settings, the strongest last, also those that others win over.
         notes: which values of the YAML, or of the defaults, .env and the environment change, and whose code runs.
     """
 
     cfg: CfgNode
     sources: dict[str, str]
+    given: list[Setting]
     notes: list[str]
 
 
@@ -69,7 +71,7 @@ def read_cfg(path: str | Path | None = None, pairs: Sequence[str] = (), with_env
         *overruled(from_yaml, from_environment),
         *announced(cfg.USER_MODULES, sources.get("USER_MODULES", "")),
     ]
-    return LoadedConfig(cfg, sources, notes)
+    return LoadedConfig(cfg, sources, given, notes)
 
 
 def load_cfg(path: str | Path | None = None, pairs: Sequence[str] = (), with_environment: bool = True) -> CfgNode:
@@ -118,7 +120,7 @@ def overruled(from_yaml: Iterable[Setting], from_environment: Iterable[Setting])
     """
     by_key = {setting.key: setting for setting in from_yaml}
     changes = []
-    for setting in from_environment:
+    for setting in {setting.key: setting for setting in from_environment}.values():
         key = KEYS[setting.key]
         if key.is_secret or setting.key in FREE_ON_RESUME:
             continue

@@ -136,14 +136,14 @@ def settings_from_environment(problems: Problems) -> list[Setting]:
     """Reads our keys from the nearest .env (from the working folder upwards) and from the process environment.
 
     Names are written `DATASET.PATH_DATA_RAW` or `DATASET__PATH_DATA_RAW`. The process environment wins over .env, as
-    is usual with .env files. Names whose first part is no top node of ours are left alone; the bare name of a node,
-    as in MODEL, is left alone in the process environment only, where it may be anybody's.
+    is usual with .env files, and comes after it. Names whose first part is no top node of ours are left alone; the
+    bare name of a node, as in MODEL, is left alone in the process environment only, where it may be anybody's.
     """
     from_file = _settings_from_names(_read_env_file(problems), problems)
     refuse_repeated(from_file, problems)
     named = [(name, value, f"environment variable {name}") for name, value in os.environ.items() if name not in NODES]
     from_process = _settings_from_names(named, problems)
-    return list({setting.key: setting for setting in (*from_file, *from_process)}.values())
+    return [*from_file, *from_process]
 
 
 def _read_env_file(problems: Problems) -> list[tuple[str, str | None, str]]:

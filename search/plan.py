@@ -11,6 +11,7 @@ from yacs.config import CfgNode
 from configs.defaults import KEYS
 from configs.dump import dump_cfg
 from configs.errors import ConfigError, Problems
+from configs.explain import explain, keys_named
 from configs.loader import build_cfg, collect_settings, overruled, read_setting, sources_of, with_values
 from configs.settings import Setting, refuse_both
 from configs.tree import get_value, plain
@@ -18,7 +19,7 @@ from configs.user_modules import announced
 from configs.yaml_file import YamlMap, read_yaml, yaml_text
 from search.plan_checks import misfits, remarks
 from search.space.fixing import fix_keys
-from search.space.items import TOTAL_EPOCHS, Constant
+from search.space.items import TOTAL_EPOCHS, Constant, Derived, Item, Parameter
 from search.space.kinds import kinds_of_space
 from search.space.options import AUTO_SAMPLES, SearchOptions
 from search.space.space import Point, Space
@@ -45,6 +46,7 @@ class SearchPlan:
         notes: what the user should know before it starts.
         secrets: by key; they are in no config of the search, which Ray pickles into files.
         sources: where keys were given that the base config has not by default, in words that lead a message.
+        given: all settings of the base config, the strongest last, also those that others win over.
         earlier: the options before those, of a search that is resumed; None: it is new.
     """
 
@@ -56,6 +58,7 @@ class SearchPlan:
     notes: tuple[str, ...] = ()
     secrets: dict[str, str] = field(default_factory=dict, repr=False)
     sources: dict[str, str] = field(default_factory=dict)
+    given: tuple[Setting, ...] = field(default=(), repr=False)
     earlier: SearchOptions | None = None
 
     def space_yaml(self) -> str:
@@ -91,6 +94,34 @@ class SearchPlan:
             ConfigError: its values are legal one by one, but not together.
         """
         return merge_sample(self.base_cfg, settings)
+
+
+def explained_keys(plan: SearchPlan, name: str) -> list[str]:
+    """Returns lines that say where the value of a key comes from, or of each key below a node of the tree.
+
+    Raises:
+        ConfigError: there is no such key.
+    """
+    lines = []
+    for key in keys_named(name):
+        winner = (plain(get_value(plan.base_cfg, key)), "set by the search") if key in _OURS else None
+        of_base = explain(key, plan.given, winner)
+        sampled = [
+            _sampled_line(item) for item in plan.space.items if item.key == key and not isinstance(item, Constant)
+        ]
+        if sampled:  # the base has its value where none of them is active, and in the reference
+            of_base[0] = f"  the base config has {of_base[0].removeprefix(f'{key}: ')}"
+        lines += [*sampled, *of_base]
+    return lines
+
+
+def _sampled_line(item: Item) -> str:
+    if isinstance(item, Parameter):
+        how = f"sampled from {yaml_text(item.distribution.to_yaml()).strip()}"
+    else:
+        assert isinstance(item, Derived)
+        how = f"derived from {item.expression.text}"
+    return f"{item.key}: {how}  ({item.source})"
 
 
 def merge_sample(base_cfg: CfgNode, settings: dict[str, Any], sources: Mapping[str, str] | None = None) -> CfgNode:
@@ -144,8 +175,12 @@ def make_plan(
     problems.check()
     options, start = _completed(options, space, space_file, given.fixed, notes, problems)
     notes += remarks(options, space, base_cfg)
-    sources = sources_of(given.settings(options))
-    return SearchPlan(space_file.path.stem, base_cfg, options, space, start, tuple(notes), given.secrets, sources)
+    settings = given.settings(options)
+    sources, secrets = sources_of(settings), given.secrets
+    name = space_file.path.stem
+    return SearchPlan(
+        name, base_cfg, options, space, start, tuple(notes), secrets, sources, (*settings, *given.secret_settings)
+    )
 
 
 @dataclass(frozen=True)
@@ -165,9 +200,14 @@ class _Given:
     space_file: SpaceFile
 
     @property
+    def secret_settings(self) -> list[Setting]:
+        """Go into no config of the search."""
+        return [setting for setting in self.all_of_environment if KEYS[setting.key].is_secret]
+
+    @property
     def secrets(self) -> dict[str, str]:
-        """By key; they go into no config of the search."""
-        return {setting.key: setting.value for setting in self.all_of_environment if KEYS[setting.key].is_secret}
+        """The values of those, by key."""
+        return {setting.key: setting.value for setting in self.secret_settings}
 
     @property
     def environment(self) -> list[Setting]:

@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from configs.command_line import add_config_arguments, command_parser
-from configs.errors import ConfigError, collect_errors, exit_status, with_sources
+from configs.errors import ConfigError, ExitStatus, collect_errors, exit_status, with_sources
 from configs.legal import Int
 from configs.loader import with_values
 from configs.user_modules import check_user_modules
 from data.build import check_data
 from search.folder import SearchFolder, folder_to_resume, new_folder
-from search.plan import SearchPlan, make_plan, problems_beside
+from search.plan import SearchPlan, explained_keys, make_plan, problems_beside
 from search.resuming import begun_plan, resumed_plan
 from search.space.options import CPUS, GPUS
 from search.space.space_file import read_space
@@ -60,6 +60,7 @@ def build_parser() -> argparse.ArgumentParser:
     form.add_argument("--quiet", action="store_true", help="print the summary alone")
     form.add_argument("--json", action="store_true", help="print events as JSON, one a line; all else goes to stderr")
     parser.add_argument("--resume", action="store_true", help="go on with a search that was interrupted")
+    parser.add_argument("--explain", metavar="KEY", help="say where the value of a key comes from, and search nothing")
     parser.add_argument("--dry-run", action="store_true", help="print the space and sampled configs, start nothing")
     add_config_arguments(parser, "experiment to search around; replaces the space's base")
     return parser
@@ -109,6 +110,9 @@ def search(args: argparse.Namespace, command: str, output: Output) -> int:
         plan, folder = collect_errors(
             lambda: _plan(args, args.space), lambda: new_folder(args.output, Path(args.space).stem)
         )
+    if args.explain:
+        print("\n".join(explained_keys(plan, args.explain)))
+        return ExitStatus.DONE
     os.environ |= plan.secrets  # where parts of the user's find them, in workers too
     if args.dry_run:  # which writes no images
         plan = replace(plan, base_cfg=with_values(plan.base_cfg, {"DATASET.CACHE": False}))

@@ -17,7 +17,8 @@ from yacs.config import CfgNode
 
 from configs.command_line import add_config_arguments, command_parser, refuse_url
 from configs.dump import recorded_environment
-from configs.errors import ConfigError, collect_errors, exit_status, with_sources
+from configs.errors import ConfigError, ExitStatus, collect_errors, exit_status, with_sources
+from configs.explain import explain_all, keys_named
 from configs.loader import FREE_ON_RESUME, as_begun, differences, export_secrets, load_cfg, read_cfg, with_values
 from configs.user_modules import check_user_modules
 from data.build import check_data
@@ -31,6 +32,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("-o", "--output", metavar="DIR", help="folder of the run; wins over OUTPUT_PATH")
     parser.add_argument("--resume", action="store_true", help="go on in a folder that a run has left")
+    parser.add_argument("--explain", metavar="KEY", help="say where the value of a key comes from, and train nothing")
     add_config_arguments(parser)
     return parser
 
@@ -47,10 +49,15 @@ def train(args: argparse.Namespace) -> int:
     if args.resume and not cfg_path and args.output and RunFolder(args.output).config.exists():
         cfg_path = RunFolder(args.output).config
     checks: list[Callable[[], Any]] = [lambda: read_cfg(cfg_path, args.pairs)]
-    if args.output and not args.resume:
+    if args.explain:
+        checks.append(lambda: keys_named(args.explain))
+    elif args.output and not args.resume:
         checks.append(lambda: _check_is_free(RunFolder(args.output), args.output))
     loaded, *_ = collect_errors(*checks)
     cfg = loaded.cfg
+    if args.explain:
+        print("\n".join(explain_all(args.explain, loaded.given)))
+        return ExitStatus.DONE
     if args.output:
         cfg = with_values(cfg, {"OUTPUT_PATH": str(Path(args.output).absolute())})
     if not cfg.OUTPUT_PATH:
