@@ -1,6 +1,5 @@
 """Results of a search as files: a table with a row a trial, the best trial's config, and what several trials say."""
 
-import json
 import shlex
 import time
 from collections.abc import Sequence
@@ -15,11 +14,11 @@ from search.record.confirmation import Confirmed, confirmed
 from search.record.events import Event, SearchEnded, TrialEnded
 from search.record.history import History, TrialRecord
 from search.record.pareto import draw_front, objective_values, pareto_front
-from search.record.table import trial_table
+from search.record.table import column, trial_table
 from search.record.verdict import verdict
 
 if TYPE_CHECKING:
-    import pandas as pd
+    pass
 
 REWRITE_AFTER = 5.0  # seconds: the whole table is written anew, so not for every trial
 
@@ -107,23 +106,10 @@ class Results:
 def _write_table(table: dict[str, list[Any]], csv: Path, parquet: Path | None = None) -> None:
     import pandas as pd
 
-    frame = pd.DataFrame({name: _column(values) for name, values in table.items()})
+    frame = pd.DataFrame({name: column(values) for name, values in table.items()})
     write_atomically(csv, frame.to_csv(index=False))
     if parquet is not None:
         write_atomically(parquet, frame.to_parquet(index=False))
-
-
-def _column(values: list[Any]) -> "pd.Series[Any]":
-    """Whole numbers stay whole where some are missing; values of several kinds, as of a choice, become text."""
-    import pandas as pd
-
-    given = [value for value in values if value is not None]
-    kinds = {float if isinstance(value, int) and not isinstance(value, bool) else type(value) for value in given}
-    if len(kinds) > 1 or not kinds <= {bool, float, str}:
-        return pd.Series([value if value is None or isinstance(value, str) else json.dumps(value) for value in values])
-    if given and all(isinstance(value, int) and not isinstance(value, bool) for value in given):
-        return pd.Series(values, dtype="int64" if len(given) == len(values) else "Int64")
-    return pd.Series(values)
 
 
 def _confirmed_table(repeated: Sequence[Confirmed]) -> dict[str, list[Any]]:

@@ -2,12 +2,15 @@
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from configs.metric_names import sign
 from search.plan import SearchPlan
 from search.record.history import History
 from search.record.outcomes import ENDED, State
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def trial_table(plan: SearchPlan, history: History, metrics: Sequence[str] = ()) -> dict[str, list[Any]]:
@@ -53,3 +56,16 @@ def trial_table(plan: SearchPlan, history: History, metrics: Sequence[str] = ())
 
 def _cell(value: Any) -> Any:
     return json.dumps(value) if isinstance(value, (list, tuple)) else value
+
+
+def column(values: list[Any]) -> "pd.Series[Any]":
+    """Whole numbers stay whole where some are missing; values of several kinds, as of a choice, become text."""
+    import pandas as pd
+
+    given = [value for value in values if value is not None]
+    kinds = {float if isinstance(value, int) and not isinstance(value, bool) else type(value) for value in given}
+    if len(kinds) > 1 or not kinds <= {bool, float, str}:
+        return pd.Series([value if value is None or isinstance(value, str) else json.dumps(value) for value in values])
+    if given and all(isinstance(value, int) and not isinstance(value, bool) for value in given):
+        return pd.Series(values, dtype="int64" if len(given) == len(values) else "Int64")
+    return pd.Series(values)

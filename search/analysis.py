@@ -1,0 +1,97 @@
+"""What a search has left, as pandas tables: for notebooks, the report and scripts.
+
+from search.analysis import open_search
+
+found = open_search("experiments/head")
+found.trials()      # a row a trial, as results.csv, with all metrics of its best epoch
+found.curves()      # a row an epoch of a trial
+found.at_epoch(3)   # what every trial had after its third epoch: values that can be compared
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from configs.metric_names import METRICS
+from search.folder import SearchFolder, existing_search
+from search.plan import SearchPlan
+from search.record.event_log import EventLog
+from search.record.history import History, TrialRecord
+from search.record.table import column, trial_table
+from search.resuming import begun_plan
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+ENOUGH = 20  # trials that have come as far, to say something of them all
+
+
+@dataclass(frozen=True)
+class FoundSearch:
+    """A search, as its events tell; one that runs, as it is now.
+
+    Attributes:
+        plan: what it was begun, or resumed last, with.
+        history: of its trials.
+        folder: where it lies.
+    """
+
+    plan: SearchPlan
+    history: History
+    folder: SearchFolder
+
+    def trials(self) -> "pd.DataFrame":
+        """Returns a row a trial, by number: state, parameters, and all metrics of the epoch that is its best.
+
+        Values of trials that were trained differently long are no fair comparison: see `at_epoch`.
+        """
+        import pandas as pd
+
+        table = trial_table(self.plan, self.history, [*METRICS])
+        return pd.DataFrame({name: column(values) for name, values in table.items()})
+
+    def curves(self) -> "pd.DataFrame":
+        """Returns a row an epoch of a trial, with all its metrics; of a trial without an epoch, none."""
+        import pandas as pd
+
+        records = sorted(self.history.trials.items())
+        return pd.DataFrame([{"trial": number, **row} for number, record in records for row in record.rows])
+
+    def at_epoch(self, epoch: int) -> "pd.DataFrame":
+        """Returns a row for each sample that has trained so many epochs: parameters, and the metrics of that epoch."""
+        import pandas as pd
+
+        rows = [
+            {"trial": one.number, **one.params_at(epoch), **one.rows[epoch - 1]}
+            for one in self.history.samples()
+            if len(one.rows) >= epoch
+        ]
+        return pd.DataFrame(rows)
+
+    def comparable_epoch(self) -> int:
+        """Returns the last epoch that enough samples have trained; of a small search, that most have. 0: none has."""
+        return comparable_epoch(self.history.samples())
+
+
+def open_search(path: str | Path) -> FoundSearch:
+    """Opens the folder of a search, also while it runs.
+
+    Raises:
+        ConfigError: there is no search in it, or its files cannot be read.
+    """
+    folder = existing_search(str(path))
+    return FoundSearch(begun_plan(folder), History(EventLog(folder.events).read()), folder)
+
+
+def comparable_epoch(records: Iterable[TrialRecord], enough: int = ENOUGH) -> int:
+    """Returns the last epoch that enough of some trials have trained; where none has, that as many as possible have.
+
+    Args:
+        records: of trials.
+        enough: how many are enough.
+    """
+    reached = Counter(epoch for record in records for epoch in range(1, len(record.rows) + 1))
+    least = min(enough, max(reached.values(), default=0))
+    return max((epoch for epoch, count in reached.items() if count >= least), default=0)
