@@ -45,7 +45,7 @@ graphemes: $(VENV)/installed
 	$(RUN) benchmarks/graphemes.py
 
 # The index is whatever pip and uv are configured with; none is written anywhere in this repository.
-$(VENV)/installed: requirements.lock pyproject.toml
+$(VENV)/installed: requirements.lock pyproject.toml yacstune.pth
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "yacstune needs Python 3.11 or newer: make PYTHON=python3.11 ...")'
 	test -x $(RUN) || $(PYTHON) -m venv $(VENV)
 	$(RUN) -m pip install --quiet --disable-pip-version-check "uv>=0.8"

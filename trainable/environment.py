@@ -12,7 +12,7 @@ import yacstune
 from configs.user_modules import code_checksums
 from trainable.start_weights import checksums
 
-WEIGHTS, CODE = "weights", "code"
+WEIGHTS, CODE, DATA = "weights", "code", "data"  # checksums
 
 # Where these differ, the same config may give other numbers.
 _DECISIVE = ("yacstune", "device", "cpu_capability", "torch", "timm", "albumentations", "opencv")

@@ -26,7 +26,7 @@ from trainable.checkpoint import (
     peek,
     save_checkpoint,
 )
-from trainable.environment import describe_environment
+from trainable.environment import DATA, describe_environment
 from trainable.evaluation.class_table import write_class_table
 from trainable.evaluation.confusion_picture import draw_confusion
 from trainable.process_state import configure_process
@@ -91,7 +91,8 @@ def fit(
     if cfg.RESUME_PATH and not has_resumed:
         _continue_from(training, cfg.RESUME_PATH, folder)
     folder.config.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(folder.config, dump_cfg(cfg, training.resolved_cfg, describe_environment(device, cfg)))
+    environment = describe_environment(device, cfg) | ({DATA: data.digest} if data.digest else {})
+    write_atomically(folder.config, dump_cfg(cfg, training.resolved_cfg, environment))
     folder.write_metrics(training.metrics)
     folder.write_task_metrics(training.task_metrics)
 

@@ -3,12 +3,14 @@
 python -m trainable.train -o experiments/digits --cfg configs/experiments/digits.yaml
 python -m trainable.train -o experiments/big --cfg configs/experiments/digits.yaml DATASET.BATCH_SIZE 64
 python -m trainable.train -o experiments/digits --resume
+python -m trainable.train --cfg experiments/head/best.yaml --verify
 """
 
 import argparse
 import os
 import shlex
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,9 +21,19 @@ from configs.command_line import add_config_arguments, command_parser, refuse_ur
 from configs.dump import recorded_environment
 from configs.errors import ConfigError, ExitStatus, collect_errors, exit_status, with_sources
 from configs.explain import explain_all, keys_named
-from configs.loader import FREE_ON_RESUME, as_begun, differences, export_secrets, load_cfg, read_cfg, with_values
+from configs.loader import (
+    FREE_ON_RESUME,
+    LoadedConfig,
+    as_begun,
+    differences,
+    export_secrets,
+    load_cfg,
+    read_cfg,
+    with_values,
+)
 from configs.user_modules import check_user_modules
 from data.build import check_data
+from trainable.recorded_curve import recorded_curve
 from trainable.run_folder import RunFolder
 
 
@@ -32,9 +44,23 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("-o", "--output", metavar="DIR", help="folder of the run; wins over OUTPUT_PATH")
     parser.add_argument("--resume", action="store_true", help="go on in a folder that a run has left")
+    parser.add_argument(
+        "--verify",
+        metavar="N",
+        nargs="?",
+        const="all",
+        type=_read_epochs,
+        help="train again and compare with the curve that the config's file records, or with its first N epochs",
+    )
     parser.add_argument("--explain", metavar="KEY", help="say where the value of a key comes from, and train nothing")
     add_config_arguments(parser)
     return parser
+
+
+def _read_epochs(text: str) -> int | str:
+    if text == "all" or (text.isdecimal() and int(text) > 0):
+        return text if text == "all" else int(text)
+    raise argparse.ArgumentTypeError(f"found {text!r}, allowed is a number of epochs (write it last, or --verify=3)")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -58,6 +84,8 @@ def train(args: argparse.Namespace) -> int:
     if args.explain:
         print("\n".join(explain_all(args.explain, loaded.given)))
         return ExitStatus.DONE
+    if args.verify:
+        return _verify(args, loaded)
     if args.output:
         cfg = with_values(cfg, {"OUTPUT_PATH": str(Path(args.output).absolute())})
     if not cfg.OUTPUT_PATH:
@@ -82,6 +110,27 @@ def train(args: argparse.Namespace) -> int:
 
         recorded: dict[str, Any] = recorded_environment(cfg_path) if cfg_path else {}
         return train_on_console(cfg, folder, args.resume, recorded)
+
+
+def _verify(args: argparse.Namespace, loaded: LoadedConfig) -> int:
+    """Trains again in a folder that is gone afterwards, unless the user gave one."""
+    if not args.cfg or args.resume:
+        raise ConfigError("--verify: compares a training with the file of --cfg, without --resume")
+    recorded = recorded_curve(args.cfg)
+    for note in loaded.notes:
+        print(f"note: {note}")
+    export_secrets(loaded.cfg)
+    with with_sources(loaded.sources), tempfile.TemporaryDirectory(prefix="yacstune-verify-") as home:
+        check_user_modules(loaded.cfg.USER_MODULES)
+        for line in check_data(loaded.cfg, None):
+            print(f"data: {line}")
+        print("importing torch ...", flush=True)
+        from trainable.verify import verify  # here: it imports torch, which takes seconds
+
+        folder = RunFolder(Path(args.output or Path(home) / "run").absolute())
+        cfg = with_values(loaded.cfg, {"OUTPUT_PATH": str(folder.path), "TENSORBOARD": False})
+        epochs = None if args.verify == "all" else args.verify
+        return verify(cfg, recorded, recorded_environment(args.cfg), folder, epochs)
 
 
 def _refuse_several_processes() -> None:

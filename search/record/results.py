@@ -16,6 +16,7 @@ from search.record.history import History, TrialRecord
 from search.record.pareto import draw_front, objective_values, pareto_front
 from search.record.table import column, trial_table
 from search.record.verdict import verdict
+from trainable.recorded_curve import curve_comment
 
 if TYPE_CHECKING:
     pass
@@ -100,6 +101,7 @@ class Results:
         config = self._folder.trial(record.name).config.read_text()
         output = self._folder.for_retraining(path.stem)
         lines = [*header, "# Retrain it with:", f"#   {retrain_command(path, output)}"]
+        lines.append(curve_comment(record.rows))  # which --verify compares a training with
         write_atomically(path, "\n".join(lines) + "\n" + config)
 
 

@@ -8,7 +8,7 @@ import pytest
 from search.engine.controller import Controller
 from search.engine.schedulers.scheduler import Decision
 from search.engine.stopping import stop_reason
-from search.record.events import Event, SearchStarted
+from search.record.events import EpochReported, Event, SearchStarted
 from search.record.history import History, TrialRecord
 from search.record.outcomes import ENDED, Outcome, State
 from search.space.distributions import Choice, FloatRange
@@ -274,14 +274,23 @@ def test_without_a_reference_nothing_is_confirmed_by_itself():
 
 def test_a_target_and_patience_are_of_samples():
     options = options_of("none", stop=StopRules(target=50.0, patience=2))
-    history = play(options_of("none", reference=True, stop=StopRules(patience=100)))
-    history.trials[7].rows[-1]["val_score"] = 99.0  # better than all, and beyond the target
+    played = play(options_of("none", reference=True, stop=StopRules(patience=100)))
+    # each sample is better than those before, and the base better than all and beyond the target
+    lasts = {record.number: 20.0 + record.end_order for record in played.samples()} | {7: 99.0}
+    history = with_lasts(played, lasts)
     assert history.best_trial("val_score") is history.trials[7]
-    for record in history.samples():
-        record.rows[-1]["val_score"] = 20.0 + record.end_order
-    assert stop_reason(options, history) is None, "each sample is better than those before"
-    history.samples()[0].rows[-1]["val_score"] = 60.0
-    assert stop_reason(options, history) == "target reached: val_score 60.0000"
+    assert stop_reason(options, history) is None
+    assert stop_reason(options, with_lasts(played, lasts | {0: 60.0})) == "target reached: val_score 60.0000"
+
+
+def with_lasts(history: History, values: dict[int, float]) -> History:
+    """The same search with other values of the last epochs, by number of the trial."""
+    return History(
+        replace(event, metrics=event.metrics | {"val_score": values[event.trial]})
+        if isinstance(event, EpochReported) and event.metrics["epoch"] == EPOCHS
+        else event
+        for event in history.events
+    )
 
 
 def test_repeats_follow_a_target_that_is_reached():
