@@ -18,6 +18,7 @@ from typing import Any
 from yacs.config import CfgNode
 
 from configs.command_line import add_config_arguments, command_parser, refuse_url
+from configs.defaults import KEYS
 from configs.dump import recorded_environment
 from configs.errors import ConfigError, ExitStatus, collect_errors, exit_status, with_sources
 from configs.explain import explain_all, keys_named
@@ -130,7 +131,9 @@ def _verify(args: argparse.Namespace, loaded: LoadedConfig) -> int:
         folder = RunFolder(Path(args.output or Path(home) / "run").absolute())
         cfg = with_values(loaded.cfg, {"OUTPUT_PATH": str(folder.path), "TENSORBOARD": False})
         epochs = None if args.verify == "all" else args.verify
-        return verify(cfg, recorded, recorded_environment(args.cfg), folder, epochs)
+        others = [one for one in loaded.given if one.key not in FREE_ON_RESUME and not KEYS[one.key].is_secret]
+        changed = [f"{one.key} is given by {one.source}" for one in others if not one.source.startswith(str(args.cfg))]
+        return verify(cfg, recorded, recorded_environment(args.cfg), folder, epochs, changed)
 
 
 def _refuse_several_processes() -> None:

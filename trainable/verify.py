@@ -33,6 +33,7 @@ def verify(
     environment: dict[str, Any],
     folder: RunFolder,
     epochs: int | None = None,
+    changed: Sequence[str] = (),
 ) -> ExitStatus:
     """Trains a config, and prints for each epoch whether it is what the file records.
 
@@ -42,6 +43,7 @@ def verify(
         environment: that its file records.
         folder: for what the training leaves.
         epochs: how many are compared; None: all that are recorded.
+        changed: says which values are not those of the file.
 
     Returns:
         DONE if all are identical or within the noise of the device; NO_RESULT if the curves part.
@@ -68,7 +70,7 @@ def verify(
 
     with folder.locked(is_new=True), suppress(_EnoughTrained):
         fit(cfg, compare, folder)
-    return _told(len(compared), largest, parted, _reasons(cfg, environment, folder))
+    return _told(len(compared), largest, parted, [*changed, *_reasons(cfg, environment, folder)])
 
 
 def _told(epochs: int, largest: float, parted: str | None, reasons: Sequence[str]) -> ExitStatus:
