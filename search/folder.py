@@ -28,6 +28,8 @@ class SearchFolder:
         self.results_parquet = self.path / "results.parquet"
         self.best = self.path / "best.yaml"
         self.confirmation = self.path / "confirm.csv"
+        self.report = self.path / "report.html"
+        self.report_pictures = self.path / "report"
         self.pareto = self.path / "pareto"
         self.pareto_csv = self.path / "pareto.csv"
         self.pareto_picture = self.path / "pareto.png"

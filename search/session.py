@@ -40,6 +40,7 @@ from search.trials.tuner import run_trials
 from search.views.describe import describe
 from search.views.notify import Notifier
 from search.views.output import Output
+from search.views.report.writer import ReportWriter
 
 SHUTDOWN = 15.0  # seconds that Ray gets to end after an interruption
 
@@ -157,7 +158,8 @@ def _search(
     is_compared = base is not None and base.state in ENDED
     _greet(plan, folder, machines.slots, [*lines, *_resumed(plan, history)], is_compared)
     with output.observer(plan, history, folder) as observer:
-        observers = [observer, *([RayMetrics(plan, history)] if has_more else [])]
+        # The report comes before the line that names it.
+        observers = [ReportWriter(plan, history, folder), observer, *([RayMetrics(plan, history)] if has_more else [])]
         if plan.options.notify:
             observers.append(Notifier(plan.options.notify, plan, history, folder))
         recorder = Recorder(log, history, Results(plan, history, folder).update, observers)

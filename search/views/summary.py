@@ -38,6 +38,8 @@ def summary(plan: SearchPlan, history: History, folder: SearchFolder, event: Sea
     lines += _of_best(plan, folder, best, repeated)
     if len(plan.options.objectives) > 1:
         lines += _of_front(plan, history, folder)
+    if folder.report.exists():
+        lines.append(f"report: {shown_path(folder.report)}")
     lines.append(f"all trials: {shown_path(folder.results_csv)}   their folders: {shown_path(folder.trials)}")
     output = folder.for_retraining("best")
     lines.append(f"retrain the best{_over_base(found)}: {retrain_command(folder.best, output)}")

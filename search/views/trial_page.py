@@ -57,7 +57,7 @@ def trial_page(plan: SearchPlan, history: History, folder: SearchFolder, number:
         "best": record.best(metric),
         "epochs": len(record.rows),
         "total_epochs": plan.total_epochs(record.settings),
-        "difference": _difference(plan, record),
+        "difference": difference_from_base(plan, record),
         "curve": record.rows,
         "promotions": _promotions(history, number),
         "timing": _timing(history, number),
@@ -70,7 +70,7 @@ def trial_page(plan: SearchPlan, history: History, folder: SearchFolder, number:
     }
 
 
-def _difference(plan: SearchPlan, record: TrialRecord) -> dict[str, dict[str, Any]]:
+def difference_from_base(plan: SearchPlan, record: TrialRecord) -> dict[str, dict[str, Any]]:
     """Returns base and trial for each key that differs; what is searched and is no key of the config has no base."""
     values = record.settings | {key: value for key, value in record.params.items() if key not in KEYS}
     found = {}

@@ -1,0 +1,37 @@
+"""A chart of a report, with the table behind it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from search.record.history import TrialRecord
+from search.views.report.svg import Drawing
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A chart with the table behind it.
+
+    Attributes:
+        name: of its file, and its id in the page.
+        title: what it shows.
+        caption: how to read it, and what it leaves out.
+        drawing: the picture; None: a table alone.
+        columns: of the table.
+        rows: of the table.
+        legend: words for the CSS classes of colours.
+    """
+
+    name: str
+    title: str
+    caption: str
+    drawing: Drawing | None
+    columns: Sequence[str] = ()
+    rows: Sequence[Sequence[Any]] = field(default=(), repr=False)
+    legend: Mapping[str, str] = field(default_factory=dict)
+
+
+def css_of(record: TrialRecord) -> str:
+    """Returns the classes of a trial's marks."""
+    kind = "base" if record.is_reference else "repeat" if record.confirms is not None else "sample"
+    return f"t s-{record.state.replace(' ', '-')} {kind}"
