@@ -63,9 +63,12 @@ def confirmed(history: History, metric: str, by_cost: bool = True) -> list[Confi
             then by numbers of the model. Else the best mean wins: with few repeats nearly all are tied.
     """
     found = []
+    repeats: dict[int, list[TrialRecord]] = {}  # by the number of the trial that they repeat
+    for record in history.in_state(State.DONE):
+        if record.confirms is not None:
+            repeats.setdefault(record.confirms, []).append(record)
     for record in history.candidates():
-        repeats = [r for r in history.in_state(State.DONE) if r.confirms == record.number]
-        rows = [row for row in (repeat.best(metric) for repeat in repeats) if row]
+        rows = [row for row in (repeat.best(metric) for repeat in repeats.get(record.number, [])) if row]
         if len(rows) >= 2:  # fewer tell no noise
             values = tuple(row[metric] for row in rows)
             found.append(Confirmed(record, values, rows[0]["macs"], rows[0]["params"]))

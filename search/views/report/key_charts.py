@@ -141,7 +141,8 @@ def map_chart(found: FoundSearch, epoch: int, keys: Sequence[str]) -> Chart | No
     if len(chosen) < 2:
         return None
     first, second = chosen
-    records = [one for one in _comparable(found, epoch, first) if one in _comparable(found, epoch, second)]
+    with_second = {record.number for record in _comparable(found, epoch, second)}
+    records = [record for record in _comparable(found, epoch, first) if record.number in with_second]
     if not records:
         return None
     drawing = Drawing(height=360)

@@ -14,6 +14,7 @@ from search.engine.schedulers.scheduler import build_scheduler
 from search.record.events import SearchStarted
 from search.record.history import TrialRecord
 from search.record.outcomes import State
+from search.record.table import trial_table
 from search.views.describe import describe, short_names
 from search.views.report.answer import cost_words, found_words, next_words, searched_words, states_words
 from search.views.report.chart import Chart
@@ -191,7 +192,7 @@ def _value(value: Any) -> str:
 
 def _trials(found: FoundSearch) -> str:
     """The table of all trials, which can be sorted and filtered; numbers as in results.csv."""
-    table = trialhtml_table(found.plan, found.history)
+    table = trial_table(found.plan, found.history)
     titles = {name: name for name in table} | short_names([name for name in table if "." in name])
     head = "".join(f'<th scope="col"><button type="button">{escape(titles[name])}</button></th>' for name in table)
     rows = []
