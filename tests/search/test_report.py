@@ -113,10 +113,10 @@ def test_which_charts_there_are(folders):
         return {chart.name for chart in report_charts(open_search(folders[name].path))[0]}
 
     always = {"history", "trials", "curves", "timeline"}
-    assert names("running") == always | {"importances", "failures"}
+    assert names("running") == always | {"failures"}
     assert names("two_keys") == always | {"importances", "map", "parallel", "confirmation"}
-    assert names("pbt") == always | {"importances", "lineage"}
-    assert names("objectives") == always | {"importances", "front"}
+    assert names("pbt") == always | {"lineage"}
+    assert names("objectives") == always | {"front"}
     assert names("failures") == {"history", "trials", "curves", "timeline", "failures"}
 
 

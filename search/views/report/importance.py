@@ -82,7 +82,7 @@ def _shares(
     records: Sequence[TrialRecord], parameters: Sequence[Parameter], metric: str, epoch: int
 ) -> dict[str, tuple[float, float, float]]:
     """Returns share, low and high of each parameter by its name."""
-    if len(records) < 2 or not parameters:
+    if len(records) < 2 or len(parameters) < 2:  # one alone has all of the importance, whatever it does
         return {}
     whole = _evaluated(records, parameters, metric, epoch)
     rng = np.random.default_rng(0)

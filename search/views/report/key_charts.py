@@ -33,7 +33,7 @@ def importance_chart(epoch: int, found: Sequence[Importance]) -> Chart | None:
         drawing.box(left, top, x.at(one.share) - left, 20, "bar" if one.can_be_told else "bar unsure")
         drawing.rule(x.at(one.low), top + 10, x.at(one.high), top + 10, "whisker")
         if not one.can_be_told:
-            drawing.text(x.at(one.high) + 6, top + 15, f"cannot be told from {one.trials} trials", "tick")
+            drawing.text(left + 6, top + 15, f"cannot be told from {one.trials} trials", "tick")
     caption = (
         f"PED-ANOVA of values after epoch {epoch}, the last that enough samples have trained. The thin line is the "
         f"middle 80 % over resamples of the trials. Fewer than {FEWEST} trials tell nothing, nor does an interval "
