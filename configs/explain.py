@@ -21,7 +21,8 @@ def keys_named(name: str) -> list[str]:
         return [name]
     if name in NODES:
         return [key for key in KEYS if key.startswith(f"{name}.")]
-    raise ConfigError(f"--explain: unknown key {name!r}.{did_you_mean(name, [*KEYS, *NODES])}")
+    hint = did_you_mean(name, [*KEYS, *NODES]) or did_you_mean(name.upper(), [*KEYS, *NODES])
+    raise ConfigError(f"--explain: unknown key {name!r}.{hint}")
 
 
 def explain(key: str, settings: Iterable[Setting], winner: tuple[Any, str] | None = None) -> list[str]:
@@ -37,7 +38,7 @@ def explain(key: str, settings: Iterable[Setting], winner: tuple[Any, str] | Non
     layers = [(setting.value, setting.source) for setting in settings if setting.key == key]
     ranked = [*([winner] if winner else []), *reversed(layers), (KEYS[key].default, DEFAULTS)]
     (value, source), *others = [(_shown(key, value), source) for value, source in ranked]
-    return [f"{key}: {value}  ({source})", *(f"  over {value}  ({source})" for value, source in others)]
+    return [f"{key}: {value}  ({source})", *(f"  instead of {value}  ({source})" for value, source in others)]
 
 
 def explain_all(name: str, settings: Sequence[Setting]) -> list[str]:
@@ -48,4 +49,6 @@ def explain_all(name: str, settings: Sequence[Setting]) -> list[str]:
 def _shown(key: str, value: Any) -> str:
     """Returns a value as the config would hold it; one that is illegal as it was given."""
     read = read_setting(Setting(key, value, "", is_from_environment=True), Problems())
-    return shown(KEYS[key], value if type(read) is object else read)
+    if KEYS[key].is_secret and not read:
+        return "not set"
+    return shown(KEYS[key], value if type(read) is object else KEYS[key].rule.to_yaml(read))

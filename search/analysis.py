@@ -10,7 +10,7 @@ found.at_epoch(3)   # what every trial had after its third epoch: values that ca
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,8 +38,8 @@ class FoundSearch:
         folder: where it lies.
     """
 
-    plan: SearchPlan
-    history: History
+    plan: SearchPlan = field(repr=False)
+    history: History = field(repr=False)
     folder: SearchFolder
 
     def trials(self) -> "pd.DataFrame":

@@ -46,7 +46,7 @@ def dry_run(plan: SearchPlan, folder: SearchFolder) -> int:
 def _combinations(plan: SearchPlan) -> str:
     space = plan.space
     if not space.is_finite:
-        return "combinations: without end"
+        return "combinations: unlimited"
     if space.size is None:
         return f"combinations: more than {LARGEST_GRID}"
     if space.size > MERGED:

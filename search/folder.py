@@ -63,10 +63,19 @@ def existing_search(path: str) -> SearchFolder:
     """
     folder = SearchFolder(path)
     if not folder.is_search():
-        found = sorted(str(one.parent) for one in EXPERIMENTS.glob("*/space.yaml"))
-        hint = did_you_mean(path, found) or (f" There are {', '.join(found[:5])}." if found else "")
-        raise ConfigError(f"{path}: no search was started in this folder; give the folder of one.{hint}")
+        if RunFolder(folder.path).config.exists():
+            raise ConfigError(
+                f"{path}: is the folder of a training, not of a search; its curve is in metrics.csv there"
+            )
+        later = "; one that has just been started makes its folder after its checks" if not folder.path.exists() else ""
+        raise ConfigError(f"{path}: no search was started in this folder{later}.{_others(path)}")
     return folder
+
+
+def _others(path: str) -> str:
+    """Returns a hint to the searches that there are."""
+    found = sorted(str(one.parent) for one in EXPERIMENTS.glob("*/space.yaml"))
+    return did_you_mean(path, found) or (f" There are {', '.join(found[:5])}." if found else "")
 
 
 def new_folder(output: str | None, name: str) -> SearchFolder:
@@ -85,6 +94,12 @@ def new_folder(output: str | None, name: str) -> SearchFolder:
     folder = SearchFolder(output)
     if folder.path.is_file():
         raise ConfigError(f"{output}: is a file; give a folder with -o")
+    if folder.is_search() and RunFolder(folder.path).is_locked():
+        where = shlex.quote(output)
+        raise ConfigError(
+            f"{output}: a search runs in this folder; watch it: python -m search.watch {where}; stop it: python -m "
+            f"search.stop {where}; or give another folder with -o"
+        )
     if folder.is_used():
         ways = "give another folder with -o, or leave -o out to have one named"
         if folder.is_search():
@@ -144,5 +159,6 @@ def folder_to_resume(output: str | None, name: str | None) -> SearchFolder:
         way = "leave --resume out"
         if RunFolder(folder.path).config.exists():
             way = f"resume that training: python -m trainable.train --resume -o {shlex.quote(str(folder.path))}"
-        raise ConfigError(f"{folder.path}: nothing to resume: no search was started in this folder; {way}")
+        hint = _others(str(folder.path))
+        raise ConfigError(f"{folder.path}: nothing to resume: no search was started in this folder; {way}.{hint}")
     return folder

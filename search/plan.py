@@ -117,7 +117,7 @@ def explained_keys(plan: SearchPlan, name: str) -> list[str]:
 
 def _sampled_line(item: Item) -> str:
     if isinstance(item, Parameter):
-        how = f"sampled from {yaml_text(item.distribution.to_yaml()).strip()}"
+        how = f"sampled from {yaml_text(item.distribution.to_yaml(), flow=True).strip()}"
     else:
         assert isinstance(item, Derived)
         how = f"derived from {item.expression.text}"

@@ -47,7 +47,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--time-budget",
         metavar="T",
-        type=_read(read_duration, "a time above 0"),
+        type=_read(read_duration, "a time above 0 as in 90s, 30m, 2h"),
         help="end after it: 90s, 30m, 2h",
     )
     parser.add_argument(

@@ -30,7 +30,8 @@ def note_on_peak(plan: SearchPlan) -> str | None:
     name, rungs = plan.base_cfg.MODEL.SOLVER.SCHEDULER.NAME, "rungs" if len(at_peak) > 1 else "rung"
     return (
         f"{rungs} at epoch {', '.join(at_peak)}: the learning rate is near its peak there "
-        f"({name}), and scores may say little of the end; another grace_period moves the rungs (--dry-run draws them)"
+        f"({name}), and scores may say little about the final result; another grace_period moves the rungs "
+        "(--dry-run draws them)"
     )
 
 

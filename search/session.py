@@ -159,7 +159,11 @@ def _search(
     _greet(plan, folder, machines.slots, [*lines, *_resumed(plan, history)], is_compared)
     with output.observer(plan, history, folder) as observer:
         # The report comes before the line that names it.
-        observers = [ReportWriter(plan, history, folder), observer, *([RayMetrics(plan, history)] if has_more else [])]
+        observers = [
+            ReportWriter(plan, history, folder),
+            observer,
+            *([RayMetrics(folder.path.name, plan, history)] if has_more else []),
+        ]
         if plan.options.notify:
             observers.append(Notifier(plan.options.notify, plan, history, folder))
         recorder = Recorder(log, history, Results(plan, history, folder).update, observers)
@@ -289,8 +293,8 @@ def _resumed(plan: SearchPlan, history: History) -> list[str]:
     going_on = sum(record.has_begun for record in history.interrupted() + history.running())
     not_begun = sum(not r.has_begun and r.is_sample for r in history.interrupted() + history.running())
     new = max(0, plan.options.num_samples - history.number_of_samples) + not_begun
-    others = f"{going_on} are resumed from their last checkpoint, {new} are still to be made"
-    lines = [f"resumed: {kept} trials are kept, {others}"]
+    others = f"{going_on} go on from their last checkpoint, {new} still to be made"
+    lines = [f"resumed: {kept} trials kept, {others}"]
     metric = plan.options.metric
     best = history.best_trial(metric)
     if best is not None:

@@ -86,11 +86,20 @@ def show(folder: SearchFolder, args: argparse.Namespace) -> int:
     elif args.json:
         print(json.dumps(rows.to_dicts()))
     else:
-        table, left_out = rows.to_rich(console.width)
-        console.print(table)
-        if left_out:
-            console.print(f"too narrow for {', '.join(left_out)} (--columns chooses)", soft_wrap=True)
+        _print_table(rows, console, is_any=bool(history.trials))
     return ExitStatus.DONE
+
+
+def _print_table(rows: Rows, console: Console, is_any: bool) -> None:
+    if rows.is_empty():
+        print("no trial passes" if is_any else "no trial has begun yet")
+        return
+    table, left_out = rows.to_rich(console.width)
+    with console.capture() as drawn:
+        console.print(table)
+    print("\n".join(line.rstrip() for line in drawn.get().splitlines()))
+    if left_out:
+        print(f"the terminal is too narrow for {', '.join(left_out)}; choose columns with --columns")
 
 
 if __name__ == "__main__":

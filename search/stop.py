@@ -66,9 +66,10 @@ def stop(folder: SearchFolder, trial: int | None) -> int:
         return ExitStatus.DONE
     record = _stopped(reader, history, trial)
     if record.state == State.STOPPED_BY_USER:
-        print(f"trial {trial} has stopped after {len(record.rows)} epochs; the search goes on")
+        epochs = "1 epoch" if len(record.rows) == 1 else f"{len(record.rows)} epochs"
+        print(f"trial {trial} has stopped after {epochs}; the search goes on")
     else:
-        print(f"trial {trial} came to its end before: it is {record.state}")
+        print(f"trial {trial} came to its end before ({record.state})")
     return ExitStatus.DONE
 
 
@@ -81,7 +82,7 @@ def _check(history: History, trial: int, folder: SearchFolder) -> None:
             f"search.show {folder.path}"
         )
     if record.state not in (State.RUNNING, State.WAITING, State.INTERRUPTED):
-        raise ConfigError(f"--trial: trial {trial} of {folder.path} has ended already: it is {record.state}")
+        raise ConfigError(f"--trial: trial {trial} of {folder.path} has ended already ({record.state})")
 
 
 def _wait_until_taken(sent: Path, folder: SearchFolder) -> None:

@@ -86,6 +86,7 @@ def _follow(plan: SearchPlan, folder: SearchFolder, output: Output) -> int:
             for event in events:
                 _tell(history, observer, event)
                 if isinstance(event, SearchEnded):
+                    _tell_resume(history, folder)
                     return ExitStatus.DONE
             heard = time.monotonic() if events else heard
             if time.monotonic() - heard > PATIENCE:
@@ -114,7 +115,14 @@ def _replay(plan: SearchPlan, folder: SearchFolder, speed: float | None, output:
             _tell(history, observer, event)
     if not events or not isinstance(events[-1], SearchEnded):
         print(f"the search was killed: it has not said why it ended\nresume with: {folder.resume_command()}")
+    else:
+        _tell_resume(history, folder)
     return ExitStatus.DONE
+
+
+def _tell_resume(history: History, folder: SearchFolder) -> None:
+    if history.interrupted():
+        print(f"resume with: {folder.resume_command()}")
 
 
 def _tell(history: History, observer: Observer, event: Event) -> None:

@@ -30,6 +30,7 @@ from configs.loader import (
     export_secrets,
     load_cfg,
     read_cfg,
+    shown,
     with_values,
 )
 from configs.user_modules import check_user_modules
@@ -132,7 +133,11 @@ def _verify(args: argparse.Namespace, loaded: LoadedConfig) -> int:
         cfg = with_values(loaded.cfg, {"OUTPUT_PATH": str(folder.path), "TENSORBOARD": False})
         epochs = None if args.verify == "all" else args.verify
         others = [one for one in loaded.given if one.key not in FREE_ON_RESUME and not KEYS[one.key].is_secret]
-        changed = [f"{one.key} is given by {one.source}" for one in others if not one.source.startswith(str(args.cfg))]
+        changed = [
+            f"{one.key} is {shown(KEYS[one.key], one.value)} ({one.source})"
+            for one in others
+            if not one.source.startswith(str(args.cfg))
+        ]
         return verify(cfg, recorded, recorded_environment(args.cfg), folder, epochs, changed)
 
 

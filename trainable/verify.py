@@ -64,7 +64,7 @@ def verify(
             what = f"{most} {was[most]:.10g} recorded, {row[most]:.10g} here"
         print(f"epoch {row['epoch']:>3}/{len(compared)}  val_score {row['val_score']:.4f}  {what}", flush=True)
         if differences[most] > allowed and parted is None:
-            parted = f"they part in epoch {row['epoch']}: {what}"
+            parted = f"they differ from epoch {row['epoch']} on: {what}"
         if row["epoch"] == len(compared):
             raise _EnoughTrained
 
@@ -76,11 +76,11 @@ def verify(
 def _told(epochs: int, largest: float, parted: str | None, reasons: Sequence[str]) -> ExitStatus:
     if parted is None:
         noise = "" if largest == 0 else f", within the noise of this device: at most {largest:.2g} apart"
-        print(f"identical in all of {epochs} epochs" if not noise else f"{epochs} epochs{noise}")
+        print(f"identical in all {epochs} epochs" if not noise else f"{epochs} epochs{noise}")
         return ExitStatus.DONE
     print(parted)
     for reason in reasons or ["nothing that the file records of versions, device, code, weights and data differs here"]:
-        print(f"  why that may be: {reason}")
+        print(f"  possible reason: {reason}")
     return ExitStatus.NO_RESULT
 
 

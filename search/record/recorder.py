@@ -4,14 +4,20 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-from configs.errors import explained
+from configs.errors import CommandError, explained
 from search.record.event_log import EventLog
 from search.record.events import Event, SearchEnded
 from search.record.history import History
 
 
 class Observer:
-    """Watches a search; what it does cannot harm it."""
+    """Watches a search; what it does cannot harm it.
+
+    Attributes:
+        speaks: whether people see the messages that it is told.
+    """
+
+    speaks = False
 
     def on_event(self, event: Event) -> None:
         """Is told of an event that the history has taken in."""
@@ -89,6 +95,8 @@ class Recorder:
             except Exception as error:  # of whatever kind: the search goes on
                 self._observers.remove(observer)
                 text = f"{type(observer).__name__} failed and is switched off: {type(error).__name__}: {error}"
-                with suppress(Exception):
-                    print(text, file=sys.stderr, flush=True)
+                text = str(error) if isinstance(error, CommandError) else text
+                if not any(one.speaks for one in self._observers):
+                    with suppress(Exception):
+                        print(text, file=sys.stderr, flush=True)
                 self.say(text)

@@ -44,7 +44,10 @@ def trial_table(plan: SearchPlan, history: History, metrics: Sequence[str] = ())
     table |= {key: [_cell(of_trial.get(key)) for of_trial in params] for key in ordered}
     table |= {name: [row.get(name) for row in rows] for name in dict.fromkeys([*plan.options.objectives, *metrics])}
     if base is not None and base.state == State.DONE and (of_base := base.best(metric)):
-        table["over_reference"] = [sign(metric) * (row[metric] - of_base[metric]) if row else None for row in rows]
+        table["over_reference"] = [
+            sign(metric) * (row[metric] - of_base[metric]) if row and record.state == State.DONE else None
+            for record, row in zip(records, rows, strict=True)
+        ]
     table["best_epoch"] = [row.get("epoch") for row in rows]
     table["epochs"] = [len(record.rows) for record in records]
     if any(record.node for record in records):

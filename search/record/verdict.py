@@ -17,11 +17,13 @@ class Verdict:
         margin: how much better the winner is than the base, in the metric; None: the two cannot be compared.
         text: the same in a sentence.
         is_base: whether the base itself is the winner.
+        is_noise: whether the margin is within noise, as far as repeats tell.
     """
 
     margin: float | None
     text: str
     is_base: bool = False
+    is_noise: bool = False
 
 
 def verdict(history: History, metric: str, repeated: Sequence[Confirmed]) -> Verdict | None:
@@ -83,6 +85,7 @@ def _by_means(repeated: Sequence[Confirmed], base: Confirmed, metric: str) -> Ve
         f"trial {winner.record.number} is {'better' if margin >= 0 else 'worse'} than the base config by "
         f"{abs(margin):.4f} +- {noise:.4f} (95 %), {is_more} than noise: {metric} {winner.mean:.4f}, the base "
         f"{base.mean:.4f}, means over {len(winner.values)} other seeds",
+        is_noise=abs(margin) <= noise,
     )
 
 

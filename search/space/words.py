@@ -103,11 +103,16 @@ def _read_kinds(value: Any, where: str, problems: Problems) -> dict[str, Any]:
     return {"kinds": tuple(value)}
 
 
+_NOTIFY = ("command", "beats", "timeout")
+
+
 def _read_notify(value: Any, where: str, problems: Problems) -> dict[str, Any]:
     given = {"command": value} if isinstance(value, str) else value
     allowed = "a command, or {command: text, beats: number, timeout: time}"
-    if not isinstance(given, dict) or not given.keys() <= {"command", "beats", "timeout"}:
-        problems.add(source=where, message=f"notify: found {value!r}, allowed is {allowed}")
+    if not isinstance(given, dict) or not given.keys() <= {*_NOTIFY}:
+        unknown = [name for name in given if name not in _NOTIFY] if isinstance(given, dict) else []
+        hint = "".join(did_you_mean(str(name), _NOTIFY) for name in unknown)
+        problems.add(source=where, message=f"notify: found {value!r}, allowed is {allowed}{'.' if hint else ''}{hint}")
         return {}
     command = given.get("command")
     if not isinstance(command, str) or not command.strip():
@@ -262,8 +267,8 @@ WORDS: dict[str, Word] = {
         "`reference: true`",
         "the base config is trained too, to its last epoch, outside all rungs and not counted in `num_samples`: what "
         "the search found is told against it, and best.yaml is the base where nothing beats it. In results.csv, "
-        "`is_reference` marks it and `over_reference` says how much better each trial is (positive is better, for "
-        "losses too). The default; `false` leaves it out",
+        "`is_reference` marks it and `over_reference` says how much better each trial is that was trained whole "
+        "(positive is better, for losses too). The default; `false` leaves it out",
     ),
     "confirm": Word(
         _read_confirm,

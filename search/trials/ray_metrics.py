@@ -18,14 +18,15 @@ class RayMetrics(Observer):
     """Keeps the figures up to date on Ray's metrics port: ray_yacstune_* in what Prometheus reads.
 
     Args:
+        name: of the search.
         plan: of the search.
         history: of the search.
     """
 
-    def __init__(self, plan: SearchPlan, history: History):
+    def __init__(self, name: str, plan: SearchPlan, history: History):
         self._metric = plan.options.metric
         self._history = history
-        self._search = {"search": plan.name, "metric": self._metric}
+        self._search = {"search": name, "metric": self._metric}
         self._set = 0.0
         self._shown: set[str] = set()  # numbers of the trials that have figures
         of_search, of_trial = tuple(self._search), (*self._search, "trial")

@@ -17,6 +17,7 @@ from search.record.recorder import Observer
 from search.views.screen import Screen
 from search.views.terminal import Terminal
 
+CTRL_C = "^C"
 INTERVAL = 1.0  # seconds between two pictures: each costs some milliseconds of the process that runs the search
 
 
@@ -51,6 +52,8 @@ class LiveView(Observer):
         clock: says what time it is, in seconds since 1970.
         has_begun: whether it runs already, and is watched from here on.
     """
+
+    speaks = True
 
     def __init__(
         self,
@@ -100,13 +103,11 @@ class LiveView(Observer):
             return
         self._clear_wrapped()
         width, height = self._console.size
-        picture = self._screen.draw(self._clock(), width, height)
-        lines = self._console.render_lines(picture, self._console.options.update(width=width), pad=False)[:height]
-        self._live.update(_Lines(lines))
-        if self._kept:
-            self._print_kept()  # and the picture below them
-        else:
-            self._live.refresh()
+        room = width - len(CTRL_C)  # which a terminal writes where the cursor stands, and would wrap
+        picture = self._screen.draw(self._clock(), room, height)
+        lines = self._console.render_lines(picture, self._console.options.update(width=room), pad=False)[:height]
+        self._live.update(_Lines(lines), refresh=True)
+        self._print_kept()  # above the picture, which rich draws again
         self._widths = [sum(segment.cell_length for segment in line) for line in lines]
         self._width = width
         self._drawn = time.monotonic()

@@ -7,6 +7,7 @@ import subprocess
 import threading
 from typing import Any
 
+from configs.errors import CommandError
 from configs.metric_names import sign
 from search.folder import SearchFolder
 from search.plan import SearchPlan
@@ -17,8 +18,10 @@ from search.record.recorder import Observer
 from search.space.options import Notify
 from search.views.summary import summary
 
+_NO_MORE = "; it is not run again"
 
-class NotifyError(RuntimeError):
+
+class NotifyError(CommandError):
     """The command of `notify` has failed."""
 
 
@@ -71,7 +74,12 @@ class Notifier(Observer):
         return row is not None and value is not None and sign(metric) * (row[metric] - value) > 0
 
     def _content(self, what: str, event: Event, text: str) -> str:
-        named = {"what": what, "search": self._plan.name, "folder": str(self._folder.path.absolute()), "text": text}
+        named = {
+            "what": what,
+            "search": self._folder.path.name,
+            "folder": str(self._folder.path.absolute()),
+            "text": text,
+        }
         return json.dumps(named | {"event": to_json(event)})
 
     def _run(self, content: str) -> None:
@@ -90,11 +98,13 @@ class Notifier(Observer):
                 _, said = process.communicate(content, timeout=timeout)
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
-                self._error = NotifyError(f"notify: {command}: has not ended within {timeout:g} s")
+                self._error = NotifyError(f"notify: {command}: has not ended within {timeout:g} s{_NO_MORE}")
                 return
             if process.returncode:
                 last = (said.strip().splitlines() or ["it said nothing"])[-1]
-                self._error = NotifyError(f"notify: {command}: ended with status {process.returncode}: {last}")
+                self._error = NotifyError(
+                    f"notify: {command}: ended with status {process.returncode}: {last}{_NO_MORE}"
+                )
 
     def _raise_error(self) -> None:
         """Raises what the command ended with, which is told then, and the command is not run again."""

@@ -95,6 +95,8 @@ class Output:
 class JsonLines(Observer):
     """Prints each event as a line, as in events.jsonl; a message has the kind `message` and its text as data."""
 
+    speaks = True
+
     def __init__(self, stream: TextIO):
         self._print = LinePrinter(stream)
 
@@ -108,6 +110,8 @@ class JsonLines(Observer):
 
 class SummaryOnly(Observer):
     """Prints what went wrong with the search itself, and the summary."""
+
+    speaks = True
 
     def __init__(self, plan: SearchPlan, history: History, folder: SearchFolder, stream: TextIO):
         self._plan, self._history, self._folder = plan, history, folder

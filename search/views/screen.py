@@ -15,7 +15,7 @@ from search.folder import SearchFolder
 from search.plan import SearchPlan
 from search.record.events import Event
 from search.record.history import History, TrialRecord
-from search.record.outcomes import State
+from search.record.outcomes import ENDED, State
 from search.views.describe import clock, describe, duration
 from search.views.pace import Left, Pace, what_is_left
 
@@ -88,7 +88,7 @@ class Screen:
         budget = self._plan.options.time_budget
         if left.is_budget and budget:  # the clock ends it
             share = 1 - (left.seconds or 0.0) / budget
-        title = f"{self._plan.name}  {clock(now - self.pace.begun)}"
+        title = f"{self._folder.path.name}  {clock(now - self.pace.begun)}"
         words = f"{share:4.0%}  {self._time_left(left)}"
         line = Table.grid(padding=(0, 2), expand=True)
         for ratio in (None, 1, None):
@@ -107,7 +107,7 @@ class Screen:
 
     def _trials(self) -> list[tuple[str, str]]:
         """Says how many trials there are in each state, and at which rungs they wait."""
-        records = self._history.trials.values()
+        records = self._history.samples()
         count = Counter(record.state for record in records)
         waiting = Counter(len(record.rows) for record in records if record.state == State.WAITING)
         parts = [f"{count[State.RUNNING]} running"]
@@ -116,7 +116,19 @@ class Screen:
         lines = [("trials", f"{samples}: {', '.join(parts)}")]
         if waiting:
             lines.append(("waiting", ", ".join(f"{waiting[epoch]} at epoch {epoch}" for epoch in sorted(waiting))))
-        return lines
+        return [*lines, *self._repeats()]
+
+    def _repeats(self) -> list[tuple[str, str]]:
+        """Says how far the repeats of the best are, when they have begun."""
+        made = [record for record in self._history.trials.values() if record.confirms is not None]
+        repeats = self._plan.options.repeats
+        if not made or repeats is None:
+            return []
+        ended = sum(record.state in ENDED for record in made)
+        whole = (repeats.top + self._plan.options.reference) * repeats.seeds
+        best = "the best" if repeats.top == 1 else f"the best {repeats.top}"
+        base = " and the base config" if self._plan.options.reference else ""
+        return [("confirm", f"{ended} of {whole} done: {best}{base}, {repeats.seeds} other seeds each")]
 
     def _compared(self) -> list[tuple[str, str]]:
         """Says what the base has and what the best so far."""

@@ -106,6 +106,8 @@ def _of_front(plan: SearchPlan, history: History, folder: SearchFolder) -> list[
 def _over_base(found: Verdict | None) -> str:
     if found and found.is_base:
         return ", which is the base"
+    if found and found.is_noise:
+        return ", which cannot be told from the base"
     if found and found.margin is not None:
         return f", {abs(found.margin):.4f} {'better' if found.margin >= 0 else 'worse'} than the base"
     return ""

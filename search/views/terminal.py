@@ -54,6 +54,8 @@ class Terminal(Observer):
         has_begun: whether it runs already, and is watched from here on.
     """
 
+    speaks = True
+
     def __init__(
         self,
         plan: SearchPlan,
@@ -140,7 +142,7 @@ class Terminal(Observer):
             return f"{what}  {record.reason} (log: {log})"
         row = record.best(metric)
         if row is None:  # stopped before its first epoch
-            return what
+            return f"{what}  {describe(record.params)}"
         best = self._history.best_trial(metric)
         is_new = best is record and (self._best is None or row[metric] != self._best)
         self._best = row[metric] if best is record else self._best

@@ -2,16 +2,19 @@
 
 import csv
 import io
+import json
 import operator
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from copy import copy
 from typing import Any
 
 from rich.table import Table
 
-from configs.errors import Problems, did_you_mean, few
+from configs.errors import Problems, did_you_mean
 from configs.metric_names import METRICS, sign
+from search.record.outcomes import State
 from search.views.describe import short_names
 
 _IN_TRIAL = {"is_reference", "confirms"}  # said beside the number
@@ -81,7 +84,13 @@ class Rows:
                 f"--where: found {text!r}, allowed is a column, one of {' '.join(_TESTS)} and a value, as in state=done"
             )
             return None
-        return self._name(read[1], "--where", problems), _TESTS[read[2]], read[3]
+        name, value = self._name(read[1], "--where", problems), read[3]
+        found = [row[name] for row in self._rows if row.get(name) is not None]
+        if name == "state" and value.lower() not in {*State}:
+            problems.add(f"--where: found {text!r}, allowed states are {', '.join(State)}.{did_you_mean(value, State)}")
+        elif found and not any(isinstance(one, str | bool) for one in found) and not _is_number(value):
+            problems.add(f"--where: found {text!r}, but {read[1]} is a number")
+        return name, _TESTS[read[2]], value
 
     def _name(self, given: str, option: str, problems: Problems) -> str:
         """Returns the column that is meant, by its name or the end of it that the table shows."""
@@ -89,20 +98,24 @@ class Rows:
             if given in (name, title):
                 return name
         names = [*self._titles, *self._titles.values()]
-        hint = did_you_mean(given, names) or f" There are {few(list(self._titles.values()), 12)}."
+        hint = did_you_mean(given, names) or f" There are {', '.join(self._titles.values())}."
         problems.add(f"{option}: there is no column {given!r}.{hint}")
         return given
 
+    def is_empty(self) -> bool:
+        """Whether there is no row."""
+        return not self._rows
+
     def to_dicts(self) -> list[dict[str, Any]]:
-        """Returns a mapping for each row."""
-        return [{name: row[name] for name in self._columns} for row in self._rows]
+        """Returns a mapping for each row; lists are lists."""
+        return [{name: _decoded(row[name]) for name in self._columns} for row in self._rows]
 
     def to_csv(self) -> str:
         """Returns the rows as CSV, floats with all their digits."""
         text = io.StringIO()
         writer = csv.DictWriter(text, self._columns, lineterminator="\n")
         writer.writeheader()
-        writer.writerows(self.to_dicts())
+        writer.writerows({name: row[name] for name in self._columns} for row in self._rows)
         return text.getvalue()
 
     def to_rich(self, width: int) -> tuple[Table, list[str]]:
@@ -125,9 +138,9 @@ class Rows:
         shown: list[str] = []
         for name, values in cells.items():
             needed = max(len(self._titles[name]), *map(len, values), 0) + 1
-            room -= min(needed, _LONGEST)
-            if room < 0 and shown:
+            if min(needed, _LONGEST) > room and shown:
                 continue
+            room -= min(needed, _LONGEST)
             shown.append(name)
             is_number = all(isinstance(row[name], int | float | None) for row in self._rows)
             table.add_column(
@@ -136,6 +149,14 @@ class Rows:
         for row in zip(*(cells[name] for name in shown), strict=True):
             table.add_row(*row)
         return table, [self._titles[name] for name in cells if name not in shown]
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _which(row: dict[str, Any]) -> str:
@@ -166,6 +187,14 @@ def _rank(name: str, value: Any, is_reversed: bool) -> tuple[bool, float, str]:
         direction = (sign(name) if name in METRICS else 1.0) * (-1 if is_reversed else 1)
         return False, -direction * value, ""
     return False, 0.0, str(value)
+
+
+def _decoded(value: Any) -> Any:
+    """Returns a list of the config, which a table holds as text."""
+    if isinstance(value, str) and value.startswith("["):
+        with suppress(ValueError):
+            return json.loads(value)
+    return value
 
 
 def _shown(name: str, value: Any) -> str:

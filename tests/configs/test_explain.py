@@ -34,9 +34,9 @@ def test_a_training_tells_every_layer_the_strongest_first(capsys, monkeypatch):
     told = lines(capsys, train, "--cfg", "base.yaml", "--explain", "DATASET.BATCH_SIZE")
     assert told == [
         "DATASET.BATCH_SIZE: 16  (environment variable DATASET.BATCH_SIZE)",
-        f"  over 20  (.env ({Path.cwd()}/.env), line 2)",
-        "  over 32  (base.yaml, line 2)",
-        "  over 32  (configs/defaults.py)",
+        f"  instead of 20  (.env ({Path.cwd()}/.env), line 2)",
+        "  instead of 32  (base.yaml, line 2)",
+        "  instead of 32  (configs/defaults.py)",
     ]
 
 
@@ -45,18 +45,18 @@ def test_a_search_tells_what_is_sampled_derived_constant_and_its_own(capsys):
         return lines(capsys, search, "--space", "s.yaml", "--explain", key, *pairs)
 
     assert told("MODEL.HEAD.DROPOUT") == [
-        "MODEL.HEAD.DROPOUT: sampled from uniform: [0.0, 0.6]  (s.yaml, line 4)",
+        "MODEL.HEAD.DROPOUT: sampled from {uniform: [0.0, 0.6]}  (s.yaml, line 4)",
         "  the base config has 0.2  (base.yaml, line 3)",
-        "  over 0  (configs/defaults.py)",
+        "  instead of 0  (configs/defaults.py)",
     ]
     assert told("MODEL.SOLVER.OPTIMIZER.BASE_LR")[0] == (
         "MODEL.SOLVER.OPTIMIZER.BASE_LR: derived from 0.1 * MODEL.HEAD.DROPOUT + 0.01  (s.yaml, line 5)"
     )
     assert told("DATASET.BATCH_SIZE", "DATASET.BATCH_SIZE", "64") == [
         "DATASET.BATCH_SIZE: 64  (command line)",
-        "  over 48  (s.yaml, line 6)",
-        "  over 32  (base.yaml, line 2)",
-        "  over 32  (configs/defaults.py)",
+        "  instead of 48  (s.yaml, line 6)",
+        "  instead of 32  (base.yaml, line 2)",
+        "  instead of 32  (configs/defaults.py)",
     ]
     assert told("BEST_METRIC")[0] == "BEST_METRIC: 'val_score'  (set by the search)"
     assert told("NUM_THREADS")[0] == "NUM_THREADS: 1  (search: resources: cpu)"

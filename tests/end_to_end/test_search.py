@@ -492,7 +492,7 @@ def test_a_dry_run_shows_samples_and_writes_nothing(tmp_path, capsys):
     assert [set(sample) for sample in samples] == [{"MODEL.SOLVER.OPTIMIZER.BASE_LR", "MODEL.HEAD.NAME"}] * 5
     assert "#   MODEL.BACKBONE.NAME: 'tiny'" in printed
     assert "loguniform: [0.0001, 0.1]" in printed
-    assert "# combinations: without end" in printed
+    assert "# combinations: unlimited" in printed
     assert "MODEL.HEAD.NAME:" not in printed.split("base:")[0], "is none of what all trials have"
     assert "# rungs: trials are compared after epochs [1, 3] of 9" in printed
     assert sorted(tmp_path.rglob("*")) == before

@@ -29,7 +29,7 @@ from search.record.events import (
 )
 from search.record.history import History
 from search.record.outcomes import State
-from search.record.recorder import Recorder
+from search.record.recorder import Observer, Recorder
 from search.record.results import Results, _write_table
 from search.record.table import _cell
 from search.space.distributions import FloatRange
@@ -386,7 +386,7 @@ def test_names_of_metrics_take_memory_once():
     assert all(a is b for a, b in zip(first.metrics, second.metrics, strict=True))
 
 
-class Noisy:
+class Noisy(Observer):
     """An observer that fails at its second event."""
 
     def __init__(self):
@@ -402,6 +402,8 @@ class Noisy:
 
 
 class Listener(Noisy):
+    speaks = True
+
     def __init__(self):
         super().__init__()
         self.said: list[str] = []
@@ -419,8 +421,12 @@ def test_an_observer_that_raises_is_told_once_and_left_out(capsys):
     for event in events():
         recorder.record(event)
     assert len(noisy.seen) == 2 and listener.seen == history.events == EventLog("events.jsonl").read() == events()
-    assert listener.said == ["Noisy failed and is switched off: ConnectionError: nobody there"]
-    assert capsys.readouterr().err.count("Noisy") == 1
+    told = "Noisy failed and is switched off: ConnectionError: nobody there"
+    assert listener.said == [told] and capsys.readouterr().err == ""
+    alone = Recorder(EventLog("other.jsonl"), History(), lambda event: True, [Noisy()])
+    for event in events():
+        alone.record(event)
+    assert capsys.readouterr().err == f"{told}\n", "where nobody is left to say it"
 
 
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device", "results.csv"), ValueError("a column")])

@@ -73,6 +73,6 @@ def test_what_cannot_be_stopped_is_said(tmp_path, capsys):
         assert stop([str(folder.path), "--trial", "99"]) == 2
         assert "--trial: found 99, but" in capsys.readouterr().err
         assert stop([str(folder.path), "--trial", "1"]) == 2
-        assert "trial 1 of" in (told := capsys.readouterr().err) and "has ended already: it is done" in told
+        assert "trial 1 of" in (told := capsys.readouterr().err) and "has ended already (done)" in told
     assert stop([str(tmp_path)]) == 2
     assert "no search was started in this folder" in capsys.readouterr().err

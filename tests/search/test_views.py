@@ -175,6 +175,29 @@ def test_lines_of_finished_trials_stay_above_the_picture_which_goes_in_the_end(f
     assert "retrain the best" in after and "machine" not in after.split("retrain the best")[1]
 
 
+def test_the_picture_is_of_now_also_while_lines_arrive(folders):
+    folder = folders["running"]
+    history = History()
+    view, console = live(folder, history)
+    with view:
+        for event in EventLog(folder.events).read()[:-1]:
+            history.add(event)
+            view.on_event(event)
+            view.draw()
+            picture = console.file.getvalue().rpartition("trials   ")[2]
+            samples = history.samples()
+            assert picture.startswith(
+                f"{len(samples)} of 40 sampled: {sum(r.state == State.RUNNING for r in samples)} running"
+            )
+
+
+def test_a_picture_has_room_for_what_ctrl_c_writes(folders):
+    view, _ = live(folders["running"], past(folders["running"], 130), clock=lambda: BEGUN + 130)
+    with view:
+        view.draw()
+        assert max(view._widths) <= 80 - len("^C")
+
+
 def test_a_narrower_terminal_is_cleared_of_what_wraps_in_it(folders):
     folder = folders["running"]
     history = past(folder, 130)
@@ -245,6 +268,23 @@ def test_the_table_of_trials_is_sorted_filtered_and_cut(folders, capsys):
     assert [row[RATE] for row in by_rate] == sorted(record.params[RATE] for record in history.trials.values())[:3]
     failed = shown(folder, capsys, "--where", "state=failed")
     assert "RuntimeError: nothing learned" in failed and "val_loss" not in failed
+
+
+def test_tests_of_values_that_cannot_be_are_mistakes(folders, capsys):
+    options = ["--where", "state=finished", "--where", "val_score>abc", "--where", "val_score>>3"]
+    assert show([str(folders["running"].path), *options]) == 2
+    told = capsys.readouterr().err
+    assert "allowed states are running, interrupted, waits," in told
+    assert "'val_score>abc', but val_score is a number" in told and "'val_score>>3', but val_score is a number" in told
+    assert "no trial passes" in shown(folders["running"], capsys, "--where", "val_score>2")
+
+
+def test_lists_of_the_config_are_lists_in_json(tmp_path, capsys):
+    folder = recorded(
+        tmp_path / "x", "num_samples: 2, scheduler: none", "MODEL.HEAD.HIDDEN_DIMS: {choice: [[8], [16]]}"
+    )
+    values = [row["MODEL.HEAD.HIDDEN_DIMS"] for row in json.loads(shown(folder, capsys, "--json"))]
+    assert all(isinstance(value, list) for value in values)
 
 
 def test_the_table_as_csv_has_the_columns_that_are_asked_for(folders, capsys):

@@ -95,7 +95,7 @@ def next_words(found: FoundSearch) -> list[tuple[str, str]]:
     if compared and compared.is_base:
         hint = "try ranges around what it has, more samples, or a later grace_period"
         steps.append((f"Nothing beats the base: {hint}", ""))
-    elif compared and "not more than noise" in compared.text:
+    elif compared and compared.is_noise:
         steps.append(("The margin is within noise: repeat the best with more seeds (confirm: {top: 3, seeds: 5})", ""))
     best = shown_path(folder.best)
     output = shown_path(folder.for_retraining("best"))

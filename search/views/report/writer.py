@@ -1,5 +1,7 @@
 """Writes the report when a search ends."""
 
+from dataclasses import replace
+
 from search.analysis import FoundSearch
 from search.folder import SearchFolder
 from search.plan import SearchPlan
@@ -18,7 +20,7 @@ class ReportWriter(Observer):
     """
 
     def __init__(self, plan: SearchPlan, history: History, folder: SearchFolder):
-        self._found = FoundSearch(plan, history, folder)
+        self._found = FoundSearch(replace(plan, name=folder.path.name), history, folder)
 
     def on_event(self, event: Event) -> None:
         if isinstance(event, SearchEnded) and self._found.history.trials:
