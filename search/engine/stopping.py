@@ -1,12 +1,12 @@
 """What ends a search before all samples are made: time, people, rules of the space file, failures that are alike."""
 
-import re
 import time
 from itertools import takewhile
 
 from configs.metric_names import sign
 from search.record.events import FAILED_ALIKE, TIME_IS_UP
-from search.record.history import History, TrialRecord
+from search.record.failures import kind_of_failure
+from search.record.history import History
 from search.record.outcomes import ENDED, State
 from search.space.options import SearchOptions, StopRules
 
@@ -95,13 +95,9 @@ def failing_alike(history: History, ends_before: int = 0) -> str | None:
     """
     ended = [record for record in history.samples() if record.end_order >= ends_before]  # some of them run again
     ended.sort(key=lambda record: -record.end_order)
-    in_a_row = list(takewhile(lambda r: r.state == State.FAILED and _kind(r) == _kind(ended[0]), ended))
+    in_a_row = list(
+        takewhile(lambda r: r.state == State.FAILED and kind_of_failure(r) == kind_of_failure(ended[0]), ended)
+    )
     if len(in_a_row) >= (FIRST if len(in_a_row) == len(ended) else IN_A_ROW):
         return f"stopped, since {len(in_a_row)} {FAILED_ALIKE}: {in_a_row[0].reason}"
     return None
-
-
-def _kind(record: TrialRecord) -> str:
-    """Returns a trial's reason without what differs from trial to trial: paths, numbers and their units."""
-    reason = record.reason.removesuffix(f" (on {record.node})")
-    return re.sub(r"[0-9.]+( [KMGT]iB)?", "0", re.sub(r"\S*/\S*", "path", reason))

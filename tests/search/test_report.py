@@ -128,6 +128,19 @@ def test_a_search_whose_trials_have_no_epoch_has_a_page(tmp_path):
     assert "No trial has given a result." in page.texts
 
 
+def test_a_search_that_has_only_begun_has_a_page(tmp_path):
+    folder = recorded(tmp_path / "x", "num_samples: 3, scheduler: none")
+    folder.events.write_text(folder.events.read_text().splitlines(keepends=True)[0])
+    page, _ = page_of(folder)
+    assert "No trial has given a result." in page.texts and folder.resume_command() in page.texts
+
+
+def test_failures_that_are_alike_are_one_cause(folders):
+    (chart,) = [one for one in report_charts(open_search(folders["failures"].path))[0] if one.name == "failures"]
+    ((count, reason, _),) = chart.rows
+    assert count == 6 and reason.startswith("RuntimeError: nothing learned at a rate of 0.")
+
+
 def test_what_comes_from_users_is_escaped(tmp_path):
     def curve(trial, epoch):
         return Outcome.FAILED if trial.number == 1 else rising(trial, epoch)

@@ -84,6 +84,8 @@ def next_words(found: FoundSearch) -> list[tuple[str, str]]:
     repeated = confirmed(found.history, metric, found.plan.options.confirms_by_cost)
     compared = verdict(found.history, metric, repeated)
     steps: list[tuple[str, str]] = []
+    if not found.history.trials:
+        return [("Nothing was trained yet: go on with the search", folder.resume_command())]
     if found.history.interrupted() or found.history.running():
         steps.append(("Trials are left that can go on: resume the search", folder.resume_command()))
     if found.history.best_trial(metric) is None:

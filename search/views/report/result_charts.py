@@ -2,6 +2,7 @@
 
 from search.analysis import FoundSearch
 from search.record.confirmation import confirmed
+from search.record.failures import kind_of_failure
 from search.record.history import best_records
 from search.record.lineage import segments_of
 from search.record.outcomes import State
@@ -106,13 +107,14 @@ def lineage_chart(found: FoundSearch) -> Chart | None:
 
 def failures_chart(found: FoundSearch) -> Chart | None:
     """Failures by cause."""
-    causes: dict[str, list[int]] = {}
+    causes: dict[str, list[TrialRecord]] = {}
     for record in found.history.in_state(State.FAILED):
-        causes.setdefault(record.reason, []).append(record.number)
+        causes.setdefault(kind_of_failure(record), []).append(record)
     if not causes:
         return None
-    rows = [
-        (len(numbers), reason, ", ".join(map(str, numbers[:8])) + (" ..." if len(numbers) > 8 else ""))
-        for reason, numbers in sorted(causes.items(), key=lambda one: -len(one[1]))
-    ]
-    return Chart("failures", "What failed, by cause", "", None, ("trials", "reason", "their numbers"), rows)
+    rows = []
+    for alike in sorted(causes.values(), key=len, reverse=True):
+        numbers = ", ".join(str(record.number) for record in alike[:8]) + (" ..." if len(alike) > 8 else "")
+        rows.append((len(alike), alike[0].reason, numbers))
+    columns = ("trials", "reason of the first of them", "their numbers")
+    return Chart("failures", "What failed, by cause", "", None, columns, rows)
