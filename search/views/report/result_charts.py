@@ -3,7 +3,7 @@
 from search.analysis import FoundSearch
 from search.record.confirmation import confirmed
 from search.record.failures import kind_of_failure
-from search.record.history import best_records
+from search.record.history import TrialRecord, best_records
 from search.record.lineage import segments_of
 from search.record.outcomes import State
 from search.record.pareto import objective_values, pareto_front
