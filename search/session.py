@@ -293,8 +293,8 @@ def _resumed(plan: SearchPlan, history: History) -> list[str]:
     going_on = sum(record.has_begun for record in history.interrupted() + history.running())
     not_begun = sum(not r.has_begun and r.is_sample for r in history.interrupted() + history.running())
     new = max(0, plan.options.num_samples - history.number_of_samples) + not_begun
-    others = f"{going_on} go on from their last checkpoint, {new} still to be made"
-    lines = [f"resumed: {kept} trials kept, {others}"]
+    others = f"{going_on} go on from their last checkpoint, {new} are still to be made"
+    lines = [f"resumed: {kept} trials are kept, {others}"]
     metric = plan.options.metric
     best = history.best_trial(metric)
     if best is not None:

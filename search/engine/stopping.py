@@ -93,11 +93,14 @@ def failing_alike(history: History, ends_before: int = 0) -> str | None:
         history: of the search.
         ends_before: ends of trials that do not count.
     """
-    ended = [record for record in history.samples() if record.end_order >= ends_before]  # some of them run again
+    samples = (record for record in history.trials.values() if record.is_sample)
+    ended = [record for record in samples if record.end_order >= ends_before]  # some of them run again
+    latest = max(ended, key=lambda record: record.end_order, default=None)
+    if latest is None or latest.state != State.FAILED:  # as nearly always: this is asked some times a second
+        return None
     ended.sort(key=lambda record: -record.end_order)
-    in_a_row = list(
-        takewhile(lambda r: r.state == State.FAILED and kind_of_failure(r) == kind_of_failure(ended[0]), ended)
-    )
+    kind = kind_of_failure(latest)
+    in_a_row = list(takewhile(lambda one: one.state == State.FAILED and kind_of_failure(one) == kind, ended))
     if len(in_a_row) >= (FIRST if len(in_a_row) == len(ended) else IN_A_ROW):
         return f"stopped, since {len(in_a_row)} {FAILED_ALIKE}: {in_a_row[0].reason}"
     return None

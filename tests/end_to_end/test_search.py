@@ -379,7 +379,7 @@ def test_when_nothing_beats_the_base_that_is_said_and_best_yaml_is_the_base(ray_
     assert reference and reference.state == "done" and len(reference.rows) == 4 and reference.number == 3
     table = pd.read_csv(folder.results_csv)
     assert list(table["is_reference"]) == [False, False, False, True]
-    assert (table["over_reference"][:3] < 0).all() and table["over_reference"][3] == 0
+    assert (table["over_reference"][:3].dropna() < 0).all() and table["over_reference"][3] == 0
     assert table["MODEL.SOLVER.OPTIMIZER.BASE_LR"][3] == 0.001
     header, verdict, *_ = folder.best.read_text().splitlines()
     assert header.startswith("# The base config of this search: 0003_") and verdict.startswith("# no trial is better")

@@ -155,9 +155,9 @@ def test_the_figures_of_a_search_are_on_rays_metrics_port(ray_address, tmp_path,
     finally:
         is_over.set()
         looking.join()
-    assert any(found.get("trials tiny_space running", 0) == 2 for found in seen)
+    assert any(found.get("trials out running", 0) == 2 for found in seen)
     table = pd.read_csv("out/results.csv")
-    best = max(found.get("best tiny_space", 0.0) for found in seen)
+    best = max(found.get("best out", 0.0) for found in seen)
     assert best in set(table["val_score"])
     running = [{name for name in found if name.startswith("trial_epoch")} for found in seen]
     assert {name.split()[-1] for names in running for name in names} > {"0", "1"}
