@@ -33,7 +33,7 @@ lint: $(VENV)/installed
 	$(VENV)/bin/mypy
 
 chaos: $(VENV)/installed
-	CHAOS_RUNS=50 $(RUN) -m pytest -n 2 --dist load tests/end_to_end/test_chaos.py tests/search/test_nodes.py
+	CHAOS_RUNS=50 $(RUN) -m pytest -n 2 --dist load tests/end_to_end/test_chaos.py tests/end_to_end/test_on_gpu.py tests/search/test_nodes.py
 
 fuzz: $(VENV)/installed
 	$(RUN) -m tests.fuzz

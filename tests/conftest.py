@@ -21,6 +21,8 @@ prepare_ray_environment(address=None)  # before anything imports ray
 os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112  tests beside them must not starve the workers
 os.environ["RAY_metrics_report_interval_ms"] = "1000"  # noqa: SIM112  figures that a test looks at
 
+in_make_chaos = pytest.mark.skipif("CHAOS_RUNS" not in os.environ, reason="takes long: make chaos runs it")
+
 ROOT = Path(__file__).parent.parent
 TINY = str(ROOT / "tests" / "parts" / "tiny.py")  # a backbone that trains in milliseconds
 

@@ -263,6 +263,7 @@ def own_ray_search(folder: Path, fault: dict | None = None, environment: dict | 
     return Driver(arguments, folder / "output", environment or {})
 
 
+@in_make_chaos
 def test_a_clusters_sigterm_to_all_processes_is_as_kind_as_ctrl_c(tmp_path):
     driver = own_ray_search(tmp_path / "s")
     folder, output = SearchFolder(tmp_path / "s" / "out"), tmp_path / "s" / "output"

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from benchmarks import on_gpu
-from tests.conftest import ROOT
+from tests.conftest import ROOT, in_make_chaos
 
 
+@in_make_chaos
 def test_all_of_it_runs_on_cpus_too(tmp_path):
     out = tmp_path / "out"
     command = [sys.executable, str(ROOT / "benchmarks" / "on_gpu.py"), "--out", str(out), "--tiny", "--only"]

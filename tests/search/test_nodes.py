@@ -27,7 +27,7 @@ from search.trials.faults import NodeError
 from search.trials.node_check import Expected, checked_nodes, expected_of_nodes, problem_here
 from search.trials.node_watch import NodeWatch, placement_now
 from search.trials.secret_values import SecretSource, served, take_secrets
-from tests.conftest import ROOT, write_tiny
+from tests.conftest import ROOT, in_make_chaos, write_tiny
 
 SECRET = "not-for-any-file"
 # A data set that cannot be made without the secret.
@@ -137,6 +137,7 @@ def started(words: list[str], **options) -> subprocess.Popen:
     return subprocess.Popen(words, text=True, start_new_session=True, **options)
 
 
+@in_make_chaos
 def test_a_node_that_joins_is_used_and_what_is_waited_for_is_said(ray_address, space):
     processes = [started([sys.executable, "-c", HOLD, ray_address], stdout=subprocess.PIPE)]
     try:
@@ -260,7 +261,7 @@ cluster.shutdown()
 """
 
 
-@pytest.mark.skipif("CHAOS_RUNS" not in os.environ, reason="half a minute: make chaos runs it")
+@in_make_chaos
 def test_a_head_that_dies_ends_the_search_with_the_way_to_go_on(space):
     head = started([sys.executable, "-c", HEAD], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     code = (
