@@ -1,7 +1,7 @@
 """The metrics that every epoch reports: a public interface, used in space files, csv headers and callbacks."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 # name -> whether lower or higher is better; None where the metric is not one to optimise
 METRICS: dict[str, str | None] = {
@@ -34,6 +34,11 @@ OBJECTIVES = tuple(name for name, better in METRICS.items() if better)
 def sign(metric: str) -> int:
     """Returns 1 for a metric that is better the higher it is, -1 for the others."""
     return 1 if METRICS[metric] == "max" else -1
+
+
+def direction(metric: str) -> Literal["minimize", "maximize"]:
+    """Returns what Optuna is told to do with a metric."""
+    return "maximize" if METRICS[metric] == "max" else "minimize"
 
 
 def best_row(metric: str, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -14,12 +14,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from configs.metric_names import METRICS
+from configs.metric_names import METRICS, sign
 from search.folder import SearchFolder, existing_search
 from search.plan import SearchPlan
 from search.record.event_log import EventLog
+from search.record.events import EpochReported
 from search.record.history import History, TrialRecord
-from search.record.table import column, trial_table
+from search.record.table import to_frame, trial_table
 from search.resuming import begun_plan
 
 if TYPE_CHECKING:
@@ -47,10 +48,7 @@ class FoundSearch:
 
         Values of trials that were trained differently long are no fair comparison: see `at_epoch`.
         """
-        import pandas as pd
-
-        table = trial_table(self.plan, self.history, [*METRICS])
-        return pd.DataFrame({name: column(values) for name, values in table.items()})
+        return to_frame(trial_table(self.plan, self.history, [*METRICS]))
 
     def curves(self) -> "pd.DataFrame":
         """Returns a row an epoch of a trial, with all its metrics; of a trial without an epoch, none."""
@@ -69,6 +67,22 @@ class FoundSearch:
             if len(one.rows) >= epoch
         ]
         return pd.DataFrame(rows)
+
+    def best_by_cost(self) -> list[tuple[int, TrialRecord, float]]:
+        """Returns each value of the metric that was better than all before: epochs trained until then, trial, value.
+
+        Repeats cost, and are no better ones. The last is there once more, at what the search has cost in all.
+        """
+        metric, cost = self.plan.options.metric, 0
+        steps: list[tuple[int, TrialRecord, float]] = []
+        for event in self.history.events:
+            if isinstance(event, EpochReported):
+                cost += 1
+                record, value = self.history.trials[event.trial], event.metrics[metric]
+                is_better = not steps or sign(metric) * (value - steps[-1][2]) > 0
+                if record.confirms is None and is_better:
+                    steps.append((cost, record, value))
+        return [*steps, (cost, *steps[-1][1:])] if steps else []
 
     def comparable_epoch(self) -> int:
         """Returns the last epoch that enough samples have trained; of a small search, that most have. 0: none has."""

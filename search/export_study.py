@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from configs.command_line import command_parser, refuse_url
 from configs.errors import ConfigError, ExitStatus, exit_status
-from configs.metric_names import METRICS
+from configs.metric_names import direction
 from search.analysis import FoundSearch, open_search
 from search.record.events import TrialEvent
 from search.record.history import TrialRecord
@@ -63,19 +63,13 @@ def export(folder: str, output: str) -> int:
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         if name in optuna.get_all_study_names(storage):
             optuna.delete_study(study_name=name, storage=storage)
-        directions = [_direction(name) for name in found.plan.options.objectives]
+        directions = [direction(name) for name in found.plan.options.objectives]
         study = optuna.create_study(storage=storage, study_name=name, directions=directions)
         study.set_metric_names(list(found.plan.options.objectives))
         trials = optuna_trials(found)
         study.add_trials(trials)
     print(f"{len(trials)} trials of {folder} are in {output}; look at them with: optuna-dashboard sqlite:///{output}")
     return ExitStatus.DONE
-
-
-def _direction(metric: str) -> "optuna.study.StudyDirection":
-    from optuna.study import StudyDirection
-
-    return StudyDirection.MAXIMIZE if METRICS[metric] == "max" else StudyDirection.MINIMIZE
 
 
 def _is_database(path: Path) -> bool:
@@ -110,13 +104,7 @@ def _trial(record: TrialRecord, found: FoundSearch, times: list[float]) -> "optu
         State.INTERRUPTED: TrialState.WAITING,
     }
     options = found.plan.options
-    inside = [
-        one
-        for one in found.plan.space.parameters
-        if one.key in record.params
-        and all(condition.holds(record.params) for condition in one.conditions)
-        and one.distribution.contains(record.params[one.key])
-    ]
+    inside = [parameter for parameter in found.plan.space.parameters if parameter.is_within(record.params)]
     attributes: dict[str, Any] = {"trial": record.number, "folder": record.name, "state": str(record.state)}
     keys = {one.key for one in inside}
     attributes |= {key: value for key, value in record.params.items() if key not in keys}

@@ -286,8 +286,7 @@ def decide_confirm(options: SearchOptions, space: Space) -> SearchOptions:
     """
     if options.confirm is None or not options.confirm.is_auto:
         return options
-    samples = options.num_samples if space.size is None else min(space.size, options.num_samples)
-    is_on = options.reference and samples >= AUTO_SAMPLES
+    is_on = options.reference and options.samples_of(space.size) >= AUTO_SAMPLES
     return replace(options, confirm=replace(options.confirm, is_on=is_on))
 
 

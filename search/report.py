@@ -7,7 +7,6 @@ python -m search.report experiments/head experiments/head-2     a report each, a
 import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from configs.command_line import command_parser
 from configs.errors import ExitStatus, collect_errors, exit_status
@@ -43,7 +42,7 @@ def report(folders: Sequence[str]) -> int:
         pictures = shown_path(found.folder.report_pictures)
         print(f"report: {shown_path(write_report(found))}   its pictures: {pictures}")
     if len(searches) > 1:
-        path = Path(searches[0].folder.path).parent / "comparison.html"
+        path = searches[0].folder.path.parent / "comparison.html"
         write_comparison(searches, path)
         print(f"compared: {shown_path(path)}")
     return ExitStatus.DONE

@@ -15,7 +15,7 @@ from configs.errors import ConfigError, ExitStatus, SurroundingsError, exit_stat
 from search.folder import SearchFolder, existing_search
 from search.record.event_log import EventReader
 from search.record.history import History, TrialRecord
-from search.record.outcomes import State
+from search.record.outcomes import CAN_BE_STOPPED, State
 from search.requests import Requests, StopRequest
 from trainable.run_folder import RunFolder
 
@@ -81,7 +81,7 @@ def _check(history: History, trial: int, folder: SearchFolder) -> None:
             f"--trial: found {trial}, but {folder.path} has no such trial; those that it has are listed by: python -m "
             f"search.show {folder.path}"
         )
-    if record.state not in (State.RUNNING, State.WAITING, State.INTERRUPTED):
+    if record.state not in CAN_BE_STOPPED:
         raise ConfigError(f"--trial: trial {trial} of {folder.path} has ended already ({record.state})")
 
 
@@ -102,7 +102,7 @@ def _wait_until_taken(sent: Path, folder: SearchFolder) -> None:
 def _stopped(reader: EventReader, history: History, trial: int) -> TrialRecord:
     """Returns the trial when it has stopped."""
     deadline = time.monotonic() + PATIENCE
-    while history.trials[trial].state in (State.RUNNING, State.WAITING, State.INTERRUPTED):
+    while history.trials[trial].state in CAN_BE_STOPPED:
         if time.monotonic() > deadline:
             break
         time.sleep(PAUSE)

@@ -29,7 +29,7 @@ from search.record.events import (
 )
 from search.record.history import History, TrialRecord
 from search.record.lineage import Segment, segments_of
-from search.record.outcomes import ENDED, Outcome, State
+from search.record.outcomes import CAN_BE_STOPPED, ENDED, Outcome, State
 from search.space.items import TOTAL_EPOCHS
 from search.space.options import SearchOptions, scheduling_of
 from search.space.space import Space
@@ -224,8 +224,7 @@ class Controller:
             log: of the trial, where people find more.
         """
         record = self.history.trials[number]
-        is_wish = outcome == Outcome.STOPPED_BY_USER and record.state in (State.WAITING, State.INTERRUPTED)
-        if record.state != State.RUNNING and not is_wish:
+        if record.state not in (CAN_BE_STOPPED if outcome == Outcome.STOPPED_BY_USER else (State.RUNNING,)):
             return
         state = self._state_after_end(record, outcome)
         if state == State.DONE:

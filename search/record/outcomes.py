@@ -28,3 +28,6 @@ class State(StrEnum):
 
 # States that resuming a search leaves alone.
 ENDED = (State.WAITING, State.STOPPED, State.STOPPED_BY_USER, State.DONE, State.FAILED)
+
+# States of trials that can still train, so that a user can stop them.
+CAN_BE_STOPPED = (State.RUNNING, State.WAITING, State.INTERRUPTED)

@@ -14,7 +14,7 @@ from search.record.confirmation import Confirmed, confirmed
 from search.record.events import Event, SearchEnded, TrialEnded
 from search.record.history import History, TrialRecord
 from search.record.pareto import draw_front, objective_values, pareto_front
-from search.record.table import column, trial_table
+from search.record.table import to_frame, trial_table
 from search.record.verdict import verdict
 from trainable.recorded_curve import curve_comment
 
@@ -106,9 +106,7 @@ class Results:
 
 
 def _write_table(table: dict[str, list[Any]], csv: Path, parquet: Path | None = None) -> None:
-    import pandas as pd
-
-    frame = pd.DataFrame({name: column(values) for name, values in table.items()})
+    frame = to_frame(table)
     write_atomically(csv, frame.to_csv(index=False))
     if parquet is not None:
         write_atomically(parquet, frame.to_parquet(index=False))

@@ -72,3 +72,10 @@ def column(values: list[Any]) -> "pd.Series[Any]":
     if given and all(isinstance(value, int) and not isinstance(value, bool) for value in given):
         return pd.Series(values, dtype="int64" if len(given) == len(values) else "Int64")
     return pd.Series(values)
+
+
+def to_frame(table: dict[str, list[Any]]) -> "pd.DataFrame":
+    """Returns a table as pandas has it."""
+    import pandas as pd
+
+    return pd.DataFrame({name: column(values) for name, values in table.items()})

@@ -70,6 +70,11 @@ class Parameter(Item):
 
     distribution: Distribution = field(kw_only=True)
 
+    def is_within(self, params: Mapping[str, Any]) -> bool:
+        """Whether a trial with these values has one of it, and one that lies in its range."""
+        is_active = self.key in params and all(condition.holds(params) for condition in self.conditions)
+        return is_active and self.distribution.contains(params[self.key])
+
 
 @dataclass(frozen=True)
 class Constant(Item):

@@ -213,8 +213,16 @@ class SearchOptions:
     @property
     def most_at_once(self) -> int:
         """How many trials there could be to run at one time."""
-        repeated = (self.repeats.top + self.reference) * self.repeats.seeds if self.repeats else 0
-        return max(self.num_samples + self.reference, repeated)
+        return max(self.num_samples + self.reference, self.number_of_repeats)
+
+    @property
+    def number_of_repeats(self) -> int:
+        """How many trainings the best, and the base config with them, are repeated in."""
+        return (self.repeats.top + self.reference) * self.repeats.seeds if self.repeats else 0
+
+    def samples_of(self, size: int | None) -> int:
+        """Returns how many samples a search makes of a space with so many points (None: without end)."""
+        return self.num_samples if size is None else min(self.num_samples, size)
 
     def science(self) -> dict[str, Any]:
         """Returns what decides which trials a search makes, as YAML; the rest only says how many and where."""

@@ -1,12 +1,12 @@
-"""The key figures of a search, for Prometheus and the charts that are made of it: docs/monitoring.md."""
+"""The key figures of a search, for Prometheus and the charts that are made of it: docs/watching.md."""
 
 import math
 import time
+from collections import Counter
 
 from ray.util.metrics import Gauge
 
 from search.plan import SearchPlan
-from search.record.events import Event
 from search.record.history import History
 from search.record.outcomes import State
 from search.record.recorder import Observer
@@ -36,17 +36,13 @@ class RayMetrics(Observer):
         self._epoch = Gauge("yacstune_trial_epoch", "epochs that a running trial has trained", of_trial)
         self._value = Gauge("yacstune_trial_value", "the last value of a running trial", of_trial)
 
-    def on_event(self, event: Event) -> None:
-        """The figures follow with the next tick: there may be many events a second."""
-
     def on_tick(self) -> None:
         if time.monotonic() - self._set < INTERVAL:
             return
         self._set = time.monotonic()
-        records = self._history.trials.values()
+        count = Counter(record.state for record in self._history.trials.values())
         for state in State:
-            count = sum(record.state == state for record in records)
-            self._trials.set(count, {"search": self._search["search"], "state": state.value})
+            self._trials.set(count[state], {"search": self._search["search"], "state": state.value})
         best, base = self._history.best_trial(self._metric), self._history.reference()
         for gauge, record in ((self._best, best), (self._reference, base)):
             row = record.best(self._metric) if record else None

@@ -1,7 +1,6 @@
 """Takes what other processes ask of the search that runs here, and stops a trial in the middle of an epoch."""
 
 import time
-from collections.abc import Callable
 from contextlib import redirect_stdout
 from io import StringIO
 from typing import Any
@@ -21,13 +20,11 @@ class StopRequests:
     Args:
         requests: to the search; what was asked before it ran is forgotten.
         controller: of the search.
-        say: tells people.
     """
 
-    def __init__(self, requests: Requests, controller: Controller, say: Callable[[str], None]):
+    def __init__(self, requests: Requests, controller: Controller):
         self._requests = requests
         self._controller = controller
-        self._say = say
         self._looked = 0.0
         requests.clear()
 

@@ -54,9 +54,7 @@ def run_trials(
             _trainable(plan, folder, machines, data_digest),
             tune_config=tune.TuneConfig(
                 search_alg=ControllerSearcher(controller),
-                scheduler=ControllerScheduler(
-                    controller, StopRequests(Requests(folder.path), controller, recorder.say)
-                ),
+                scheduler=ControllerScheduler(controller, StopRequests(Requests(folder.path), controller)),
                 num_samples=-1,  # the searcher says when it has finished
                 reuse_actors=True,
                 trial_name_creator=_trial_name,

@@ -104,7 +104,7 @@ class LiveView(Observer):
         self._clear_wrapped()
         width, height = self._console.size
         room = width - len(CTRL_C)  # which a terminal writes where the cursor stands, and would wrap
-        picture = self._screen.draw(self._clock(), room, height)
+        picture = self._screen.draw(self._clock(), height)
         lines = self._console.render_lines(picture, self._console.options.update(width=room), pad=False)[:height]
         self._live.update(_Lines(lines), refresh=True)
         self._print_kept()  # above the picture, which rich draws again

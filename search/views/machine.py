@@ -1,16 +1,12 @@
 """What this machine does: processors, memory, GPUs."""
 
-import subprocess
 import time
 from dataclasses import dataclass
 
 import psutil
 
-_COMMAND = [
-    "nvidia-smi",
-    "--query-gpu=utilization.gpu,memory.used,memory.total",
-    "--format=csv,noheader,nounits",
-]
+from search.trials.nvidia_smi import ask
+
 _TIMEOUT = 2.0  # seconds that the driver may take to answer
 EVERY = 5.0  # seconds between two questions to it, which takes some tens of milliseconds
 
@@ -48,11 +44,12 @@ class Machine:
         """Returns the GPUs as they were in the last seconds."""
         if self._has_gpus and time.monotonic() - self._asked >= EVERY:
             self._asked = time.monotonic()
+            answer = ask("utilization.gpu,memory.used,memory.total", _TIMEOUT)
             try:
-                answer = subprocess.run(_COMMAND, capture_output=True, text=True, timeout=_TIMEOUT, check=True).stdout
-                self._gpus = [_gpu(line) for line in answer.splitlines()]
-            except (OSError, subprocess.SubprocessError, ValueError):
-                self._has_gpus, self._gpus = False, []
+                self._gpus = [_gpu(line) for line in (answer or "").splitlines()]
+            except ValueError:
+                answer, self._gpus = None, []
+            self._has_gpus = answer is not None
         return self._gpus
 
 

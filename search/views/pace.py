@@ -144,11 +144,8 @@ def what_is_left(plan: SearchPlan, history: History, pace: Pace, rungs: Collecti
 
 def _repeats_left(plan: SearchPlan, history: History) -> tuple[int, int]:
     """Returns how many repeats of the best have not ended, and the epochs that they train yet."""
-    repeats = plan.options.repeats
-    if repeats is None:
-        return 0, 0
     made = [record for record in history.trials.values() if record.confirms is not None]
-    to_come = max(0, (repeats.top + plan.options.reference) * repeats.seeds - len(made))
+    to_come = max(0, plan.options.number_of_repeats - len(made))
     going = [record for record in made if record.state not in ENDED]
     of_going = sum(plan.total_epochs(record.settings) - len(record.rows) for record in going)
     return to_come + len(going), to_come * plan.total_epochs({}) + of_going
@@ -163,9 +160,8 @@ class _Course:
 
     def __init__(self, plan: SearchPlan, history: History, wholes: Collection[int], rungs: Collection[int]):
         self._plan, self._wholes = plan, wholes
-        size, samples = plan.space.size, plan.options.num_samples
         self._samples = history.samples()
-        to_come = max(0, (samples if size is None else min(samples, size)) - len(self._samples))
+        to_come = max(0, plan.options.samples_of(plan.space.size) - len(self._samples))
         compared = [record for record in self._samples if record.number not in wholes]
         totals = [plan.total_epochs(record.settings) for record in self._samples] or [plan.total_epochs({})]
         is_population = plan.options.scheduler_spec.is_population

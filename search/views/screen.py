@@ -59,12 +59,11 @@ class Screen:
         """Takes note of an event that the history has taken in."""
         self.pace.add(event)
 
-    def draw(self, now: float, width: int, height: int) -> RenderableType:
+    def draw(self, now: float, height: int) -> RenderableType:
         """Returns the picture.
 
         Args:
             now: seconds since 1970.
-            width: columns.
             height: lines that there are; trials that run are left out where there are more.
         """
         rows = Table.grid(padding=(0, 2), expand=True)
@@ -79,9 +78,9 @@ class Screen:
             rows.add_row("running" if not position else "", Text(self._running(record, now)))
         if len(shown) < len(running):
             rows.add_row("", f"and {len(running) - len(shown)} more")
-        return Group(self._budget(now, width), rows)
+        return Group(self._budget(now), rows)
 
-    def _budget(self, now: float, width: int) -> RenderableType:
+    def _budget(self, now: float) -> RenderableType:
         left = what_is_left(self._plan, self._history, self.pace, self._rungs, now)
         total = left.done + left.epochs
         share = left.done / total if total else 0.0
@@ -125,7 +124,7 @@ class Screen:
         if not made or repeats is None:
             return []
         ended = sum(record.state in ENDED for record in made)
-        whole = (repeats.top + self._plan.options.reference) * repeats.seeds
+        whole = self._plan.options.number_of_repeats
         best = "the best" if repeats.top == 1 else f"the best {repeats.top}"
         base = " and the base config" if self._plan.options.reference else ""
         return [("confirm", f"{ended} of {whole} done: {best}{base}, {repeats.seeds} other seeds each")]

@@ -72,7 +72,7 @@ def drawn(folder, history: History, seconds: float, width: int, is_ascii: bool =
         begun_plan(folder), history, with_short_path(folder), lambda: "CPU 50 %   memory 3.0 of 8.0 GiB", is_ascii
     )
     console = Console(width=width, height=24, file=io.StringIO(), legacy_windows=False)
-    console.print(screen.draw(BEGUN + seconds, width, 24))
+    console.print(screen.draw(BEGUN + seconds, 24))
     return "".join(f"{line.rstrip()}\n" for line in console.file.getvalue().splitlines())
 
 

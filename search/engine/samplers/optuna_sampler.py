@@ -20,10 +20,9 @@ import numpy as np
 import optuna
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.samplers import BaseSampler
-from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from configs.metric_names import METRICS, best_row, sign
+from configs.metric_names import best_row, direction, sign
 from search.engine.samplers.sampler import KnownTrial, Sample
 from search.record.history import with_result
 from search.record.outcomes import ENDED, State
@@ -71,10 +70,7 @@ class OptunaSampler:
             return self._make(seed)
 
     def propose(self, trials: Sequence[KnownTrial], given: Mapping[str, Any], number: int, attempt: int) -> Sample:
-        directions = [
-            StudyDirection.MAXIMIZE if METRICS[name] == "max" else StudyDirection.MINIMIZE
-            for name in self._options.objectives
-        ]
+        directions = [direction(name) for name in self._options.objectives]
         seed = int(np.random.SeedSequence([self._options.seed, number, attempt]).generate_state(1)[0])
         study = optuna.create_study(directions=directions, sampler=self._sampler(seed))
         study.add_trials(self.as_optuna_trials(trials))

@@ -99,10 +99,10 @@ def next_words(found: FoundSearch) -> list[tuple[str, str]]:
         steps.append((f"Nothing beats the base: {hint}", ""))
     elif compared and compared.is_noise:
         steps.append(("The margin is within noise: repeat the best with more seeds (confirm: {top: 3, seeds: 5})", ""))
-    best = shown_path(folder.best)
-    output = shown_path(folder.for_retraining("best"))
+    best, free = shown_path(folder.best), folder.for_retraining("best")
+    output = shown_path(free)
     steps += [
-        ("Train the winner again", retrain_command(folder.best, folder.for_retraining("best"))),
+        ("Train the winner again", retrain_command(folder.best, free)),
         ("See whether its numbers come again", f"python -m trainable.train --cfg {best} --verify"),
         (
             "Evaluate it on images that neither training nor search has seen",

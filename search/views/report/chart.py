@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from search.record.history import TrialRecord
+from search.record.outcomes import State
 from search.views.report.svg import Drawing
 
 
@@ -34,4 +35,9 @@ class Chart:
 def css_of(record: TrialRecord) -> str:
     """Returns the classes of a trial's marks."""
     kind = "base" if record.is_reference else "repeat" if record.confirms is not None else "sample"
-    return f"t s-{record.state.replace(' ', '-')} {kind}"
+    return f"t {css_of_state(record.state)} {kind}"
+
+
+def css_of_state(state: State) -> str:
+    """Returns the class of what belongs to trials in a state."""
+    return f"s-{state.replace(' ', '-')}"

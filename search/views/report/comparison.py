@@ -9,7 +9,6 @@ from configs.errors import ConfigError
 from configs.files import shown_path, write_atomically
 from configs.metric_names import sign
 from search.analysis import FoundSearch
-from search.record.events import EpochReported
 from search.views.describe import describe, duration
 from search.views.report.chart import Chart
 from search.views.report.page import html_table, section, whole_page
@@ -58,40 +57,21 @@ def _best(found: FoundSearch) -> float | None:
 
 def _chart(searches: Sequence[FoundSearch]) -> Chart:
     metric = searches[0].plan.options.metric
-    stairs = [_stairs(found) for found in searches]
+    steps, names = [found.best_by_cost() for found in searches], _names(searches)
     drawing = Drawing()
-    x = Scale.of([0, *(cost for one in stairs for cost, _ in one)], *drawing.x)
-    y = Scale.of([value for one in stairs for _, value in one], *drawing.y)
+    x = Scale.of([0, *(cost for one in steps for cost, *_ in one)], *drawing.x)
+    y = Scale.of([value for one in steps for *_, value in one], *drawing.y)
     drawing.axis_x(x, "epochs trained, of all trials together")
     drawing.axis_y(y, metric)
     rows, legend = [], {}
-    for number, (found, steps) in enumerate(zip(searches, stairs, strict=True)):
-        points: list[tuple[float, float]] = []
-        for cost, value in steps:
-            if points:
-                points.append((x.at(cost), points[-1][1]))
-            points.append((x.at(cost), y.at(value)))
+    for number, (found, own) in enumerate(zip(searches, steps, strict=True)):
         css = f"c{number % COLOURS}"
-        drawing.line(points, f"compared {css}")
-        legend[css] = _names(searches)[number]
+        drawing.stairs([(x.at(cost), y.at(value)) for cost, _, value in own], f"compared {css}")
+        legend[css] = names[number]
         rows.append(_row(found))
     caption = "The best value so far of each search, by what it cost."
     columns = ("search", "folder", f"best {metric}", "base", "trials", "epochs", "trials' time", "the best has")
     return Chart("comparison", "Compared by what they cost", caption, drawing, columns, rows, legend)
-
-
-def _stairs(found: FoundSearch) -> list[tuple[int, float]]:
-    """Returns the best value so far, each time that there is a better one, with the epochs trained until then."""
-    metric, cost = found.plan.options.metric, 0
-    steps: list[tuple[int, float]] = []
-    for event in found.history.events:
-        if isinstance(event, EpochReported):
-            cost += 1
-            value = event.metrics[metric]
-            is_candidate = found.history.trials[event.trial].confirms is None
-            if is_candidate and (not steps or sign(metric) * (value - steps[-1][1]) > 0):
-                steps.append((cost, value))
-    return [*steps, (cost, steps[-1][1])] if steps else []
 
 
 def _row(found: FoundSearch) -> tuple[object, ...]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from configs.metric_names import METRICS
+from configs.metric_names import direction
 from search.analysis import FoundSearch
 from search.record.history import TrialRecord
 from search.space.items import Parameter
@@ -63,7 +63,7 @@ def importances(found: FoundSearch) -> tuple[int, list[Importance]]:
         keys = [
             parameter
             for parameter in found.plan.space.parameters
-            if set(parameter.conditions) <= set(conditions) and all(_has(one, parameter) for one in inside)
+            if set(parameter.conditions) <= set(conditions) and all(parameter.is_within(one.params) for one in inside)
         ]
         shares = _shares(inside, keys, found.plan.options.metric, epoch)
         branch = ", ".join(f"{one.key} {' or '.join(map(str, one.values))}" for one in conditions)
@@ -72,10 +72,6 @@ def importances(found: FoundSearch) -> tuple[int, list[Importance]]:
                 share, low, high = shares[parameter.name]
                 found_ones.append(Importance(parameter.key, share, low, high, len(inside), branch))
     return epoch, sorted(found_ones, key=lambda one: -one.share)
-
-
-def _has(record: TrialRecord, parameter: Parameter) -> bool:
-    return parameter.key in record.params and parameter.distribution.contains(record.params[parameter.key])
 
 
 def _shares(
@@ -109,7 +105,7 @@ def _evaluated(
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it is said in our own words what cannot be told
-        study = optuna.create_study(direction="maximize" if METRICS[metric] == "max" else "minimize")
+        study = optuna.create_study(direction=direction(metric))
         study.add_trials(
             [
                 create_trial(

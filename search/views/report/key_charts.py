@@ -73,10 +73,7 @@ def slice_charts(found: FoundSearch, epoch: int, order: Sequence[str]) -> list[C
         rows = []
         for record in records:
             value, reached = record.params_at(epoch)[parameter.key], record.rows[epoch - 1][metric]
-            shift = (
-                (record.number * 7 % 11 - 5) / 14 * x.width if isinstance(x, Bands) else 0.0
-            )  # so that dots are apart
-            drawing.dot(place(value) + shift, y.at(reached), css_of(record), record.number, 3.5)
+            drawing.dot(place(value) + _shift(x, record, 7), y.at(reached), css_of(record), record.number, 3.5)
             rows.append((record.number, shown_number(value), shown_number(reached)))
         within = f" within {', '.join(map(str, parameter.branch[-1]))}" if parameter.branch else ""
         charts.append(
@@ -155,10 +152,11 @@ def map_chart(found: FoundSearch, epoch: int, keys: Sequence[str]) -> Chart | No
     rows = []
     for rank, record in enumerate(ranked):
         values = record.params_at(epoch)
-        shift_x = (record.number * 7 % 11 - 5) / 14 * x.width if isinstance(x, Bands) else 0.0
-        shift_y = (record.number * 5 % 11 - 5) / 14 * y.width if isinstance(y, Bands) else 0.0
         share = rank / max(1, len(ranked) - 1)
-        where = place_x(values[first.key]) + shift_x, place_y(values[second.key]) + shift_y
+        where = (
+            place_x(values[first.key]) + _shift(x, record, 7),
+            place_y(values[second.key]) + _shift(y, record, 5),
+        )
         drawing.dot(*where, f"{css_of(record)} rank r{min(4, int(share * 5))}", record.number, 3 + 4 * share)
         rows.append(
             (
@@ -173,6 +171,11 @@ def map_chart(found: FoundSearch, epoch: int, keys: Sequence[str]) -> Chart | No
     return Chart("map", f"{names[first.key]} and {names[second.key]}", caption, drawing, columns, rows)
 
 
+def _shift(scale: "Scale | Bands", record: TrialRecord, step: int) -> float:
+    """Returns pixels by which a dot is moved within its category, so that those of one category are apart."""
+    return (record.number * step % 11 - 5) / 14 * scale.width if isinstance(scale, Bands) else 0.0
+
+
 def _parameter_scale(parameter: Parameter, start: float, end: float) -> tuple["Scale | Bands", Callable[[Any], float]]:
     """Returns the scale of a parameter, and what places a value on it."""
     if isinstance(parameter.distribution, Choice):
@@ -185,11 +188,5 @@ def _parameter_scale(parameter: Parameter, start: float, end: float) -> tuple["S
 
 
 def _comparable(found: FoundSearch, epoch: int, parameter: Parameter) -> list[TrialRecord]:
-    return [
-        record
-        for record in found.history.samples()
-        if len(record.rows) >= epoch > 0
-        and parameter.key in record.params
-        and all(condition.holds(record.params) for condition in parameter.conditions)
-        and parameter.distribution.contains(record.params_at(epoch)[parameter.key])
-    ]
+    reached = [record for record in found.history.samples() if len(record.rows) >= epoch > 0]
+    return [record for record in reached if parameter.is_within(record.params_at(epoch))]

@@ -17,7 +17,7 @@ from search.record.outcomes import State
 from search.record.table import trial_table
 from search.views.describe import describe, short_names
 from search.views.report.answer import cost_words, found_words, next_words, searched_words, states_words
-from search.views.report.chart import Chart
+from search.views.report.chart import Chart, css_of_state
 from search.views.report.importance import importances
 from search.views.report.key_charts import importance_chart, map_chart, parallel_chart, slice_charts
 from search.views.report.progress_charts import by_trial_chart, curves_chart, history_chart
@@ -199,13 +199,11 @@ def _trials(found: FoundSearch) -> str:
     for values in zip(*table.values(), strict=True):
         record = found.history.trials[values[0]]
         cells = "".join(map(_cell, (repr(one) if isinstance(one, float) else one for one in values)))
-        rows.append(
-            f'<tr data-t="{record.number}" tabindex="0" class="s-{record.state.replace(" ", "-")}">{cells}</tr>'
-        )
+        rows.append(f'<tr data-t="{record.number}" tabindex="0" class="{css_of_state(record.state)}">{cells}</tr>')
     states = [state for state in State if any(one.state == state for one in found.history.trials.values())]
     boxes = "".join(
-        f'<label><input type="checkbox" checked data-state="{state.replace(" ", "-")}"> '
-        f'<span class="chip s-{state.replace(" ", "-")}"></span>{escape(state)}</label>'
+        f'<label><input type="checkbox" checked data-state="{css_of_state(state).removeprefix("s-")}"> '
+        f'<span class="chip {css_of_state(state)}"></span>{escape(state)}</label>'
         for state in states
     )
     return (

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from configs.metric_names import sign
 from search.analysis import FoundSearch
 from search.record.events import EpochReported
 from search.record.history import best_records
@@ -13,34 +12,22 @@ from search.views.report.svg import Drawing, Scale, shown_number
 
 def history_chart(found: FoundSearch) -> Chart | None:
     """The best value so far, by what it cost."""
-    metric = found.plan.options.metric
-    trials, costs = found.history.trials, 0
-    points: list[tuple[int, int, float]] = []  # epochs trained until then, trial, value
-    for event in found.history.events:
-        if isinstance(event, EpochReported):
-            costs += 1
-            points.append((costs, event.trial, event.metrics[metric]))
-    shown = [point for point in points if trials[point[1]].confirms is None]
-    if not shown:
+    metric, trials = found.plan.options.metric, found.history.trials
+    steps = found.best_by_cost()
+    if not steps:
         return None
+    reported = [event for event in found.history.events if isinstance(event, EpochReported)]
+    points = [(cost, trials[event.trial], event.metrics[metric]) for cost, event in enumerate(reported, start=1)]
+    shown = [point for point in points if point[1].confirms is None]
     drawing = Drawing()
-    x, y = Scale.of([0, costs], *drawing.x), Scale.of([value for *_, value in shown], *drawing.y)
+    x, y = Scale.of([0, len(reported)], *drawing.x), Scale.of([value for *_, value in shown], *drawing.y)
     drawing.axis_x(x, "epochs trained, of all trials together")
     drawing.axis_y(y, metric)
     _base_line(drawing, found, y)
-    best: float | None = None
-    stairs, rows = [], []
-    for cost, number, value in shown:
-        record = trials[number]
-        drawing.dot(x.at(cost), y.at(value), css_of(record), number, 2.5)
-        if best is None or sign(metric) * (value - best) > 0:
-            if best is not None:
-                stairs.append((x.at(cost), y.at(best)))
-            best = value
-            stairs.append((x.at(cost), y.at(value)))
-            rows.append((cost, record.title, shown_number(value)))
-    stairs.append((x.at(costs), y.at(best if best is not None else 0.0)))
-    drawing.line(stairs, "best")
+    for cost, record, value in shown:
+        drawing.dot(x.at(cost), y.at(value), css_of(record), record.number, 2.5)
+    drawing.stairs([(x.at(cost), y.at(value)) for cost, _, value in steps], "best")
+    rows = [(cost, record.title, shown_number(value)) for cost, record, value in steps[:-1]]
     caption = (
         "Each dot is an epoch of a trial; the line is the best so far, the dashed one the best of the base config."
     )

@@ -5,6 +5,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html import escape
+from itertools import pairwise
 from typing import Any
 
 # Left, top, right and bottom of the place where marks are.
@@ -121,6 +122,11 @@ class Drawing:
     def line(self, points: Sequence[tuple[float, float]], css: str, trial: int | None = None) -> None:
         """Adds a line through points, given in pixels."""
         self.add("polyline", css, trial, points=" ".join(f"{_number(x)},{_number(y)}" for x, y in points))
+
+    def stairs(self, points: Sequence[tuple[float, float]], css: str) -> None:
+        """Adds a line that keeps its height from each point to the next, given in pixels."""
+        corners = [(after[0], before[1]) for before, after in pairwise(points)]
+        self.line([*points[:1], *(one for pair in zip(corners, points[1:], strict=True) for one in pair)], css)
 
     def rule(self, x1: float, y1: float, x2: float, y2: float, css: str, trial: int | None = None) -> None:
         """Adds a straight line from one pixel to another."""
