@@ -18,6 +18,7 @@ from configs.command_line import command_parser, refuse_url
 from configs.errors import ConfigError, ExitStatus, exit_status
 from configs.metric_names import direction
 from search.analysis import FoundSearch, open_search
+from search.folder import add_folder_argument
 from search.record.events import TrialEvent
 from search.record.history import TrialRecord
 from search.record.outcomes import State
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 def build_parser() -> argparse.ArgumentParser:
     """The command line of this module."""
     parser = command_parser("search.export_study", __doc__, "Writes a search as a study of Optuna's.")
-    parser.add_argument("folder", metavar="DIR", help="the folder of the search, as experiments/head")
+    add_folder_argument(parser)
     parser.add_argument("-o", "--output", metavar="FILE", required=True, help="an SQLite database, as study.db")
     return parser
 

@@ -1,5 +1,6 @@
 """The folder of a search: its files, its name, and whether it may be used."""
 
+import argparse
 import shlex
 from contextlib import ExitStack
 from itertools import chain, count
@@ -53,6 +54,11 @@ class SearchFolder:
     def is_search(self) -> bool:
         """Whether a search was started in the folder."""
         return self.base.exists() and self.space.exists()
+
+
+def add_folder_argument(parser: argparse.ArgumentParser) -> None:
+    """Adds what `existing_search` takes."""
+    parser.add_argument("folder", metavar="DIR", help="the folder of the search, as experiments/head")
 
 
 def existing_search(path: str) -> SearchFolder:

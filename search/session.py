@@ -5,6 +5,7 @@ import platform
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import replace
 from importlib.metadata import version
 from itertools import count
 from pathlib import Path
@@ -20,6 +21,7 @@ from configs.tree import get_value, plain
 from configs.user_modules import code_checksums, other_code
 from configs.yaml_file import yaml_text
 from data.build import build_dataset
+from search.analysis import FoundSearch
 from search.engine.controller import Controller
 from search.folder import SearchFolder, claimed
 from search.plan import SearchPlan
@@ -157,15 +159,16 @@ def _search(
     base = history.reference()
     is_compared = base is not None and base.state in ENDED
     _greet(plan, folder, machines.slots, [*lines, *_resumed(plan, history)], is_compared)
-    with output.observer(plan, history, folder) as observer:
+    found = FoundSearch(replace(plan, name=folder.path.name), history, folder)
+    with output.observer(found) as observer:
         # The report comes before the line that names it.
         observers = [
-            ReportWriter(plan, history, folder),
+            ReportWriter(found),
             observer,
-            *([RayMetrics(folder.path.name, plan, history)] if has_more else []),
+            *([RayMetrics(found)] if has_more else []),
         ]
         if plan.options.notify:
-            observers.append(Notifier(plan.options.notify, plan, history, folder))
+            observers.append(Notifier(plan.options.notify, found))
         recorder = Recorder(log, history, Results(plan, history, folder).update, observers)
         controller.begin(started, machines.slots, recorder.record)
         if has_more and controller.has_more() and not controller.should_stop():

@@ -16,11 +16,9 @@ from rich.console import Console
 from configs.command_line import command_parser
 from configs.errors import ConfigError, ExitStatus, exit_status
 from configs.metric_names import METRICS
-from search.folder import SearchFolder, existing_search
-from search.record.event_log import EventLog
-from search.record.history import History
+from search.analysis import FoundSearch, open_search
+from search.folder import add_folder_argument
 from search.record.table import trial_table
-from search.resuming import begun_plan
 from search.views.trial_page import draw_page, trial_page
 from search.views.trial_rows import Rows
 
@@ -32,7 +30,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = command_parser(
         "search.show", __doc__, "Shows the trials of a search as a table, or one in full; also while the search runs."
     )
-    parser.add_argument("folder", metavar="DIR", help="the folder of the search, as experiments/head")
+    add_folder_argument(parser)
     parser.add_argument("--trial", metavar="N", type=int, help="show this one in full")
     parser.add_argument("--sort", metavar="COLUMN", help="the best or largest first; without it, by the metric")
     parser.add_argument("--reverse", action="store_true", help="the other way round")
@@ -54,39 +52,38 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit status."""
     args = build_parser().parse_args(argv)
-    return exit_status(lambda: show(existing_search(args.folder), args))
+    return exit_status(lambda: show(open_search(args.folder), args))
 
 
-def show(folder: SearchFolder, args: argparse.Namespace) -> int:
+def show(found: FoundSearch, args: argparse.Namespace) -> int:
     """Prints a table of the trials, or one of them.
 
     Args:
-        folder: of the search.
+        found: the search.
         args: of the command line.
     """
-    plan = begun_plan(folder)
-    history = History(EventLog(folder.events).read())
     console = Console(highlight=False)
     if not console.is_terminal:
         console = Console(highlight=False, width=WIDEST)
     if args.trial is not None:
         if args.csv or args.sort or args.reverse or args.where or args.top or args.columns:
             raise ConfigError("--trial: shows one trial; of the other options only --json goes with it")
-        page = trial_page(plan, history, folder, args.trial)
+        page = trial_page(found, args.trial)
         if args.json:
             print(json.dumps(page))
         else:
             draw_page(page, console)
         return ExitStatus.DONE
-    others = [name for name in METRICS if name not in plan.options.objectives]
-    rows = Rows(trial_table(plan, history, others), plan.options.metric, hidden=others)
+    options = found.plan.options
+    others = [name for name in METRICS if name not in options.objectives]
+    rows = Rows(trial_table(found.plan, found.history, others), options.metric, hidden=others)
     rows = rows.chosen(args.where, args.sort, args.reverse, args.top, args.columns)
     if args.csv:
         print(rows.to_csv(), end="")
     elif args.json:
         print(json.dumps(rows.to_dicts()))
     else:
-        _print_table(rows, console, is_any=bool(history.trials))
+        _print_table(rows, console, is_any=bool(found.history.trials))
     return ExitStatus.DONE
 
 

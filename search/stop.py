@@ -12,7 +12,7 @@ from pathlib import Path
 
 from configs.command_line import command_parser
 from configs.errors import ConfigError, ExitStatus, SurroundingsError, exit_status
-from search.folder import SearchFolder, existing_search
+from search.folder import SearchFolder, add_folder_argument, existing_search
 from search.record.event_log import EventReader
 from search.record.history import History, TrialRecord
 from search.record.outcomes import CAN_BE_STOPPED, State
@@ -30,7 +30,7 @@ def build_parser() -> argparse.ArgumentParser:
         __doc__,
         "Stops a search that runs gracefully: trials keep their last checkpoint. Or one trial, for good.",
     )
-    parser.add_argument("folder", metavar="DIR", help="the folder of the search, as experiments/head")
+    add_folder_argument(parser)
     parser.add_argument("--trial", metavar="N", type=int, help="the number of a trial; the search goes on")
     return parser
 

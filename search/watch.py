@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from configs.command_line import command_parser
 from configs.errors import ExitStatus, exit_status
 from configs.files import shown_path
-from search.folder import SearchFolder, existing_search
+from search.analysis import FoundSearch
+from search.folder import SearchFolder, add_folder_argument, existing_search
 from search.plan import SearchPlan
 from search.record.event_log import EventReader
 from search.record.events import Event, SearchEnded
@@ -34,7 +35,7 @@ def build_parser() -> argparse.ArgumentParser:
         __doc__,
         "Shows a search that runs, from another shell, or one that has ended. It changes nothing.",
     )
-    parser.add_argument("folder", metavar="DIR", help="the folder of the search, as experiments/head")
+    add_folder_argument(parser)
     parser.add_argument(
         "--speed",
         metavar="N",
@@ -75,7 +76,7 @@ def _follow(plan: SearchPlan, folder: SearchFolder, output: Output) -> int:
     reader = EventReader(folder.events)
     history = History(reader.read_new())
     is_here = holder(folder.path) == platform.node()
-    with output.observer(plan, history, folder, is_here, has_begun=True) as observer:
+    with output.observer(FoundSearch(plan, history, folder), is_here, has_begun=True) as observer:
         ended = len(history.by_end())
         observer.on_message(
             f"watching {shown_path(folder.path)}: {ended} trials have ended so far (Ctrl-C leaves the search alone)"
@@ -104,7 +105,8 @@ def _replay(plan: SearchPlan, folder: SearchFolder, speed: float | None, output:
     history = History()
     events = EventReader(folder.events).read_new()
     now = [events[0].time if events else 0.0]
-    with output.observer(plan, history, folder, is_here=False, clock=lambda: now[0]) as observer:
+    found = FoundSearch(plan, history, folder)
+    with output.observer(found, is_here=False, clock=lambda: now[0]) as observer:
         for event in events:
             while speed and event.time > now[0]:
                 pause = min(PAUSE, (event.time - now[0]) / speed)

@@ -17,14 +17,13 @@ from yacs.config import CfgNode
 from configs.errors import ConfigError, ExitStatus
 from configs.files import shown_path
 from configs.metric_names import best_row
-from configs.user_modules import other_code
-from trainable.environment import CODE, WEIGHTS, describe_environment, environment_differences
+from trainable.environment import describe_environment, environment_differences, other_parts
 from trainable.fit import fit
 from trainable.log_file import log_to
 from trainable.process_state import pick_device
 from trainable.rehearsal import rehearse
 from trainable.run_folder import RunFolder
-from trainable.start_weights import hints, other_weights
+from trainable.start_weights import hints
 from trainable.training import Metrics
 from trainable.update import TrainingDivergedError
 
@@ -93,8 +92,7 @@ def _warn(cfg: CfgNode, recorded: dict[str, Any]) -> None:
     different = environment_differences(recorded, here)
     if different:
         logger.warning("numbers may differ in their last digits: %s", different)
-    different_code = other_code(recorded.get(CODE, {}), here.get(CODE, {}))
-    for line in (*different_code, *other_weights(recorded.get(WEIGHTS, {}), here.get(WEIGHTS, {})), *hints(cfg)):
+    for line in (*other_parts(recorded, here), *hints(cfg)):
         logger.warning("%s", line)
     devices = torch.cuda.device_count()
     if devices > 1:

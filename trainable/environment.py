@@ -1,6 +1,7 @@
 """What numbers depend on besides the config: versions and hardware."""
 
 import platform
+from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any
 
@@ -9,8 +10,8 @@ import torch
 from yacs.config import CfgNode
 
 import yacstune
-from configs.user_modules import code_checksums
-from trainable.start_weights import checksums
+from configs.user_modules import code_checksums, other_code
+from trainable.start_weights import checksums, other_weights
 
 WEIGHTS, CODE, DATA = "weights", "code", "data"  # checksums
 
@@ -43,6 +44,14 @@ def environment_differences(recorded: dict[str, Any], here: dict[str, Any]) -> s
         for name in _DECISIVE
         if name in recorded and _release(recorded[name]) != _release(here[name])
     )
+
+
+def other_parts(recorded: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
+    """Returns lines that say which code and which weights are not those that a config was trained with."""
+    return [
+        *other_code(recorded.get(CODE, {}), here.get(CODE, {})),
+        *other_weights(recorded.get(WEIGHTS, {}), here.get(WEIGHTS, {})),
+    ]
 
 
 def _release(version: str) -> str:

@@ -99,19 +99,29 @@ def train(args: argparse.Namespace) -> int:
     elif not args.output:
         _check_is_free(folder, cfg.OUTPUT_PATH)
 
-    for note in loaded.notes:
-        print(f"note: {note}")
-    export_secrets(cfg)  # before a data set of the user's is asked
     with with_sources(loaded.sources):
-        check_user_modules(cfg.USER_MODULES)
-        for line in check_data(cfg, folder.config if args.resume else None):
-            print(f"data: {line}")
-
-        print("importing torch ...", flush=True)
+        _check(cfg, loaded.notes, folder.config if args.resume else None)
         from trainable.console import train_on_console  # here: it imports torch, which takes seconds
 
         recorded: dict[str, Any] = recorded_environment(cfg_path) if cfg_path else {}
         return train_on_console(cfg, folder, args.resume, recorded)
+
+
+def _check(cfg: CfgNode, notes: Sequence[str], begun_with: Path | None) -> None:
+    """Tells the notes, and checks the user's modules and data before torch takes its seconds.
+
+    Args:
+        cfg: a loaded config.
+        notes: on it.
+        begun_with: the config with which a training that is resumed was begun; None: it is new.
+    """
+    for note in notes:
+        print(f"note: {note}")
+    export_secrets(cfg)  # before a data set of the user's is asked
+    check_user_modules(cfg.USER_MODULES)
+    for line in check_data(cfg, begun_with):
+        print(f"data: {line}")
+    print("importing torch ...", flush=True)
 
 
 def _verify(args: argparse.Namespace, loaded: LoadedConfig) -> int:
@@ -119,14 +129,8 @@ def _verify(args: argparse.Namespace, loaded: LoadedConfig) -> int:
     if not args.cfg or args.resume:
         raise ConfigError("--verify: compares a training with the file of --cfg, without --resume")
     recorded = recorded_curve(args.cfg)
-    for note in loaded.notes:
-        print(f"note: {note}")
-    export_secrets(loaded.cfg)
     with with_sources(loaded.sources), tempfile.TemporaryDirectory(prefix="yacstune-verify-") as home:
-        check_user_modules(loaded.cfg.USER_MODULES)
-        for line in check_data(loaded.cfg, None):
-            print(f"data: {line}")
-        print("importing torch ...", flush=True)
+        _check(loaded.cfg, loaded.notes, None)
         from trainable.verify import verify  # here: it imports torch, which takes seconds
 
         folder = RunFolder(Path(args.output or Path(home) / "run").absolute())

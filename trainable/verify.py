@@ -11,12 +11,10 @@ from yacs.config import CfgNode
 from configs.dump import recorded_environment
 from configs.errors import ExitStatus
 from configs.metric_names import TIMES
-from configs.user_modules import other_code
-from trainable.environment import CODE, DATA, WEIGHTS, describe_environment, environment_differences
+from trainable.environment import DATA, describe_environment, environment_differences, other_parts
 from trainable.fit import fit
 from trainable.process_state import pick_device
 from trainable.run_folder import RunFolder
-from trainable.start_weights import other_weights
 from trainable.training import Metrics
 
 # How much a metric of an epoch may differ on a GPU without DETERMINISTIC: about twice what was measured (docs/gpu.md).
@@ -88,10 +86,8 @@ def _reasons(cfg: CfgNode, recorded: Mapping[str, Any], folder: RunFolder) -> li
     """Returns what differs of what decides about numbers."""
     here = describe_environment(pick_device(), cfg)
     versions = environment_differences(dict(recorded), here)
-    code = other_code(recorded.get(CODE, {}), here.get(CODE, {}))
-    weights = other_weights(recorded.get(WEIGHTS, {}), here.get(WEIGHTS, {}))
     data = recorded_environment(folder.config).get(DATA)
-    reasons = [*([versions] if versions else []), *code, *weights]
+    reasons = [*([versions] if versions else []), *other_parts(recorded, here)]
     if None not in (data, recorded.get(DATA)) and data != recorded[DATA]:
         reasons.append("the images, their labels or their split are others")
     if torch.cuda.is_available() and not cfg.DETERMINISTIC:

@@ -91,6 +91,13 @@ class TrialRecord:
         """What people call it."""
         return "the base config" if self.is_reference else f"trial {self.number}"
 
+    @property
+    def role(self) -> str:
+        """What it is beside a sample, in brackets; of a sample nothing."""
+        if self.confirms is not None:
+            return f"(again {self.confirms})"
+        return "(the base config)" if self.is_reference else ""
+
     def params_at(self, epoch: int) -> dict[str, Any]:
         """What it had in an epoch, which may be from a trial whose weights it has taken over since: see LINEAGE."""
         for segment in segments_of(self.settings):

@@ -6,8 +6,7 @@ from collections import Counter
 
 from ray.util.metrics import Gauge
 
-from search.plan import SearchPlan
-from search.record.history import History
+from search.analysis import FoundSearch
 from search.record.outcomes import State
 from search.record.recorder import Observer
 
@@ -18,15 +17,13 @@ class RayMetrics(Observer):
     """Keeps the figures up to date on Ray's metrics port: ray_yacstune_* in what Prometheus reads.
 
     Args:
-        name: of the search.
-        plan: of the search.
-        history: of the search.
+        found: the search.
     """
 
-    def __init__(self, name: str, plan: SearchPlan, history: History):
-        self._metric = plan.options.metric
-        self._history = history
-        self._search = {"search": name, "metric": self._metric}
+    def __init__(self, found: FoundSearch):
+        self._metric = found.plan.options.metric
+        self._history = found.history
+        self._search = {"search": found.plan.name, "metric": self._metric}
         self._set = 0.0
         self._shown: set[str] = set()  # numbers of the trials that have figures
         of_search, of_trial = tuple(self._search), (*self._search, "trial")

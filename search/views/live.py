@@ -9,10 +9,8 @@ from rich.live import Live
 from rich.segment import ControlType, Segment
 from rich.text import Text
 
-from search.folder import SearchFolder
-from search.plan import SearchPlan
+from search.analysis import FoundSearch
 from search.record.events import Event, SearchEnded
-from search.record.history import History
 from search.record.recorder import Observer
 from search.views.screen import Screen
 from search.views.terminal import Terminal
@@ -44,9 +42,7 @@ class LiveView(Observer):
     """Shows a search on a terminal; to be left in the end.
 
     Args:
-        plan: of the search.
-        history: of the search.
-        folder: of the search.
+        found: the search.
         machine: describes the machine in a line; None: that is left out.
         console: of the terminal; None: that of this process.
         clock: says what time it is, in seconds since 1970.
@@ -57,17 +53,15 @@ class LiveView(Observer):
 
     def __init__(
         self,
-        plan: SearchPlan,
-        history: History,
-        folder: SearchFolder,
+        found: FoundSearch,
         machine: Callable[[], str] | None = None,
         console: Console | None = None,
         clock: Callable[[], float] = time.time,
         has_begun: bool = False,
     ):
         self._console = console or TerminalConsole(highlight=False)
-        self._screen = Screen(plan, history, folder, machine, self._console.options.ascii_only)
-        self._lines = Terminal(plan, history, folder, self._keep, lambda: self._console.width, has_begun)
+        self._screen = Screen(found, machine, self._console.options.ascii_only)
+        self._lines = Terminal(found, self._keep, lambda: self._console.width, has_begun)
         self._live = Live(console=self._console, auto_refresh=False, transient=True, vertical_overflow="crop")
         self._clock = clock
         self._kept: list[str] = []  # lines that come above the next picture

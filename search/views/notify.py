@@ -9,11 +9,9 @@ from typing import Any
 
 from configs.errors import CommandError
 from configs.metric_names import sign
-from search.folder import SearchFolder
-from search.plan import SearchPlan
+from search.analysis import FoundSearch
 from search.record.event_json import to_json
 from search.record.events import FAILED_ALIKE, EpochReported, Event, SearchEnded
-from search.record.history import History
 from search.record.recorder import Observer
 from search.space.options import Notify
 from search.views.summary import summary
@@ -32,28 +30,25 @@ class Notifier(Observer):
 
     Args:
         notify: the command, and when.
-        plan: of the search.
-        history: of the search.
-        folder: of the search.
+        found: the search.
     """
 
-    def __init__(self, notify: Notify, plan: SearchPlan, history: History, folder: SearchFolder):
+    def __init__(self, notify: Notify, found: FoundSearch):
         self._notify = notify
-        self._plan = plan
-        self._history = history
-        self._folder = folder
-        self._has_beaten = self._is_beaten(history.best_sample(plan.options.metric))
+        self._found = found
+        self._metric = found.plan.options.metric
+        self._has_beaten = self._is_beaten(found.history.best_sample(self._metric))
         self._running: threading.Thread | None = None
         self._error: NotifyError | None = None
 
     def on_event(self, event: Event) -> None:
         self._raise_error()
         if isinstance(event, EpochReported) and not self._has_beaten:
-            record = self._history.trials[event.trial]
+            record = self._found.history.trials[event.trial]
             if record.is_sample and self._is_beaten(record):
                 self._has_beaten = True
-                value = (record.best(self._plan.options.metric) or {})[self._plan.options.metric]
-                text = f"trial {record.number} has reached {self._plan.options.metric} {value:.4f}"
+                value = (record.best(self._metric) or {})[self._metric]
+                text = f"trial {record.number} has reached {self._metric} {value:.4f}"
                 content = self._content("value beaten", event, text)
                 self._running = threading.Thread(target=self._run, args=[content], name="notify", daemon=True)
                 self._running.start()
@@ -61,7 +56,7 @@ class Notifier(Observer):
             if self._running:
                 self._running.join(self._notify.timeout)
             what = "failing alike" if FAILED_ALIKE in event.reason else "end"
-            lines = summary(self._plan, self._history, self._folder, event)
+            lines = summary(self._found, event)
             self._run(self._content(what, event, "\n".join(lines).strip()))
             self._raise_error()
 
@@ -69,15 +64,15 @@ class Notifier(Observer):
         self._raise_error()
 
     def _is_beaten(self, record: Any) -> bool:
-        metric, value = self._plan.options.metric, self._notify.beats
-        row = record.best(metric) if record and value is not None else None
-        return row is not None and value is not None and sign(metric) * (row[metric] - value) > 0
+        value = self._notify.beats
+        row = record.best(self._metric) if record and value is not None else None
+        return row is not None and value is not None and sign(self._metric) * (row[self._metric] - value) > 0
 
     def _content(self, what: str, event: Event, text: str) -> str:
         named = {
             "what": what,
-            "search": self._folder.path.name,
-            "folder": str(self._folder.path.absolute()),
+            "search": self._found.folder.path.name,
+            "folder": str(self._found.folder.path.absolute()),
             "text": text,
         }
         return json.dumps(named | {"event": to_json(event)})

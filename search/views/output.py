@@ -9,11 +9,9 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext, redi
 from enum import StrEnum
 from typing import TextIO
 
-from search.folder import SearchFolder
-from search.plan import SearchPlan
+from search.analysis import FoundSearch
 from search.record.event_json import to_json
 from search.record.events import Event, SearchEnded
-from search.record.history import History
 from search.record.recorder import Observer
 from search.views.summary import summary
 from search.views.terminal import LinePrinter, Terminal
@@ -63,9 +61,7 @@ class Output:
 
     def observer(
         self,
-        plan: SearchPlan,
-        history: History,
-        folder: SearchFolder,
+        found: FoundSearch,
         is_here: bool = True,
         clock: Callable[[], float] = time.time,
         has_begun: bool = False,
@@ -73,9 +69,7 @@ class Output:
         """Returns what tells of a search, for `with`.
 
         Args:
-            plan: of the search.
-            history: of the search.
-            folder: of the search.
+            found: the search.
             is_here: whether it runs on this machine.
             clock: says what time it is there, in seconds since 1970.
             has_begun: whether it runs already, and is watched from here on.
@@ -84,12 +78,12 @@ class Output:
             from search.views.live import LiveView  # rich takes a tenth of a second
             from search.views.machine import Machine
 
-            return LiveView(plan, history, folder, Machine().describe if is_here else None, None, clock, has_begun)
+            return LiveView(found, Machine().describe if is_here else None, None, clock, has_begun)
         if self.form == Form.JSON:
             return nullcontext(JsonLines(self._stream))
         if self.form == Form.QUIET:
-            return nullcontext(SummaryOnly(plan, history, folder, self._stream))
-        return nullcontext(Terminal(plan, history, folder, has_begun=has_begun))
+            return nullcontext(SummaryOnly(found, self._stream))
+        return nullcontext(Terminal(found, has_begun=has_begun))
 
 
 class JsonLines(Observer):
@@ -113,13 +107,13 @@ class SummaryOnly(Observer):
 
     speaks = True
 
-    def __init__(self, plan: SearchPlan, history: History, folder: SearchFolder, stream: TextIO):
-        self._plan, self._history, self._folder = plan, history, folder
+    def __init__(self, found: FoundSearch, stream: TextIO):
+        self._found = found
         self._print = LinePrinter(stream)
 
     def on_event(self, event: Event) -> None:
         if isinstance(event, SearchEnded):
-            for line in summary(self._plan, self._history, self._folder, event)[1:]:
+            for line in summary(self._found, event)[1:]:
                 self._print(line)
 
     def on_message(self, text: str) -> None:

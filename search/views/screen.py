@@ -10,11 +10,10 @@ from rich.text import Text
 
 from configs.files import shown_path
 from configs.metric_names import sign
+from search.analysis import FoundSearch
 from search.engine.schedulers.scheduler import build_scheduler
-from search.folder import SearchFolder
-from search.plan import SearchPlan
 from search.record.events import Event
-from search.record.history import History, TrialRecord
+from search.record.history import TrialRecord
 from search.record.outcomes import ENDED, State
 from search.views.describe import clock, describe, duration
 from search.views.pace import Left, Pace, what_is_left
@@ -30,29 +29,24 @@ class Screen:
     """Draws the state of a search.
 
     Args:
-        plan: of the search.
-        history: of the search.
-        folder: of the search.
+        found: the search.
         machine: describes the machine in a line; None: that is left out.
         is_ascii: whether the terminal shows nothing but ASCII.
     """
 
     def __init__(
         self,
-        plan: SearchPlan,
-        history: History,
-        folder: SearchFolder,
+        found: FoundSearch,
         machine: Callable[[], str] | None = None,
         is_ascii: bool = False,
     ):
-        self._plan = plan
-        self._history = history
-        self._folder = folder
+        plan = found.plan
+        self._plan, self._history, self._folder = plan, found.history, found.folder
         self._rungs = build_scheduler(plan.options, plan.space, plan.base_cfg.MODEL.SOLVER.TOTAL_EPOCHS).rungs
         self._machine = machine
         self._bars = _ASCII_BARS if is_ascii else _BARS
         self.pace = Pace()
-        for event in history.events:
+        for event in found.history.events:
             self.pace.add(event)
 
     def add(self, event: Event) -> None:
@@ -157,8 +151,7 @@ class Screen:
         which = f"trial {record.number:>3}"
         if self.pace.is_starting(record.number):
             return f"{which}  {trained}/{total}  waits for its worker process"
-        what = " (the base config)" if record.is_reference else ""
-        what = f" (again {record.confirms})" if record.confirms is not None else what
+        what = f" {record.role}" if record.role else ""
         epoch = f"epoch {min(trained + 1, total)}/{total}"
         if not record.rows:
             return f"{which}  {epoch}{what}  {describe(record.params)}"

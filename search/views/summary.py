@@ -4,6 +4,7 @@ from collections import Counter
 
 from configs.figures import NO_MATPLOTLIB
 from configs.files import shown_path
+from search.analysis import FoundSearch
 from search.folder import SearchFolder
 from search.plan import SearchPlan
 from search.record.confirmation import Confirmed, confirmed
@@ -19,19 +20,23 @@ _ORDER = (State.DONE, State.WAITING, State.STOPPED, State.STOPPED_BY_USER, State
 _PAST = {State.WAITING: "waited"}
 
 
-def summary(plan: SearchPlan, history: History, folder: SearchFolder, event: SearchEnded) -> list[str]:
+def summary(found: FoundSearch, event: SearchEnded) -> list[str]:
     """Returns the lines that tell what a search has found; an empty one comes first.
 
     Args:
-        plan: of the search.
-        history: of the search.
-        folder: of the search.
+        found: the search.
         event: its end.
     """
+    plan, history, folder = found.plan, found.history, found.folder
     metric = plan.options.metric
     repeated = confirmed(history, metric, plan.options.confirms_by_cost)
-    found = verdict(history, metric, repeated)
-    lines = ["", *_of_verdict(found), f"{event.reason}: {_counts(plan, history, event)}", *_of_failed(history, folder)]
+    compared = verdict(history, metric, repeated)
+    lines = [
+        "",
+        *_of_verdict(compared),
+        f"{event.reason}: {_counts(plan, history, event)}",
+        *_of_failed(history, folder),
+    ]
     best = history.best_trial(metric)
     if best is None:
         return [*lines, f"no trial gave a result; see {shown_path(folder.results_csv)}"]
@@ -42,7 +47,7 @@ def summary(plan: SearchPlan, history: History, folder: SearchFolder, event: Sea
         lines.append(f"report: {shown_path(folder.report)}")
     lines.append(f"all trials: {shown_path(folder.results_csv)}   their folders: {shown_path(folder.trials)}")
     output = folder.for_retraining("best")
-    lines.append(f"retrain the best{_over_base(found)}: {retrain_command(folder.best, output)}")
+    lines.append(f"retrain the best{_over_base(compared)}: {retrain_command(folder.best, output)}")
     if event.reason == TIME_IS_UP:
         lines.append(f"to continue for the same time again: {folder.resume_command()}")
     return lines

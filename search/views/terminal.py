@@ -7,10 +7,9 @@ from collections.abc import Callable
 from typing import TextIO
 
 from configs.files import shown_path
-from search.folder import SearchFolder
-from search.plan import SearchPlan
+from search.analysis import FoundSearch
 from search.record.events import Donor, Event, SearchEnded, SearchStarted, TrialEnded, TrialStarted, WorkerReady
-from search.record.history import History, TrialRecord
+from search.record.history import TrialRecord
 from search.record.outcomes import State
 from search.record.recorder import Observer
 from search.views.describe import clock, describe
@@ -46,9 +45,7 @@ class Terminal(Observer):
     """Tells people how the search goes.
 
     Args:
-        plan: of the search.
-        history: of the search.
-        folder: of the search.
+        found: the search.
         write: gets each line; None: it is printed.
         columns: in which a line about a trial has to fit; None: as many as the terminal has, in a file any.
         has_begun: whether it runs already, and is watched from here on.
@@ -58,19 +55,16 @@ class Terminal(Observer):
 
     def __init__(
         self,
-        plan: SearchPlan,
-        history: History,
-        folder: SearchFolder,
+        found: FoundSearch,
         write: Callable[[str], None] | None = None,
         columns: Callable[[], int | None] = terminal_columns,
         has_begun: bool = False,
     ):
-        self._plan = plan
-        self._history = history
-        self._folder = folder
+        self._found = found
+        self._plan, self._history, self._folder = found.plan, found.history, found.folder
         self._write = write or LinePrinter()
         self._columns = columns
-        starts = [event.time for event in history.events if isinstance(event, SearchStarted)]
+        starts = [event.time for event in found.history.events if isinstance(event, SearchStarted)]
         self._start = self._now = starts[-1] if starts else 0.0
         self._best: float | None = None
         self._has_told_unread = False
@@ -98,7 +92,7 @@ class Terminal(Observer):
                 self._say(self._fitted(line) if record.state in _WITH_RESULT else line)
                 self._tell_unread(record)
             case SearchEnded():
-                for line in summary(self._plan, self._history, self._folder, event):
+                for line in summary(self._found, event):
                     self._write(line)
             case TrialStarted(donor=Donor() as donor) if donor != self._told_donors.get(event.trial):
                 self._told_donors[event.trial] = donor
@@ -131,10 +125,7 @@ class Terminal(Observer):
         metric = self._plan.options.metric
         epochs = f"{len(record.rows)}/{self._plan.total_epochs(record.settings)} epochs"
         what = f"trial {record.number:>3}  {record.state:<8}{epochs:>12}"
-        if record.confirms is not None:
-            what += f"  (again {record.confirms})"
-        elif record.is_reference:
-            what += "  (the base config)"
+        what += f"  {record.role}" if record.role else ""
         log = shown_path(self._folder.trial(record.name).log)
         if record.state == State.INTERRUPTED:
             return f"{what}  {record.reason}; tried again from its last checkpoint (log: {log})"

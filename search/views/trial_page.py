@@ -14,7 +14,7 @@ from configs.errors import ConfigError
 from configs.files import shown_path
 from configs.metric_names import sign
 from configs.tree import get_value, plain
-from search.folder import SearchFolder
+from search.analysis import FoundSearch
 from search.plan import SearchPlan
 from search.record.events import EpochReported, TrialEnded, TrialPromoted, TrialStarted, WorkerReady
 from search.record.history import History, TrialRecord
@@ -26,18 +26,17 @@ _TAIL = 10  # lines of the log
 _METRICS = ("epoch", "train_loss", "val_loss", "val_acc", "val_score")
 
 
-def trial_page(plan: SearchPlan, history: History, folder: SearchFolder, number: int) -> dict[str, Any]:
+def trial_page(found: FoundSearch, number: int) -> dict[str, Any]:
     """Returns all that is known of a trial, as mappings and lists that JSON has.
 
     Args:
-        plan: of the search.
-        history: of the search.
-        folder: of the search.
+        found: the search.
         number: of the trial.
 
     Raises:
         ConfigError: there is no such trial.
     """
+    plan, history, folder = found.plan, found.history, found.folder
     record = history.trials.get(number)
     if record is None:
         numbers = f"0 to {max(history.trials)}" if history.trials else "none yet"

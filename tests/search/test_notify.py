@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from configs.errors import ConfigError
+from search.analysis import FoundSearch
 from search.plan import make_plan
 from search.record.event_log import EventLog
 from search.record.events import FAILED_ALIKE
@@ -24,7 +25,7 @@ KEEP = "cat >> told; echo >> told"  # what the command was given, one line a run
 def replayed(folder, notify: Notify, capsys) -> tuple[list[dict], str]:
     """Replays a search with a notifier, and returns what the command was given and what people were told."""
     history = History()
-    observer = Notifier(notify, begun_plan(folder), history, folder)
+    observer = Notifier(notify, FoundSearch(begun_plan(folder), history, folder))
     recorder = Recorder(EventLog("events.jsonl"), history, lambda event: False, [observer])
     for event in EventLog(folder.events).read():
         recorder.record(event)

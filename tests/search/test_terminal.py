@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from search.analysis import FoundSearch
 from search.folder import SearchFolder
 from search.plan import make_plan
 from search.record.events import EpochReported, SearchStarted, TrialEnded, TrialStarted
@@ -43,7 +44,8 @@ def test_a_trial_is_one_line_with_its_score_at_80_columns():
     for columns in (80, None):
         history, lines = History(), []
         params = dict.fromkeys(keys, 0.123456)
-        terminal = Terminal(plan, history, SearchFolder("out"), lines.append, lambda columns=columns: columns)
+        found = FoundSearch(plan, history, SearchFolder("out"))
+        terminal = Terminal(found, lines.append, lambda columns=columns: columns)
         started = TrialStarted(0, "abc", params, params)
         for event in (SearchStarted(), started, EpochReported(0, row), TrialEnded(0, State.DONE)):
             history.add(event)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from search.analysis import FoundSearch
 from search.record.event_json import from_json
 from search.record.event_log import EventLog
 from search.record.events import SearchStarted
@@ -68,9 +69,8 @@ def folders(tmp_path_factory):
 
 
 def drawn(folder, history: History, seconds: float, width: int, is_ascii: bool = False) -> str:
-    screen = Screen(
-        begun_plan(folder), history, with_short_path(folder), lambda: "CPU 50 %   memory 3.0 of 8.0 GiB", is_ascii
-    )
+    found = FoundSearch(begun_plan(folder), history, with_short_path(folder))
+    screen = Screen(found, lambda: "CPU 50 %   memory 3.0 of 8.0 GiB", is_ascii)
     console = Console(width=width, height=24, file=io.StringIO(), legacy_windows=False)
     console.print(screen.draw(BEGUN + seconds, 24))
     return "".join(f"{line.rstrip()}\n" for line in console.file.getvalue().splitlines())
@@ -110,7 +110,7 @@ def test_a_terminal_without_unicode_gets_none(folders):
 def test_the_time_left_is_near_what_it_takes(name, folders):
     folder = folders[name]
     plan, events = begun_plan(folder), EventLog(folder.events).read()
-    rungs = Screen(plan, History(), folder)._rungs
+    rungs = Screen(FoundSearch(plan, History(), folder))._rungs
     starts = [event.time for event in events if isinstance(event, SearchStarted)]
     whole = events[-1].time - starts[-1]
     for share in (0.3, 0.5, 0.7, 0.9):
@@ -157,7 +157,7 @@ class Terminal(io.StringIO):
 
 def live(folder, history, width=80, clock=lambda: BEGUN):
     console = TerminalConsole(file=Terminal(), width=width, height=24, force_terminal=True, color_system=None)
-    return LiveView(begun_plan(folder), history, folder, console=console, clock=clock), console
+    return LiveView(FoundSearch(begun_plan(folder), history, folder), console=console, clock=clock), console
 
 
 def test_lines_of_finished_trials_stay_above_the_picture_which_goes_in_the_end(folders):

@@ -1,12 +1,7 @@
 """Writes the report when a search ends."""
 
-from dataclasses import replace
-
 from search.analysis import FoundSearch
-from search.folder import SearchFolder
-from search.plan import SearchPlan
 from search.record.events import Event, SearchEnded
-from search.record.history import History
 from search.record.recorder import Observer
 
 
@@ -14,13 +9,11 @@ class ReportWriter(Observer):
     """Writes report.html when the search ends, or pauses.
 
     Args:
-        plan: of the search.
-        history: of the search.
-        folder: of the search.
+        found: the search.
     """
 
-    def __init__(self, plan: SearchPlan, history: History, folder: SearchFolder):
-        self._found = FoundSearch(replace(plan, name=folder.path.name), history, folder)
+    def __init__(self, found: FoundSearch):
+        self._found = found
 
     def on_event(self, event: Event) -> None:
         if isinstance(event, SearchEnded) and self._found.history.trials:
