@@ -25,7 +25,7 @@ import numpy as np
 from yacs.config import CfgNode
 
 from benchmarks.image_sources import SOURCES, draw
-from benchmarks.record_curves import record
+from benchmarks.record_curves import best, train
 from configs.loader import load_cfg, with_values
 from search.plan import make_plan
 from search.space.space_file import read_space
@@ -61,8 +61,7 @@ def search(checkout: Path, task: str, seed: int, out: Path, folder: Path) -> flo
 
 def score(cfg: CfgNode) -> float:
     """Trains a config and returns the metric of its best epoch."""
-    curve, _ = record("val_score", cfg)
-    return float(np.nanmax(curve))
+    return best(train("val_score", cfg).curve)
 
 
 def scores(cfg: CfgNode) -> list[float]:

@@ -189,9 +189,13 @@ class Training:
         return _predictions(logits, len(labels)), labels, loss.detach()
 
     @torch.no_grad()
-    def evaluate(self) -> ClassificationMetrics:
-        """Returns how the model, or its average, does on the validation images."""
-        model = self.update.averaged or self.model
+    def evaluate(self, averaged: bool = True) -> ClassificationMetrics:
+        """Returns how the model does on the validation images.
+
+        Args:
+            averaged: whether the moving average of its weights is evaluated, where there is one.
+        """
+        model = (self.update.averaged if averaged else None) or self.model
         model.eval()
         self.loss.eval()
         results: Results = []

@@ -14,8 +14,10 @@ import pytest
 
 from benchmarks import import_curves, record_curves, search_quality
 from benchmarks.attainable_regret import attainable_regret
+from benchmarks.curve_table import BASE, Table
 from benchmarks.import_curves import IMAGENET, TASKS, read_imagenet, read_multinli
-from benchmarks.search_quality import COMPARED, METHODS, Table, compare, regrets
+from benchmarks.search_methods import COMPARED, METHODS
+from benchmarks.search_quality import compare, replay
 from configs.loader import load_cfg
 from tests.conftest import write_tiny
 from trainable.fit import fit
@@ -95,7 +97,7 @@ def test_a_configuration_is_looked_up_among_those_of_the_same_choices(table_with
 @pytest.mark.parametrize("method", COMPARED)
 def test_every_method_searches_among_kinds(table_with_kinds, method):
     task = Table(table_with_kinds)
-    assert regrets(task, METHODS[method](task, 0))[2] < 100
+    assert replay(task, METHODS[method](task, 0, 4)).regrets[2] < 100
 
 
 def test_a_kind_that_is_slow_and_ends_best_is_found(table_with_kinds):
@@ -104,25 +106,80 @@ def test_a_kind_that_is_slow_and_ends_best_is_found(table_with_kinds):
 
 
 def test_the_base_may_be_trained_first(table):
+    """One that no sample reaches is the choice; that of others is below it."""
+    known = pq.read_table(table)
+    task = json.loads(known.schema.metadata[b"task"])
+    base = {"params": {"rate": 1e-3, "width": 99}, "curve": [2.0] * EPOCHS, "epoch_cost": 0.1, "scores": [2.0, 2.1]}
+    pq.write_table(known.replace_schema_metadata({"task": json.dumps(task | {"base": base})}), table)
+    with_base = Table(table)
+    assert METHODS["ours"](with_base, 0, 4).suggest("first") == (10**9, None), "no sample has its number"
+    assert with_base.score(BASE) == 2.05 and list(with_base.curve(BASE)) == base["curve"]
+    runs = {name: replay(with_base, METHODS[name](with_base, 0, 4)) for name in ("ours", "random")}
+    assert [run.is_below_base for run in runs.values()] == [False, True]
+    assert runs["ours"].regrets[0] < 0 < runs["random"].regrets[2]
+
+
+def test_a_choice_is_scored_by_its_second_seed(table):
+    """Where the values of the first are luck, whoever finds the best of them has found nothing."""
+    known = pq.read_table(table)
+    second = np.random.default_rng(1).permutation(np.stack(known.to_pandas()["curve"]))
+    pq.write_table(known.append_column("second_curve", pa.array(second.tolist(), pa.list_(pa.float32()))), table)
     task = Table(table)
-    base = task.base(0.95)
-    assert set(base) == set(task.space)
-    first = METHODS["ours_base_95"](task, 0).suggest("first")
-    assert first is not None and first[1] == base
+    assert task.scores == pytest.approx(second.max(axis=1))
+    first_five = np.argsort(-task.curves.max(axis=1))[:5]
+    assert task.regret(float(task.scores[first_five].mean())) == pytest.approx(0)
+    assert task.regret(float(task.scores.max())) < 0
+    runs = [replay(task, METHODS["random"](task, seed, 4)).regrets[2] for seed in range(16)]
+    assert max(runs) - min(runs) > 50
+
+
+@pytest.fixture
+def table_with_conditions(table: Path) -> Path:
+    """The same, where the width belongs to one of two branches alone."""
+    known = pq.read_table(table)
+    task = json.loads(known.schema.metadata[b"task"])
+    task["space"] = {
+        "rate": task["space"]["rate"],
+        "branch": {"kind": "choice", "values": ["wide", "plain"]},
+        "width [wide]": task["space"]["width"] | {"when": {"branch": ["wide"]}},
+    }
+    frame = known.to_pandas().rename(columns={"width": "width [wide]"})
+    frame["branch"] = ["wide", "plain"] * 100
+    frame["width [wide]"] = frame["width [wide]"].where(frame["branch"] == "wide")
+    content = pa.Table.from_pandas(frame).replace_schema_metadata({"task": json.dumps(task)})
+    pq.write_table(content, table)
+    return table
+
+
+def test_what_is_not_active_has_no_distance(table_with_conditions):
+    task, frame = Table(table_with_conditions), pd.read_parquet(table_with_conditions)
+    used = np.zeros(200, dtype=bool)
+    assert task.nearest({"rate": frame["rate"][7], "branch": "plain"}, used) == 7
+    assert (
+        task.nearest({"rate": frame["rate"][8], "branch": "wide", "width [wide]": frame["width [wide]"][8]}, used) == 8
+    )
+
+
+@pytest.mark.parametrize("method", [*COMPARED, "ours_random"])
+def test_every_method_searches_branches(table_with_conditions, method):
+    task = Table(table_with_conditions)
+    assert replay(task, METHODS[method](task, 0, 16), 16).regrets[2] < 100
 
 
 @pytest.mark.parametrize("method", [*COMPARED, "ours_nsga2", "ours_random"])  # gp takes minutes
 def test_every_method_searches_and_repeats(table, method):
     task = Table(table)
-    first = regrets(task, METHODS[method](task, 0))
+    first = replay(task, METHODS[method](task, 0, 4)).regrets
     assert 100 >= first[0] >= first[1] >= first[2] >= 0
     assert first[2] < 50
-    assert regrets(task, METHODS[method](task, 0)) == first
+    assert replay(task, METHODS[method](task, 0, 4)).regrets == first
 
 
 def test_the_figures(table):
     figures = compare([table], ["ours", "random"], seeds=2)
-    assert set(figures["methods"]["ours"]) == {"regret_quarter", "regret_half", "regret_full", "se_full", "rank"}
+    known = {"regret_quarter", "regret_half", "regret_full", "se_full", "rank", "below"}
+    assert set(figures["methods"]["ours"]) == known
+    assert set(figures["tasks"]["made_up"]["ours"]) == {"regret_full", "se_full", "below"}
     assert figures["methods"]["ours"]["regret_full"] < figures["methods"]["random"]["regret_full"]
     assert figures["methods"]["ours"]["rank"] < figures["methods"]["random"]["rank"]
 
@@ -130,7 +187,7 @@ def test_the_figures(table):
 def test_what_could_be_reached_depends_on_what_the_hyperparameters_say(table):
     task = Table(table)
     assert attainable_regret(task, 0) < 1
-    np.random.default_rng(0).shuffle(task.curves)
+    np.random.default_rng(0).shuffle(task.scores)
     assert attainable_regret(task, 0) > 5
 
 
@@ -142,26 +199,52 @@ def test_the_command_writes_json(table, monkeypatch):
 
 
 def test_curves_of_real_trainings_are_a_table(tmp_path, monkeypatch):
-    write_tiny(tmp_path / "tiny.yaml", {"MODEL.SOLVER.TOTAL_EPOCHS": "2", "DATASET.VALIDATION_FRACTION": "0.9"})
+    write_tiny(tmp_path / "tiny.yaml", {"MODEL.SOLVER.TOTAL_EPOCHS": "4", "DATASET.VALIDATION_FRACTION": "0.9"})
     Path("mine.yaml").write_text(
         "base: tiny.yaml\nsearch: {kinds: [MODEL.SOLVER.OPTIMIZER]}\n"
         "space: {MODEL.SOLVER.OPTIMIZER.BASE_LR: {loguniform: [1e-4, 1]}, DATASET.BATCH_SIZE: {randint: [16, 65]}, "
-        "MODEL.SOLVER.OPTIMIZER.NAME: {choice: [sgd, adamw]}}\n"
+        "MODEL.SOLVER.OPTIMIZER.NAME: {choice: [sgd, adamw]}, MODEL.SOLVER.OPTIMIZER.SGD.MOMENTUM: "
+        "{uniform: [0, 0.9], when: {MODEL.SOLVER.OPTIMIZER.NAME: sgd}}}\n"
     )
-    monkeypatch.setattr(sys, "argv", ["record_curves.py", "mine.yaml", "--configs", "3"])
+    monkeypatch.setattr(record_curves, "BASE_SEEDS", 2)
+    monkeypatch.setattr(sys, "argv", ["record_curves.py", "mine.yaml", "--configs", "2"])
     # here, where torch is imported already
     monkeypatch.setattr(record_curves, "ProcessPoolExecutor", partial(ThreadPoolExecutor, max_workers=1))
     assert record_curves.main() == 0
+    recorded = Path("mine.recorded.jsonl").read_text()
+    Path("mine.recorded.jsonl").write_text(recorded[:-20])  # the machine went down
+    monkeypatch.setattr(sys, "argv", ["record_curves.py", "mine.yaml", "--configs", "3"])
+    assert record_curves.main() == 0
+    again = Path("mine.recorded.jsonl").read_text().splitlines()
+    assert len(again) == 4 and again[:2] == recorded.splitlines()[:2], "what is there is not trained again"
     task = Table(Path("mine.parquet"))
     assert task.space["MODEL.SOLVER.OPTIMIZER.BASE_LR"] == {"kind": "float", "low": 1e-4, "high": 1.0, "log": True}
     assert task.space["DATASET.BATCH_SIZE"] == {"kind": "int", "low": 16, "high": 64, "log": False}
     assert task.space["MODEL.SOLVER.OPTIMIZER.NAME"] == {"kind": "choice", "values": ["sgd", "adamw"]}
+    assert task.space["MODEL.SOLVER.OPTIMIZER.SGD.MOMENTUM"]["when"] == {"MODEL.SOLVER.OPTIMIZER.NAME": ["sgd"]}
     assert task.kinds == ("MODEL.SOLVER.OPTIMIZER.NAME",)
-    assert task.curves.shape == (3, 2) and (task.cost > 0).all()
-    settings = pd.read_parquet("mine.parquet").iloc[1][list(task.space)].to_dict()
+    assert task.curves.shape == (3, 4) and (task.cost > 0).all()
+    assert set(task.base["params"]) <= set(task.space) and len(task.base["scores"]) == 2
+    frame = pd.read_parquet("mine.parquet")
+    sgd = frame["MODEL.SOLVER.OPTIMIZER.NAME"] == "sgd"
+    assert (frame["MODEL.SOLVER.OPTIMIZER.SGD.MOMENTUM"].notna() == sgd).all()
+    settings = frame.iloc[1][list(task.space)].dropna().to_dict()
     pairs = [str(word) for pair in settings.items() for word in pair]
-    rows = fit(load_cfg("tiny.yaml", pairs), lambda row, path: None, RunFolder("again"))
-    assert task.curves[1] == pytest.approx([row["val_score"] for row in rows])
+
+    def trained(*more: str) -> list[float]:
+        rows = fit(load_cfg("tiny.yaml", [*pairs, *more]), lambda row, path: None, RunFolder("-".join(("run", *more))))
+        return pytest.approx([row["val_score"] for row in rows])
+
+    seed = load_cfg("tiny.yaml").SEED + record_curves.SECOND_SEED
+    row = frame.iloc[1]
+    assert list(row["curve"]) == trained(), "the averaged weights beside it change nothing"
+    assert list(row["averaged_curve"]) == trained("MODEL.SOLVER.EMA_DECAY", str(record_curves.AVERAGE_DECAY))
+    assert list(row["second_curve"]) == trained("SEED", str(seed))
+    assert list(row["half_curve"]) == trained("MODEL.SOLVER.TOTAL_EPOCHS", "2")
+    assert list(row["quarter_curve"]) == trained("MODEL.SOLVER.TOTAL_EPOCHS", "1")
+    Path("mine.yaml").write_text(Path("mine.yaml").read_text().replace("0.9]", "0.8]"))
+    with pytest.raises(ValueError, match="was recorded of another space"):
+        record_curves.main()
 
 
 def published(epochs: int, accuracies: list[float]) -> dict:

@@ -109,16 +109,20 @@ def parallel_chart(found: FoundSearch, epoch: int) -> Chart | None:
     reached = Scale.of(values, *drawing.y)
     _vertical(drawing, columns.at(len(parameters)), reached, metric)
     ranked = sorted(zip(records, values, strict=True), key=lambda pair: sign(metric) * pair[1])
+    rows: list[tuple[Any, ...]] = []
     for rank, (record, value) in enumerate(ranked):
         try:
-            own = [place(record.params_at(epoch)[one.key]) for one, place in zip(parameters, places, strict=True)]
+            known = record.params_at(epoch)
+            own = [place(known[one.key]) for one, place in zip(parameters, places, strict=True)]
         except (ValueError, KeyError):  # of an earlier space
             continue
+        rows.append((record.number, *(shown_number(known[one.key]) for one in parameters), shown_number(value)))
         points = [(columns.at(position), one) for position, one in enumerate([*own, reached.at(value)])]
         quarter = "q4" if rank >= 0.75 * len(ranked) else "q1"
         drawing.line(points, f"{css_of(record)} parallel {quarter}", record.number)
     caption = f"A line a sample, by its value after epoch {epoch}; the best quarter is dark."
-    return Chart("parallel", "All samples across all keys", caption, drawing)
+    titles = ("trial", *(names[parameter.key] for parameter in parameters), metric)
+    return Chart("parallel", "All samples across all keys", caption, drawing, titles, rows[::-1])
 
 
 def _vertical(drawing: Drawing, x: float, scale: "Scale | Bands", title: str) -> None:
