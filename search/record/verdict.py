@@ -79,11 +79,11 @@ def _by_means(repeated: Sequence[Confirmed], base: Confirmed, metric: str) -> Ve
         )
     margin = sign(metric) * (winner.mean - base.mean)
     noise = half_width([winner.values, base.values])
-    is_more = "more" if abs(margin) > noise else "not more"
+    weight = "more than noise" if abs(margin) > noise else "which is within noise"
     return Verdict(
         margin,
         f"trial {winner.record.number} is {'better' if margin >= 0 else 'worse'} than the base config by "
-        f"{abs(margin):.4f} +- {noise:.4f} (95 %), {is_more} than noise: {metric} {winner.mean:.4f}, the base "
+        f"{abs(margin):.4f} +- {noise:.4f} (95 %), {weight}: {metric} {winner.mean:.4f}, the base "
         f"{base.mean:.4f}, means over {len(winner.values)} other seeds",
         is_noise=abs(margin) <= noise,
     )

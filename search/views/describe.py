@@ -1,7 +1,9 @@
 """Samples, times and sizes in words."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
+
+from search.space.items import Condition
 
 
 def describe(params: Mapping[str, Any]) -> str:
@@ -48,3 +50,8 @@ def clock(seconds: float) -> str:
     minutes, rest = divmod(int(max(0.0, seconds)), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes:02d}:{rest:02d}"
+
+
+def describe_conditions(conditions: Iterable[Condition]) -> str:
+    """Returns when a parameter is active."""
+    return ", ".join(f"{one.key} {' or '.join(map(str, one.values))}" for one in conditions)

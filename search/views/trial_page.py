@@ -19,6 +19,7 @@ from search.plan import SearchPlan
 from search.record.events import EpochReported, TrialEnded, TrialPromoted, TrialStarted, WorkerReady
 from search.record.history import History, TrialRecord
 from search.record.results import retrain_command
+from search.space.start import base_values
 from search.views.describe import duration
 from search.views.screen import sparkline
 
@@ -70,11 +71,12 @@ def trial_page(found: FoundSearch, number: int) -> dict[str, Any]:
 
 
 def difference_from_base(plan: SearchPlan, record: TrialRecord) -> dict[str, dict[str, Any]]:
-    """Returns base and trial for each key that differs; what is searched and is no key of the config has no base."""
+    """Returns base and trial for each key that differs; a branch differs where the base has another, or none."""
     values = record.settings | {key: value for key, value in record.params.items() if key not in KEYS}
+    branches = base_values(plan.space)
     found = {}
     for key, value in values.items():
-        base = plain(get_value(plan.base_cfg, key)) if key in KEYS else None
+        base = plain(get_value(plan.base_cfg, key)) if key in KEYS else branches.get(key)
         if base != value:
             found[key] = {"base": base, "trial": value}
     return found

@@ -85,7 +85,7 @@ def test_the_numbers_are_those_of_results_csv(browser, searched):
     assert [int(row[0]) for row in rows] == list(table["trial"])
     for row, value in zip(rows, table["val_score"], strict=True):
         text = row[head.index("val_score")]
-        assert math.isnan(value) if text == "" else float(text) == value
+        assert math.isnan(value) if text == "" else float(text) == pytest.approx(value, rel=1e-5)
 
 
 def test_a_trial_is_picked_everywhere_and_rows_are_sorted_and_found(browser, searched):

@@ -103,7 +103,7 @@ def test_its_numbers_are_those_of_the_search(folders):
     column = head.index("val_score")
     for row in rows:
         best = found.history.trials[int(row[0])].best("val_score")
-        assert row[column] == (repr(best["val_score"]) if best else "")
+        assert row[column] == (f"{best['val_score']:.6g}" if best else "")
     words = " ".join(page.texts)
     assert f"val_score {found.history.best_trial('val_score').best('val_score')['val_score']:.4f}" in words
     assert f"{sum(len(one.rows) for one in found.history.trials.values())} epochs in" in words
@@ -192,8 +192,8 @@ def test_keys_of_a_branch_are_looked_at_within_it(folders):
 def test_the_timeline_accounts_for_all_time(folders):
     (chart,) = [one for one in report_charts(open_search(folders["running"].path))[0] if one.name == "timeline"]
     shares = {part: float(share.rstrip("%")) for part, _, share in chart.rows}
-    assert set(shares) == {*PARTS, "idle"} and shares["training"] > shares["evaluation"] > shares["checkpoint"]
-    assert 90 <= sum(shares.values()) <= 101
+    assert set(shares) == {*PARTS, "other", "idle"} and shares["training"] > shares["evaluation"] > shares["checkpoint"]
+    assert 98 <= sum(shares.values()) <= 102, "but for rounding"
 
 
 def test_a_page_of_a_thousand_trials_is_small(tmp_path):

@@ -11,7 +11,12 @@ from search.record.results import describe_winner, retrain_command
 from search.record.verdict import verdict
 from search.views.describe import describe, duration, short_names
 
-_PAST = {"waits": "waiting at a rung", "stopped": "stopped early"}
+_PAST = {"waits": "stopped early, at a rung", "stopped": "stopped early"}
+_METRICS = {
+    "val_score": "the mean over tasks and classes of the share of validation images classified correctly",
+    "val_acc": "the share of validation images classified correctly",
+    "val_loss": "the mean loss on the validation images",
+}
 
 
 def searched_words(found: FoundSearch) -> str:
@@ -19,11 +24,13 @@ def searched_words(found: FoundSearch) -> str:
     plan = found.plan
     keys = list(short_names([parameter.key for parameter in plan.space.parameters]).values())
     goal = " and ".join(plan.options.objectives)
+    meaning = f" ({_METRICS[goal]})" if goal in _METRICS else ""
     names = f"{', '.join(keys[:-1])} and {keys[-1]}" if len(keys) > 1 else "".join(keys) or "nothing"
     return (
-        f"{plan.options.num_samples} samples of {names} were planned around {plan.base_cfg.DATASET.NAME} with the "
-        f"backbone {plan.base_cfg.MODEL.BACKBONE.NAME}, to improve {goal}: {plan.options.sampler.name} proposes, "
-        f"{plan.options.scheduler.name} stops early, {plan.total_epochs({})} epochs are a whole training."
+        f"The search was to try {plan.options.num_samples} samples of {names}, to improve {goal}{meaning}. Its base is "
+        f"the backbone {plan.base_cfg.MODEL.BACKBONE.NAME} on the data set {plan.base_cfg.DATASET.NAME}, and a whole "
+        f"training has {plan.total_epochs({})} epochs. The sampler was {plan.options.sampler.name}, the scheduler "
+        f"{plan.options.scheduler.name}."
     )
 
 
@@ -65,7 +72,7 @@ def cost_words(found: FoundSearch) -> str:
     at_once = f", {slots} trials at a time" if slots else ""
     return (
         f"It took {duration(wall)}{at_once}{resumed}: {epochs} epochs in {len(found.history.trials)} trials, "
-        f"{duration(trials)} of trials' time."
+        f"{duration(trials)} of all trials together."
     )
 
 
@@ -98,12 +105,13 @@ def next_words(found: FoundSearch) -> list[tuple[str, str]]:
         hint = "try ranges around what it has, more samples, or a later grace_period"
         steps.append((f"Nothing beats the base: {hint}", ""))
     elif compared and compared.is_noise:
-        steps.append(("The margin is within noise: repeat the best with more seeds (confirm: {top: 3, seeds: 5})", ""))
+        more = "set confirm: {top: 3, seeds: 5} under search: in the space file, and resume with it"
+        steps.append((f"The margin is within noise, so repeat the best with more seeds: {more}", ""))
     best, free = shown_path(folder.best), folder.for_retraining("best")
     output = shown_path(free)
     steps += [
         ("Train the winner again", retrain_command(folder.best, free)),
-        ("See whether its numbers come again", f"python -m trainable.train --cfg {best} --verify"),
+        ("Check that it trains to the same numbers", f"python -m trainable.train --cfg {best} --verify"),
         (
             "Evaluate it on images that neither training nor search has seen",
             f"python -m trainable.evaluate --checkpoint {output}/best.pt --data FOLDER -o {output}-test",

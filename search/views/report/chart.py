@@ -1,6 +1,6 @@
 """A chart of a report, with the table behind it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,6 +36,16 @@ def css_of(record: TrialRecord) -> str:
     """Returns the classes of a trial's marks."""
     kind = "base" if record.is_reference else "repeat" if record.confirms is not None else "sample"
     return f"t {css_of_state(record.state)} {kind}"
+
+
+def legend_of(records: Iterable[TrialRecord]) -> dict[str, str]:
+    """Returns the legend of the colours of trials: a state each, the base config, repeats."""
+    legend: dict[str, str] = {}
+    for record in records:
+        words = "base config" if record.is_reference else str(record.state)
+        words = "repeat of a trial with another seed" if record.confirms is not None else words
+        legend.setdefault(words, css_of(record))
+    return {css: words for words, css in sorted(legend.items())}
 
 
 def css_of_state(state: State) -> str:

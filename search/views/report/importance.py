@@ -16,6 +16,7 @@ from configs.metric_names import direction
 from search.analysis import FoundSearch
 from search.record.history import TrialRecord
 from search.space.items import Parameter
+from search.views.describe import describe_conditions
 
 QUANTILE = 0.25  # of the trials, the best
 RESAMPLES = 20
@@ -29,7 +30,9 @@ class Importance:
 
     Attributes:
         key: of the config.
-        share: of all keys' importance, from 0 to 1.
+        name: of the parameter, which tells one of a branch from that of another.
+        share: of the importance of all keys, or of those of its branch, from 0 to 1; the median over resamples of the
+            trials.
         low: the tenth percentile of the share over resamples of the trials.
         high: the ninetieth.
         trials: of how many it is.
@@ -37,6 +40,7 @@ class Importance:
     """
 
     key: str
+    name: str
     share: float
     low: float
     high: float
@@ -46,7 +50,14 @@ class Importance:
     @property
     def can_be_told(self) -> bool:
         """Whether there are trials enough to say it."""
-        return self.trials >= FEWEST and self.high - self.low <= WIDEST
+        return not self.why_not
+
+    @property
+    def why_not(self) -> str:
+        """Why it cannot be told; empty if it can."""
+        if self.trials < FEWEST:
+            return f"cannot be told from {self.trials} trials"
+        return "cannot be told: the interval is too wide" if self.high - self.low > WIDEST else ""
 
 
 def importances(found: FoundSearch) -> tuple[int, list[Importance]]:
@@ -66,11 +77,11 @@ def importances(found: FoundSearch) -> tuple[int, list[Importance]]:
             if set(parameter.conditions) <= set(conditions) and all(parameter.is_within(one.params) for one in inside)
         ]
         shares = _shares(inside, keys, found.plan.options.metric, epoch)
-        branch = ", ".join(f"{one.key} {' or '.join(map(str, one.values))}" for one in conditions)
+        branch = describe_conditions(conditions)
         for parameter in keys:
             if parameter.conditions == conditions and parameter.name in shares:
                 share, low, high = shares[parameter.name]
-                found_ones.append(Importance(parameter.key, share, low, high, len(inside), branch))
+                found_ones.append(Importance(parameter.key, parameter.name, share, low, high, len(inside), branch))
     return epoch, sorted(found_ones, key=lambda one: -one.share)
 
 
@@ -85,9 +96,9 @@ def _shares(
     drawn = [[records[one] for one in rng.integers(0, len(records), len(records))] for _ in range(RESAMPLES)]
     again = [_evaluated(sample, parameters, metric, epoch) for sample in drawn]
     shares = {}
-    for name, share in whole.items():
-        low, high = np.percentile([one.get(name, 0.0) for one in again], [10, 90])
-        shares[name] = (share, float(low), float(high))
+    for name in whole:
+        low, median, high = np.percentile([one.get(name, 0.0) for one in again], [10, 50, 90])
+        shares[name] = (float(median), float(low), float(high))
     return shares
 
 

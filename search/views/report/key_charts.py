@@ -8,7 +8,7 @@ from search.analysis import FoundSearch
 from search.record.history import TrialRecord
 from search.space.distributions import Choice
 from search.space.items import Parameter
-from search.views.describe import short_names
+from search.views.describe import describe_conditions, short_names
 from search.views.report.chart import Chart, css_of
 from search.views.report.importance import FEWEST, WIDEST, Importance
 from search.views.report.svg import Bands, Drawing, Scale, shown_number
@@ -21,23 +21,30 @@ def importance_chart(epoch: int, found: Sequence[Importance]) -> Chart | None:
     names = short_names(list(dict.fromkeys(one.key for one in found)))
     labels = [names[one.key] + (f" ({one.branch.rpartition('.')[2]})" if one.branch else "") for one in found]
     drawing = Drawing(height=70 + 34 * len(found))
-    left = 190.0
+    left = 24.0 + 6.6 * max(map(len, labels))
     x = Scale(0.0, 1.0, left, drawing.x[1])
     for place in x.ticks():
         drawing.rule(x.at(place), drawing.y[0], x.at(place), drawing.y[1], "grid")
         drawing.text(x.at(place), drawing.y[0] + 17, shown_number(place), "tick", "middle")
-    drawing.text((x.start + x.end) / 2, drawing.height - 6, "share of all importance", "title", "middle")
+    drawing.text(
+        (x.start + x.end) / 2,
+        drawing.height - 6,
+        "share of the importance",
+        "title",
+        "middle",
+    )
     for position, (one, label) in enumerate(zip(found, labels, strict=True)):
         top = drawing.y[1] + 6 + 34 * position
         drawing.text(left - 8, top + 15, label, "tick", "end")
         drawing.box(left, top, x.at(one.share) - left, 20, "bar" if one.can_be_told else "bar unsure")
         drawing.rule(x.at(one.low), top + 10, x.at(one.high), top + 10, "whisker")
         if not one.can_be_told:
-            drawing.text(left + 6, top + 15, f"cannot be told from {one.trials} trials", "tick")
+            drawing.text(x.end, top + 31, one.why_not, "tick", "end")
     caption = (
-        f"PED-ANOVA of values after epoch {epoch}, the last that enough samples have trained. The thin line is the "
-        f"middle 80 % over resamples of the trials. Fewer than {FEWEST} trials tell nothing, nor does an interval "
-        f"wider than {WIDEST:g}."
+        f"PED-ANOVA of values after epoch {epoch}, the last that enough samples have trained. The bar is the median "
+        "over resamples of the trials, the thin line the middle 80 %; a branch's keys are looked at among its own "
+        f"trials. With fewer than {FEWEST} trials, or an interval wider than {WIDEST:g}, nothing can be told. Keys that "
+        "matter early need not matter at the end."
     )
     rows = [
         (
@@ -55,11 +62,11 @@ def importance_chart(epoch: int, found: Sequence[Importance]) -> Chart | None:
 
 
 def slice_charts(found: FoundSearch, epoch: int, order: Sequence[str]) -> list[Chart]:
-    """A chart for each sampled key: its values, and what was reached with them, the most important first."""
+    """A chart for each parameter: its values, and what was reached with them, the most important first."""
     metric, charts = found.plan.options.metric, []
     names = short_names([parameter.key for parameter in found.plan.space.parameters])
     ranked = sorted(
-        found.plan.space.parameters, key=lambda one: order.index(one.key) if one.key in order else len(order)
+        found.plan.space.parameters, key=lambda one: order.index(one.name) if one.name in order else len(order)
     )
     for number, parameter in enumerate(ranked):
         records = _comparable(found, epoch, parameter)
@@ -75,7 +82,7 @@ def slice_charts(found: FoundSearch, epoch: int, order: Sequence[str]) -> list[C
             value, reached = record.params_at(epoch)[parameter.key], record.rows[epoch - 1][metric]
             drawing.dot(place(value) + _shift(x, record, 7), y.at(reached), css_of(record), record.number, 3.5)
             rows.append((record.number, shown_number(value), shown_number(reached)))
-        within = f" within {', '.join(map(str, parameter.branch[-1]))}" if parameter.branch else ""
+        within = f" within {describe_conditions(parameter.conditions)}" if parameter.conditions else ""
         charts.append(
             Chart(
                 f"slice-{number + 1}",
@@ -122,7 +129,10 @@ def parallel_chart(found: FoundSearch, epoch: int) -> Chart | None:
         drawing.line(points, f"{css_of(record)} parallel {quarter}", record.number)
     caption = f"A line a sample, by its value after epoch {epoch}; the best quarter is dark."
     titles = ("trial", *(names[parameter.key] for parameter in parameters), metric)
-    return Chart("parallel", "All samples across all keys", caption, drawing, titles, rows[::-1])
+    title = "Samples across " + (
+        "all keys" if len(parameters) == len(found.plan.space.parameters) else "the keys of all"
+    )
+    return Chart("parallel", title, caption, drawing, titles, rows[::-1])
 
 
 def _vertical(drawing: Drawing, x: float, scale: "Scale | Bands", title: str) -> None:
@@ -134,11 +144,11 @@ def _vertical(drawing: Drawing, x: float, scale: "Scale | Bands", title: str) ->
     drawing.text(x, drawing.height - 14, title if len(title) < 20 else f"{title[:19]}…", "title", "middle")
 
 
-def map_chart(found: FoundSearch, epoch: int, keys: Sequence[str]) -> Chart | None:
+def map_chart(found: FoundSearch, epoch: int, order: Sequence[str]) -> Chart | None:
     """The two most important keys as a map."""
     metric = found.plan.options.metric
-    always = {one.key: one for one in found.plan.space.parameters if not one.conditions}
-    chosen = [always[key] for key in keys if key in always][:2]
+    always = {one.name: one for one in found.plan.space.parameters if not one.conditions}
+    chosen = [always[name] for name in order if name in always][:2]
     if len(chosen) < 2:
         return None
     first, second = chosen

@@ -54,7 +54,7 @@ def report_charts(found: FoundSearch) -> tuple[list[Chart], list[Chart]]:
     plan = found.plan
     rungs = build_scheduler(plan.options, plan.space, plan.base_cfg.MODEL.SOLVER.TOTAL_EPOCHS).rungs
     epoch, ranked = importances(found)
-    order = [one.key for one in ranked]
+    order = [one.name for one in ranked]
     charts = [
         history_chart(found),
         by_trial_chart(found),
@@ -80,7 +80,8 @@ def report_html(found: FoundSearch, charts: Sequence[Chart], slices: Sequence[Ch
         sections.insert(
             _place_of_slices(charts),
             f'<section><h2>Each key alone</h2><p class="quiet">Values after epoch {epoch}, the last that enough '
-            f'samples have trained, the most important key first.</p><div class="slices">{figures}</div></section>',
+            "samples have trained, the most important key first. Dots of one category are drawn apart.</p>"
+            f'<div class="slices">{figures}</div></section>',
         )
     sections += [_trials(found), _environment(found)]
     tips = {str(number): _tip(found, one) for number, one in sorted(found.history.trials.items())}
@@ -187,18 +188,18 @@ def _cell(value: Any) -> str:
 
 
 def _value(value: Any) -> str:
-    return "" if value is None else shown_number(value)
+    return "not set" if value is None else shown_number(value)
 
 
 def _trials(found: FoundSearch) -> str:
-    """The table of all trials, which can be sorted and filtered; numbers as in results.csv."""
+    """The table of all trials, which can be sorted and filtered; the numbers of results.csv, with six digits."""
     table = trial_table(found.plan, found.history)
     titles = {name: name for name in table} | short_names([name for name in table if "." in name])
     head = "".join(f'<th scope="col"><button type="button">{escape(titles[name])}</button></th>' for name in table)
     rows = []
     for values in zip(*table.values(), strict=True):
         record = found.history.trials[values[0]]
-        cells = "".join(map(_cell, (repr(one) if isinstance(one, float) else one for one in values)))
+        cells = "".join(map(_cell, (f"{one:.6g}" if isinstance(one, float) else one for one in values)))
         rows.append(f'<tr data-t="{record.number}" tabindex="0" class="{css_of_state(record.state)}">{cells}</tr>')
     states = [state for state in State if any(one.state == state for one in found.history.trials.values())]
     boxes = "".join(
@@ -207,7 +208,8 @@ def _trials(found: FoundSearch) -> str:
         for state in states
     )
     return (
-        '<section><h2>All trials</h2><div class="controls"><label>Find <input type="search" id="search"></label>'
+        '<section><h2>All trials</h2><p class="quiet">As in results.csv, which has all digits.</p>'
+        '<div class="controls"><label>Find <input type="search" id="search"></label>'
         f'{boxes}</div><p class="quiet" id="picked-words"></p>'
         f'<div class="scroll" tabindex="0"><table id="all-trials"><thead><tr>{head}</tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table></div></section>"
@@ -221,7 +223,7 @@ def _environment(found: FoundSearch) -> str:
     rows = [
         *versions.items(),
         *(
-            (f"of a trial: {name}" if name != "slots" else "trials at a time", f"{value:g}")
+            (f"{name} of a trial" if name != "slots" else "trials at a time", f"{value:g}")
             for name, value in resources.items()
         ),
     ]
@@ -230,7 +232,7 @@ def _environment(found: FoundSearch) -> str:
     space = f"<details><summary>The space file as used</summary><pre>{written}</pre></details>"
     given = "".join(f"<pre>{escape(command)}</pre>" for command in commands if command)
     return (
-        f"<section><h2>How to have it again</h2><p>It was started with:</p>{given}"
+        f"<section><h2>How to reproduce it</h2><p>It was started with:</p>{given}"
         f"{html_table(('what', 'version'), rows)}{space}</section>"
     )
 

@@ -6,7 +6,7 @@ from search.analysis import FoundSearch
 from search.record.events import EpochReported
 from search.record.history import best_records
 from search.record.outcomes import State
-from search.views.report.chart import Chart, css_of
+from search.views.report.chart import Chart, css_of, legend_of
 from search.views.report.svg import Drawing, Scale, shown_number
 
 
@@ -29,9 +29,12 @@ def history_chart(found: FoundSearch) -> Chart | None:
     drawing.stairs([(x.at(cost), y.at(value)) for cost, _, value in steps], "best")
     rows = [(cost, record.title, shown_number(value)) for cost, record, value in steps[:-1]]
     caption = (
-        "Each dot is an epoch of a trial; the line is the best so far, the dashed one the best of the base config."
+        "Each dot is an epoch of a trial; those of repeats with other seeds are left out. The line is the best so far, "
+        "the dashed one the best epoch of the base config."
     )
-    return Chart("history", "How the best was found", caption, drawing, ("epochs trained", "trial", metric), rows)
+    legend = legend_of(record for _, record, _ in shown)
+    columns = ("epochs trained", "trial", metric)
+    return Chart("history", "How the best was found", caption, drawing, columns, rows, legend)
 
 
 def by_trial_chart(found: FoundSearch) -> Chart | None:
@@ -52,8 +55,12 @@ def by_trial_chart(found: FoundSearch) -> Chart | None:
     rows = [
         (record.number, str(record.state), len(record.rows), shown_number(values[record.number])) for record in records
     ]
-    caption = "Trials that were trained differently long are shown together: pale ones wait at a rung."
-    return Chart("trials", "What each trial reached", caption, drawing, ("trial", "state", "epochs", metric), rows)
+    caption = (
+        "The best epoch of each trial, whatever their number: pale ones were stopped early, or wait at a rung. The "
+        "dashed line is the base config."
+    )
+    columns = ("trial", "state", "epochs", metric)
+    return Chart("trials", "What each trial reached", caption, drawing, columns, rows, legend_of(records))
 
 
 def curves_chart(found: FoundSearch, rungs: Sequence[int]) -> Chart | None:
@@ -76,13 +83,14 @@ def curves_chart(found: FoundSearch, rungs: Sequence[int]) -> Chart | None:
         drawing.line(points, css_of(record), record.number)
         drawing.dot(*points[-1], css_of(record), record.number, 2.5)
     caption = (
-        "A line a trial, its dot where it ended. Pale ones wait at a rung (dotted), the thick one is the base config."
+        "Each line is a trial, with a dot where it ended. Pale ones were stopped early, or wait at a rung (dotted "
+        "vertical line: an epoch after which trials are compared); the thick one is the base config."
     )
     rows = [(one.number, str(one.state), *[shown_number(row[metric]) for row in one.rows]) for one in records]
     longest = max(len(row) for row in rows) - 2
     rows = [(*row, *[""] * (longest + 2 - len(row))) for row in sorted(rows)]
     columns = ("trial", "state", *[f"epoch {epoch}" for epoch in range(1, longest + 1)])
-    return Chart("curves", "Learning curves", caption, drawing, columns, rows)
+    return Chart("curves", "Learning curves", caption, drawing, columns, rows, legend_of(records))
 
 
 def _base_line(drawing: Drawing, found: FoundSearch, y: Scale) -> None:

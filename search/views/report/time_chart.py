@@ -40,7 +40,7 @@ def timeline_chart(found: FoundSearch) -> Chart | None:
         placed.append((lane, run))
     high = max(6.0, min(26.0, 420 / len(lanes)))
     drawing.height = int(high * len(lanes)) + 60
-    spent = dict.fromkeys(PARTS, 0.0)
+    spent = dict.fromkeys((*PARTS, "other"), 0.0)
     has_parts = sum(len(run.epochs) for run in runs) * 3 <= MOST_SEGMENTS
     for lane, run in placed:
         top = drawing.y[1] + lane * high + 1
@@ -48,8 +48,10 @@ def timeline_chart(found: FoundSearch) -> Chart | None:
         left = x.at(run.begun - first)
         width = max(0.5, x.at(run.ended - first) - left)
         drawing.box(left, top, width, high - 2, f"{css_of(record)} run", run.trial)
+        spent["other"] += run.ended - run.begun
         for part, begun, ended in _parts(run):
             spent[part] += ended - begun
+            spent["other"] -= ended - begun
             if has_parts and ended - begun > 0:
                 left = x.at(begun - first)
                 drawing.box(left, top, x.at(ended - first) - left, high - 2, f"part p-{part}", run.trial)
@@ -57,8 +59,8 @@ def timeline_chart(found: FoundSearch) -> Chart | None:
     room = (last - first) * len(lanes)
     spent["idle"] = max(0.0, room - sum(run.ended - run.begun for run in runs))
     rows = [(part, f"{seconds:.0f} s", f"{seconds / room:.0%}" if room else "") for part, seconds in spent.items()]
-    legend = {f"p-{part}": part for part in PARTS} if has_parts else {}
-    caption = "A row a slot, a box a trial. Its colours say what the time went to; what is empty was idle."
+    legend = {f"p-{part}": part for part in (*PARTS, "other")} if has_parts else {}
+    caption = "Each row is a slot, each box a trial. Colours say what its time went to; what is empty was idle."
     return Chart(
         "timeline", "What the workers did", caption, drawing, ("part", "seconds", "of all slots' time"), rows, legend
     )
