@@ -43,8 +43,8 @@ def importance_chart(epoch: int, found: Sequence[Importance]) -> Chart | None:
     caption = (
         f"PED-ANOVA of values after epoch {epoch}, the last that enough samples have trained. The bar is the median "
         "over resamples of the trials, the thin line the middle 80 %; a branch's keys are looked at among its own "
-        f"trials. With fewer than {FEWEST} trials, or an interval wider than {WIDEST:g}, nothing can be told. Keys that "
-        "matter early need not matter at the end."
+        f"trials. With fewer than {FEWEST} trials, or an interval wider than {WIDEST:g}, nothing can be told. Keys "
+        "that matter early need not matter at the end."
     )
     rows = [
         (
