@@ -67,8 +67,9 @@ def ladder(table: Table, frame: pd.DataFrame, name: str) -> list[Rung]:
     """Returns the rungs that a name describes, the end of a whole training last."""
     first, *rest = name.split()
     words = rest if first in ("averaged", "restart") else [first, *rest]
-    averaged = np.stack(frame["averaged_curve"])
-    short = {np.stack(frame[column]).shape[1]: np.stack(frame[column]) for column in ("quarter_curve", "half_curve")}
+    averaged = np.stack(frame["averaged_curve"]) if first == "averaged" else table.curves
+    columns = ("quarter_curve", "half_curve") if first == "restart" else ()
+    short = {curves.shape[1]: curves for curves in (np.stack(frame[column]) for column in columns)}
     rungs, before = [], 0
     for word in words:
         epoch = table.epochs if word == "whole" else int(word)
