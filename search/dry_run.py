@@ -12,7 +12,7 @@ from search.folder import SearchFolder
 from search.plan import SearchPlan
 from search.preflight import check_parts, notes_on
 from search.record.events import SearchStarted
-from search.rungs_and_rate import draw
+from search.rungs_and_rate import draw, with_rungs
 from search.space.options import LARGEST_GRID
 
 SAMPLES = 5
@@ -22,6 +22,7 @@ MERGED = 1000  # combinations of which each is merged into a config
 def dry_run(plan: SearchPlan, folder: SearchFolder) -> int:
     """Builds each named part once, prints the space and sampled configs, and returns the exit status."""
     check_parts(plan)
+    plan = with_rungs(plan)
     for line in notes_on(plan):
         print(f"# note: {line}")
     print(f"# search {plan.name}, in {shown_path(folder.path)}; in all trials, other than the default:")

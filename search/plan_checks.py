@@ -45,8 +45,7 @@ def misfits(space_file: SpaceFile, options: SearchOptions, space: Space, base_cf
 
 def _unfit_for_early_stopping(options: SearchOptions, space: Space, base_cfg: CfgNode) -> Problems:
     """Returns what a scheduler cannot do that compares trials after equally many epochs."""
-    name, chosen = options.scheduler.name, options.scheduler_options
-    problems = Problems()
+    name, problems = options.scheduler.name, Problems()
     for item in space.items:
         if item.key == TOTAL_EPOCHS:
             problems.add(
@@ -54,15 +53,31 @@ def _unfit_for_early_stopping(options: SearchOptions, space: Space, base_cfg: Cf
                 "value or use scheduler: none",
                 source=item.source,
             )
-    grace = chosen.get("grace_period", 0)
+    problems += _misplaced_rungs(options, base_cfg)
+    return problems
+
+
+def _misplaced_rungs(options: SearchOptions, base_cfg: CfgNode) -> Problems:
+    """Returns which rungs lie behind the end of a training, or contradict each other."""
+    name, chosen, where = options.scheduler.name, options.scheduler_options, options.sources.get("scheduler", "")
+    problems = Problems()
+    rungs, grace = chosen.get("rungs"), options.scheduler.options.get("grace_period")
+    if rungs is not None and len(set(rungs)) != len(rungs):
+        problems.add(f"{name}: rungs {list(rungs)} has an epoch twice", source=where)
+    if rungs and grace not in (None, rungs[0]):
+        problems.add(
+            f"{name}: grace_period {grace} is the epoch of the first rung, which rungs says is {rungs[0]}; remove one "
+            "of them",
+            source=where,
+        )
     last = {TOTAL_EPOCHS: base_cfg.MODEL.SOLVER.TOTAL_EPOCHS}
     if "max_t" in chosen:
         last["max_t"] = chosen["max_t"]
-    for word, epochs in last.items():
-        if grace > epochs:
+    word, first = ("the first of rungs", rungs[0]) if rungs else ("grace_period", chosen.get("grace_period", 0))
+    for of, epochs in last.items():
+        if first > epochs:
             problems.add(
-                f"{name}: grace_period {grace} is more than {word} {epochs}; no trial would ever be stopped",
-                source=options.sources["scheduler"],
+                f"{name}: {word} {first} is more than {of} {epochs}; no trial would ever be stopped", source=where
             )
     return problems
 

@@ -83,4 +83,8 @@ def _in_yaml(value: Any) -> str:
 
 def _kept(before: SearchOptions, now: SearchOptions) -> SearchOptions:
     """Returns the options with what the search was begun with where the command now does not say another."""
-    return replace(now, **{word: getattr(before, word) for word in _SINCE if word not in now.sources})
+    kept = {word: getattr(before, word) for word in _SINCE if word not in now.sources}
+    own = {word: value for word, value in before.scheduler.options.items() if word != "rungs"}
+    if replace(before.scheduler, options=own) == now.scheduler:  # which does not say where the rungs stand
+        kept["scheduler"] = before.scheduler
+    return replace(now, **kept)

@@ -1,4 +1,10 @@
-"""Where rungs stand in the course of the learning rate: what trials score at its peak says little of their end."""
+"""Where rungs stand in the course of the learning rate: what trials score near its peak says little of their end.
+
+docs/search_quality.md has the figures: in short trainings, ranks after the first epoch say something of the ranks at
+the end, those while the rate is high next to nothing, and those after it has fallen much.
+"""
+
+from dataclasses import replace
 
 import torch
 
@@ -9,6 +15,8 @@ from trainable.solver.schedule import build_schedule
 
 STEPS = 20  # updates of the weights in an epoch, to see the course of the rate
 NEAR = 0.8  # of the peak
+SHORT = 16  # epochs of a training in which ranks at a high rate say little; longer ones were measured to differ
+FALLEN = 0.15  # of the peak, from which on ranks are nearly those of the end
 BARS = "▁▂▃▄▅▆▇█"
 WIDTH = 72  # columns
 
@@ -16,6 +24,40 @@ WIDTH = 72  # columns
 def rungs_of(plan: SearchPlan) -> list[int]:
     """Returns the epochs after which trials wait; none where the scheduler has no rungs."""
     return [*build_scheduler(plan.options, plan.space, plan.base_cfg.MODEL.SOLVER.TOTAL_EPOCHS).rungs]
+
+
+def with_rungs(plan: SearchPlan) -> SearchPlan:
+    """Returns a plan with its rungs placed by the schedule of the base, where the space file does not place them.
+
+    In short trainings whose rate falls, rungs behind the first one move to where it has fallen. A search that is
+    resumed with the scheduler that it had keeps its rungs.
+    """
+    options = plan.options
+    is_kept = plan.earlier is not None and plan.earlier.scheduler == options.scheduler
+    if not options.has_rungs or "rungs" in options.scheduler.options or is_kept:
+        return plan
+    before = rungs_of(plan)
+    placed = _behind_the_fall(before, _rates(plan)[::STEPS])
+    if placed == before:
+        return plan
+    scheduler = replace(options.scheduler, options={**options.scheduler.options, "rungs": tuple(placed)})
+    return replace(plan, options=replace(options, scheduler=scheduler))
+
+
+def _behind_the_fall(rungs: list[int], rates: list[float]) -> list[int]:
+    """Returns rungs, those behind the first one moved to where the rate has fallen, if it does.
+
+    Args:
+        rungs: epochs, ascending.
+        rates: learning rate before the first epoch, and after each; none: it is not known.
+    """
+    if len(rates) - 1 > SHORT or len(rungs) < 2:
+        return rungs
+    peak = max(rates, default=0.0)
+    fallen = [epoch for epoch in range(rungs[0] + 1, len(rates) - 1) if max(rates[epoch:]) <= FALLEN * peak]
+    if not fallen:
+        return rungs
+    return list(dict.fromkeys([rungs[0], *(max(epoch, fallen[0]) for epoch in rungs[1:])]))
 
 
 def note_on_peak(plan: SearchPlan) -> str | None:

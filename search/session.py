@@ -32,6 +32,7 @@ from search.record.history import History, with_result
 from search.record.outcomes import ENDED
 from search.record.recorder import Recorder
 from search.record.results import Results
+from search.rungs_and_rate import with_rungs
 from search.trials.cluster import Machines, free_gpu_memory, ray_cluster, trial_resources, trial_slots, workers_host
 from search.trials.gpu_memory import GpuMemory, context_size, free_before_context
 from search.trials.node_check import NodeChecks, checked_nodes, expected_of_nodes
@@ -71,6 +72,7 @@ def run_search(
     """
     with _told_how_to_go_on(folder) if resume else nullcontext():
         context = _check_parts(plan)
+        plan = with_rungs(plan)
         for line in notes_on(plan):
             print(f"note: {line}")
         with ExitStack() as last:

@@ -7,6 +7,7 @@ from typing import Any
 
 from configs.legal import Float
 from configs.metric_names import METRICS
+from configs.tree import plain
 from search.specs.samplers import SAMPLERS
 from search.specs.schedulers import SCHEDULERS
 from search.specs.spec import SamplerSpec, SchedulerSpec
@@ -27,7 +28,7 @@ class NamedOptions:
 
     def to_yaml(self) -> Any:
         """Returns it as a space file writes it."""
-        return {self.name: self.options} if self.options else self.name
+        return {self.name: {word: plain(value) for word, value in self.options.items()}} if self.options else self.name
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from configs.legal import Bool, Float, Int, OneOf
+from configs.legal import Bool, Float, Int, OneOf, TupleOf
 from search.specs.spec import Option, Spec
 
 Schema = dict[str, Any]
@@ -46,4 +46,6 @@ def _option(option: Option) -> Schema:
             return {**described, "type": "number"}
         case OneOf(names=names):
             return {**described, "enum": list(names)}
+        case TupleOf(item=Int()):
+            return {**described, "type": "array", "items": {"type": "integer"}}
     return described

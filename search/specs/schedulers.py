@@ -1,10 +1,14 @@
 """The schedulers: which trials are stopped early, or wait. A new one is a module with `build`, and an entry here."""
 
-from configs.legal import Float, Int, OneOf
+from configs.legal import Float, Int, OneOf, TupleOf
 from search.specs.spec import Option, SchedulerSpec
 
 _GRACE = Option(Int(1), "the epoch of the first rung", 1)
 _RUNGS = {
+    "rungs": Option(
+        TupleOf(Int(1), ascending=True),
+        "the epochs of the rungs, in place of grace_period; without it they are placed by the schedule (see below)",
+    ),
     "grace_period": _GRACE,
     "reduction_factor": Option(Float(1, above_low=True), "one of so many trials goes on from a rung", 4.0),
     "max_t": Option(Int(1), "epoch after which every trial ends; all without it"),

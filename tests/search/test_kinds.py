@@ -120,7 +120,7 @@ def test_when_all_are_made_whole_trainings_go_to_the_most_promising_kinds_as_far
 
 def test_brackets_share_what_is_known_of_kinds():
     kinds = Kinds(9, are_apart=True)
-    brackets = hyperband("val_score", "max", 1, 3, 9, kinds)
+    brackets = hyperband("val_score", "max", [1, 3], 3, kinds)
     for number in range(9):
         kinds.join(number, "slow" if number < 6 else "fast")
         brackets.reach(number, {"epoch": 1, "val_score": number / 10})

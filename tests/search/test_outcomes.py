@@ -96,7 +96,7 @@ def test_pareto_front():
 
 def test_brackets_of_hyperband():
     """Li et al. 2018, table 1, for R = 9 and a factor of 3: brackets of 9, 5 and 3 configs from 1, 3 and 9 epochs."""
-    brackets = hyperband("val_score", "max", 1, 3, 9)
+    brackets = hyperband("val_score", "max", [1, 3], 3)
     assert [one.epochs for one in brackets._brackets] == [[1, 3], [3], []]
     assert brackets._shares == [9, 5, 3]
     places = [brackets._brackets.index(brackets._of(number)) for number in range(17)]
@@ -104,7 +104,7 @@ def test_brackets_of_hyperband():
 
 
 def test_trials_of_a_bracket_are_compared_among_themselves():
-    brackets = hyperband("val_score", "max", 1, 3, 9)
+    brackets = hyperband("val_score", "max", [1, 3], 3)
     assert isinstance(brackets, Brackets)
     by_place: dict[int, list[int]] = {0: [], 1: [], 2: []}
     for number in range(17):

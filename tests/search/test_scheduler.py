@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from ray.tune.schedulers import ASHAScheduler, MedianStoppingRule
 
-from search.engine.schedulers.asha_stopping import StoppingRungs
+from search.engine.schedulers.asha_stopping import StoppingRungs, powers
 from search.engine.schedulers.median import MedianRule
 from search.engine.schedulers.rungs import Rungs, milestones
 from search.engine.schedulers.scheduler import CONTINUE, STOP, WAIT, Decision, Scheduler, build_scheduler
@@ -65,7 +65,7 @@ def reports(seed: int, trials: int, epochs: int) -> list[tuple[int, int, float]]
 def test_what_is_ray_tunes_rule_decides_as_ray_tune_does(name, grace, factor, seed, mode):
     if name == "asha":
         rays = ASHAScheduler("epoch", "value", mode, max_t=9, grace_period=grace, reduction_factor=factor)
-        ours: Scheduler = StoppingRungs("value", mode, grace, factor, 9)
+        ours: Scheduler = StoppingRungs("value", mode, powers(grace, factor, 9), factor, 9)
     else:
         rays = MedianStoppingRule("epoch", "value", mode, grace_period=2, min_time_slice=float("inf"))
         ours = MedianRule("value", mode, 2, 3)

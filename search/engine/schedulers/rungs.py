@@ -24,13 +24,20 @@ def milestones(grace_period: int, reduction_factor: float, last_epoch: int) -> l
     return [epoch for epoch in dict.fromkeys(epochs) if epoch < last_epoch]  # small factors give an epoch twice
 
 
+def rung_epochs(options: Mapping[str, Any], last_epoch: int) -> list[int]:
+    """Returns the epochs of rungs: those that the options of a scheduler give, or `milestones`."""
+    if "rungs" in options:
+        return [epoch for epoch in options["rungs"] if epoch < last_epoch]
+    return milestones(options["grace_period"], options["reduction_factor"], last_epoch)
+
+
 class Rungs:
     """Which trials wait where, and which of them may go on.
 
     Args:
         metric: by which trials are compared at a rung.
         mode: whether the metric is to be `min` or `max`.
-        epochs: of the rungs, from `milestones`.
+        epochs: of the rungs, ascending.
         reduction_factor: one in so many of a rung's trials goes on.
         kinds: of the trials; None: all are of one.
     """
@@ -173,19 +180,17 @@ class Brackets:
 
 
 def hyperband(
-    metric: str, mode: str, grace_period: int, reduction_factor: float, last_epoch: int, kinds: Kinds | None = None
+    metric: str, mode: str, epochs: list[int], reduction_factor: float, kinds: Kinds | None = None
 ) -> Brackets:
     """Returns the brackets of Hyperband (Li et al. 2018, algorithm 1).
 
     Args:
         metric: by which trials are compared.
         mode: whether the metric is to be `min` or `max`.
-        grace_period: epochs at the first rung of the bracket that begins earliest.
+        epochs: of the rungs of the bracket that begins earliest.
         reduction_factor: of rungs and of brackets.
-        last_epoch: of a full training.
         kinds: of the trials, those of all brackets.
     """
-    epochs = milestones(grace_period, reduction_factor, last_epoch)
     most = len(epochs)
     brackets, shares = [], []
     for step in range(most + 1):  # step `most` has no rung
