@@ -36,6 +36,7 @@ class Table:
         scores: what the choice of a configuration is worth: the best epoch of its training with another seed, where
             that is recorded, else of its curve. Of shape (configurations,).
         base: what is known of the base config: its values, its curve, and its scores with other seeds; maybe nothing.
+        rungs: the epochs at which a search places them by the schedule of the base; none: by the epochs alone.
     """
 
     def __init__(self, path: Path, trainings: float | None = None):
@@ -46,6 +47,7 @@ class Table:
         self.space: dict[str, dict[str, Any]] = task["space"]
         self.kinds: tuple[str, ...] = tuple(task.get("kinds", ()))
         self.base: dict[str, Any] = task.get("base", {})
+        self.rungs: list[int] = task.get("rungs", [])
         self.curves = np.stack(frame["curve"])
         self.cost = frame["epoch_cost"].to_numpy()
         self.epochs = self.curves.shape[1]
@@ -119,6 +121,7 @@ def write_table(
     kinds: Sequence[str] = (),
     further: Mapping[str, Curves] | None = None,
     base: Mapping[str, Any] | None = None,
+    rungs: Sequence[int] = (),
 ) -> None:
     """Writes a task, named after its file.
 
@@ -132,6 +135,7 @@ def write_table(
         kinds: the hyperparameters whose values make kinds, as `search: kinds` names them.
         further: other curves of each configuration, by name of the column.
         base: what is known of the base config: its values, its curve, and its scores with other seeds.
+        rungs: the epochs at which a search places them by the schedule of the base.
     """
     table = pa.table(
         {
@@ -143,4 +147,5 @@ def write_table(
     )
     task = {"task": path.stem, "metric": "higher is better", "space": space}
     task |= ({"kinds": list(kinds)} if kinds else {}) | ({"base": base} if base else {})
+    task |= {"rungs": list(rungs)} if rungs else {}
     pq.write_table(table.replace_schema_metadata({"task": json.dumps(task)}), path)

@@ -196,7 +196,9 @@ class RandomSearch:
         """Learns nothing."""
 
 
-def _ours(table: Table, seed: int, workers: int, sampler: str = "tpe", scheduler: str = "asha") -> Method:
+def _ours(
+    table: Table, seed: int, workers: int, sampler: str = "tpe", scheduler: str = "asha", placed: bool = True
+) -> Method:
     def distribution(spec: dict[str, Any]) -> Distribution:
         if spec["kind"] == "choice":
             return Choice(tuple(spec["values"]))
@@ -217,7 +219,7 @@ def _ours(table: Table, seed: int, workers: int, sampler: str = "tpe", scheduler
         seed=seed,
         num_samples=ENDLESS,
         sampler=NamedOptions(sampler, {}),
-        scheduler=NamedOptions(scheduler, {}),
+        scheduler=NamedOptions(scheduler, {"rungs": table.rungs} if placed and table.rungs else {}),
         kinds=table.kinds,
         reference=bool(table.base),
     )
@@ -261,7 +263,8 @@ METHODS: dict[str, Make] = {
 COMPARED = list(METHODS)  # unless --methods says otherwise
 # Our other samplers, also under asha; a search with gp takes minutes.
 METHODS |= {f"ours_{name}": partial(_ours, sampler=name) for name in ("gp", "nsga2", "random")}
-METHODS |= {"ours_unstopped": partial(_ours, scheduler="none")}
+METHODS |= {"ours_unstopped": partial(_ours, scheduler="none", placed=False)}
+METHODS |= {"ours_even_rungs": partial(_ours, placed=False)}  # as of a schedule that is not known
 SYNE_TUNE = {
     "syne_tune_asha": "ASHA",
     "syne_tune_bohb": "BOHB",
