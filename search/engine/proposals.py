@@ -5,7 +5,7 @@ A sample is a function of the search's seed, the trial's number and what is know
 kind that starts slowly for a bad one.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from itertools import chain
@@ -19,12 +19,14 @@ from search.engine.kinds import NEXT_BEST, shares
 from search.engine.samplers.sampler import KnownTrial, Sample, build_sampler
 from search.record.history import TrialRecord
 from search.record.outcomes import State
+from search.space.distributions import Choice
 from search.space.kinds import deciding_values, kind_of
 from search.space.options import SearchOptions
 from search.space.space import DRAWN, Point, Space
 from search.space.start import base_parameters
 
 ATTEMPTS = 20  # with the sampler, before a point is drawn at random
+NEAR = 0.05  # of each range: samples that are nearer to each other than this in all parameters tell the same
 LAST_DRAWN = 100 * DRAWN  # points that are drawn then
 
 OUTSIDE = "outside"  # the note of a sample with values outside their ranges, which `start: [defaults]` may have
@@ -113,10 +115,16 @@ class Proposals:
         of_kind = {} if given else self._of_next_kind(number, records)
         given = given or of_kind
         known = self.known(records)
+        pending = self._pending(records)
+        near: Sample | None = None
         for attempt in range(ATTEMPTS):
             sample = self.sampler.propose(known, given, number, attempt)
             if self._is_new(sample.point) and self._space.uses(sample.point, given):
-                return sample
+                if not any(self._are_near(sample.point.sampled, other) for other in pending):
+                    return sample
+                near = near or sample
+        if near is not None:
+            return near
         completed = self._space.completed(given) if given else None
         if completed and self._is_new(completed):
             return Sample(completed)
@@ -167,6 +175,24 @@ class Proposals:
         if not self._options.kinds or not learns or self._options.others:
             return {}
         return deciding_values(self._space, self._options.kinds)
+
+    def _pending(self, records: Sequence[TrialRecord]) -> list[Given]:
+        """Returns the samples that run and have not reported yet, if the sampler is to keep away from them."""
+        if not self._options.sampler_spec.spreads:
+            return []
+        waited_for = [record.number for record in records if record.state == State.RUNNING and not record.rows]
+        return [self._sampled[number] for number in waited_for if number in self._sampled]
+
+    def _are_near(self, one: Given, other: Given) -> bool:
+        """Whether two samples have the same choices, and numbers next to each other."""
+
+        def is_near(name: str) -> bool:
+            spread = self._ranges[name]
+            if isinstance(spread, Choice):
+                return bool(one[name] == other[name])
+            return abs(spread.cdf(one[name]) - spread.cdf(other[name])) <= NEAR
+
+        return one.keys() == other.keys() and all(map(is_near, one))
 
     def _is_new(self, point: Point) -> bool:
         return _identity(point) not in self._seen and not self._space.problems(point)

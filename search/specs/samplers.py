@@ -21,6 +21,7 @@ _ALL = (
             "constant_liar": Option(Bool(), "whether running trials count as bad, to spread samples", False),
         },
         learns_from="epochs",
+        spreads=True,
     ),
     SamplerSpec(
         name="gp",

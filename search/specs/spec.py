@@ -59,6 +59,8 @@ class SamplerSpec(Spec):
         needs_whole_trainings: whether it compares trials that all schedulers but `none` would train differently long.
         tries_all: whether it goes through all combinations of a finite space.
         numbers_only: whether it samples nothing but numbers that are active in every trial, and the rest is random.
+        spreads: whether it is asked again for a sample next to one that has not reported yet; it has to answer
+            differently.
         keeps_pickles: whether it keeps pickles with the trials, which a resumed search loads.
     """
 
@@ -67,6 +69,7 @@ class SamplerSpec(Spec):
     needs_whole_trainings: bool = False
     tries_all: bool = False
     numbers_only: bool = False
+    spreads: bool = False
     keeps_pickles: bool = False
 
 

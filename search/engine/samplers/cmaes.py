@@ -15,7 +15,7 @@ def build(options: SearchOptions, space: Space) -> OptunaSampler:
         ConfigError: its package is not installed.
     """
 
-    def make(seed: int) -> BaseSampler:
+    def make(seed: int, attempt: int) -> BaseSampler:
         try:
             import cmaes  # noqa: F401  Optuna imports it when it samples, long after the search has begun
         except ImportError:

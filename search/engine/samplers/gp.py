@@ -11,5 +11,8 @@ def build(options: SearchOptions, space: Space) -> OptunaSampler:
     """Builds it."""
     chosen = options.sampler_options
     return OptunaSampler(
-        lambda seed: GPSampler(**chosen, seed=seed, warn_independent_sampling=False), options, space, sees_running=True
+        lambda seed, attempt: GPSampler(**chosen, seed=seed, warn_independent_sampling=False),
+        options,
+        space,
+        sees_running=True,
     )

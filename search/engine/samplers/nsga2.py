@@ -9,4 +9,4 @@ from search.space.space import Space
 
 def build(options: SearchOptions, space: Space) -> OptunaSampler:
     """Builds it."""
-    return OptunaSampler(lambda seed: NSGAIISampler(**options.sampler_options, seed=seed), options, space)
+    return OptunaSampler(lambda seed, attempt: NSGAIISampler(**options.sampler_options, seed=seed), options, space)

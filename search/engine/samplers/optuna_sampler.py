@@ -32,14 +32,14 @@ from search.space.items import Parameter
 from search.space.options import SearchOptions
 from search.space.space import Space
 
-MakeSampler = Callable[[int], BaseSampler]  # from a seed
+MakeSampler = Callable[[int, int], BaseSampler]  # from a seed and an attempt, counted from 0
 
 
 class OptunaSampler:
     """A sampler of Optuna's.
 
     Args:
-        make: makes it from a seed.
+        make: makes it from a seed and an attempt, counted from 0.
         options: seed and objectives.
         space: what is sampled.
         sees_running: whether it is told where trials run now.
@@ -62,17 +62,17 @@ class OptunaSampler:
         self._sees_running = sees_running
         self.takes_incomplete = takes_incomplete
         self._frozen_trials: dict[tuple[int, int, str], FrozenTrial] = {}  # by number, epochs and state
-        self._sampler(0)  # a package may be missing
+        self._sampler(0, 0)  # a package may be missing
 
-    def _sampler(self, seed: int) -> BaseSampler:
+    def _sampler(self, seed: int, attempt: int) -> BaseSampler:
         with warnings.catch_warnings():  # options that Optuna calls experimental are what the space file asks for
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            return self._make(seed)
+            return self._make(seed, attempt)
 
     def propose(self, trials: Sequence[KnownTrial], given: Mapping[str, Any], number: int, attempt: int) -> Sample:
         directions = [direction(name) for name in self._options.objectives]
         seed = int(np.random.SeedSequence([self._options.seed, number, attempt]).generate_state(1)[0])
-        study = optuna.create_study(directions=directions, sampler=self._sampler(seed))
+        study = optuna.create_study(directions=directions, sampler=self._sampler(seed, attempt))
         study.add_trials(self.as_optuna_trials(trials))
         trial = study.ask()
 

@@ -9,4 +9,4 @@ from search.space.space import Space
 
 def build(options: SearchOptions, space: Space) -> OptunaSampler:
     """Builds it."""
-    return OptunaSampler(lambda seed: RandomSampler(seed=seed), options, space)
+    return OptunaSampler(lambda seed, attempt: RandomSampler(seed=seed), options, space)
