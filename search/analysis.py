@@ -15,13 +15,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from configs.metric_names import METRICS, sign
+from search.engine.schedulers.scheduler import build_scheduler
 from search.folder import SearchFolder, existing_search
 from search.plan import SearchPlan
 from search.record.event_log import EventLog
 from search.record.events import EpochReported
 from search.record.history import History, TrialRecord
+from search.record.rung_evidence import rung_evidence
 from search.record.table import to_frame, trial_table
 from search.resuming import begun_plan
+from search.space.kinds import kind_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -83,6 +86,19 @@ class FoundSearch:
                 if record.confirms is None and is_better:
                     steps.append((cost, record, value))
         return [*steps, (cost, *steps[-1][1:])] if steps else []
+
+    def rung_evidence(self) -> str | None:
+        """Says what the rungs were worth, where the trials tell."""
+        plan = self.plan
+        if not plan.options.has_rungs:
+            return None
+
+        def kind(record: TrialRecord) -> str:
+            return kind_of(record.params, record.settings, plan.options.kinds or (), plan.space)
+
+        scheduler = build_scheduler(plan.options, plan.space, plan.total_epochs({}))
+        factor = plan.options.scheduler_options["reduction_factor"]
+        return rung_evidence(self.history, plan.options.metric, scheduler.rungs, factor, kind)
 
     def comparable_epoch(self) -> int:
         """Returns the last epoch that enough samples have trained; of a small search, that most have. 0: none has."""

@@ -31,9 +31,10 @@ def summary(found: FoundSearch, event: SearchEnded) -> list[str]:
     metric = plan.options.metric
     repeated = confirmed(history, metric, plan.options.confirms_by_cost)
     compared = verdict(history, metric, repeated)
+    evidence = found.rung_evidence()
     lines = [
         "",
-        *_of_verdict(compared),
+        *_of_verdict(compared, evidence),
         f"{event.reason}: {_counts(plan, history, event)}",
         *_of_failed(history, folder),
     ]
@@ -53,14 +54,14 @@ def summary(found: FoundSearch, event: SearchEnded) -> list[str]:
     return lines
 
 
-def _of_verdict(found: Verdict | None) -> list[str]:
+def _of_verdict(found: Verdict | None, evidence: str | None) -> list[str]:
     lines = [found.text] if found else []
     if found and found.is_base:
         lines.append(
             "to find a better one, try ranges around what the base has, more samples, and a later grace_period or "
             "scheduler: none, in case rungs held back what learns slowly"
         )
-    return lines
+    return [*lines, *([evidence] if evidence else [])]
 
 
 def _counts(plan: SearchPlan, history: History, event: SearchEnded) -> str:

@@ -51,7 +51,8 @@ def found_words(found: FoundSearch) -> list[str]:
     )
     if repeated:
         words.append(f"{_sentence(describe_winner(repeated, metric, found.plan.options.confirms_by_cost))}.")
-    return words
+    evidence = found.rung_evidence()
+    return [*words, f"{_sentence(evidence)}."] if evidence else words
 
 
 def cost_words(found: FoundSearch) -> str:
