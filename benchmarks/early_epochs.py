@@ -54,6 +54,9 @@ def main() -> int:
         print(f"error: {args.tables} holds no .parquet tables", file=sys.stderr)
         return 2
     for path in paths:
+        if "second_curve" not in pq.read_schema(path).names:
+            print(f"{path.stem} has no second seeds")
+            continue
         found = correlations(path)
         print(f"{path.stem}, {len(Table(path).curves)} configurations, after each epoch")
         for name, values in found.items():

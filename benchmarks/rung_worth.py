@@ -123,6 +123,7 @@ def climb(table: Table, rungs: Sequence[Rung], seed: int, workers: int) -> list[
 def main() -> int:
     """Prints the figures of each ladder."""
     parser = tables_parser(__doc__, seeds=SEEDS)
+    parser.set_defaults(tables=Path(__file__).parent / "own_tasks")
     parser.add_argument("--workers", type=int, default=WORKERS)
     parser.add_argument("--trainings", type=float, default=FULL_TRAININGS)
     parser.add_argument("--ladders", nargs="+", help="all that make sense without it")
