@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from benchmarks.search_quality import OurMethod
+from benchmarks.search_methods import OurMethod
 from configs.loader import load_cfg, settings_at
 from search.engine.controller import Controller
 from search.folder import SearchFolder
@@ -51,8 +51,7 @@ def run(ray_address: str, space: str, *words: str) -> tuple[pd.DataFrame, Search
 def replay(events: list[Event], plan: SearchPlan, epochs: int) -> None:
     """Drives a controller as benchmarks/search_quality.py does, and compares what it decides with events."""
     controller = Controller(plan.space, plan.options, epochs, start=plan.start)
-    method = OurMethod(controller, epochs)
-    controller.set_slots(1)
+    method = OurMethod(controller, epochs, workers=1)
     tried = 0
     trial = ""
     goes_on = False
@@ -60,7 +59,7 @@ def replay(events: list[Event], plan: SearchPlan, epochs: int) -> None:
         if isinstance(event, TrialStarted):
             tried += 1
             trial = str(tried)
-            assert method.suggest(trial) == (event.trial, event.params)
+            assert method.suggest(trial) == (event.trial, None if event.is_reference else event.params)
         elif isinstance(event, EpochReported):
             metrics = event.metrics
             goes_on = method.report(trial, metrics["epoch"], metrics["val_score"])
