@@ -11,7 +11,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 BASE = -1  # the row of the base config
-BEST = 5  # configurations, whose mean score is a regret of 0
 FULL_TRAININGS = 20  # cost of a run
 TRAININGS_PER_KIND = 4  # cost of a run where a table has kinds
 NOISE = 2.0  # standard deviations of the base's score
@@ -58,8 +57,7 @@ class Table:
         reached = self.curves.max(axis=1)
         has_second = "second_curve" in frame
         self.scores = np.stack(frame["second_curve"]).max(axis=1) if has_second else reached
-        self._best = self.scores[np.argsort(-reached)[:BEST]].mean() if has_second else self.scores.max()
-        self._median = np.median(self.scores)
+        self._best, self._median = self.scores.max(), np.median(self.scores)
         columns = {name: frame[name].tolist() for name in self.space}
         values = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
         self.points = np.array([self._point(params) for params in values])
@@ -103,7 +101,7 @@ class Table:
         return float(np.mean(self.base["scores"]) if row == BASE else self.scores[row])
 
     def regret(self, score: float) -> float:
-        """Returns the normalised regret of a choice: 0 for the best recorded configurations, 100 for the median one."""
+        """Returns the normalised regret of a choice: 0 for the best recorded score, 100 for the median one."""
         return min(100.0, 100.0 * (self._best - score) / (self._best - self._median))
 
     def is_below_base(self, row: int) -> bool:

@@ -10,10 +10,10 @@ nearest recorded one that this run has not used yet, in the unit cube, among tho
 
 A run's choice is the configuration with the best value reported so far. Its regret, after a quarter, a half and all of
 the cost: 0 is the best recorded configuration, 100 the median one, each by the best epoch. Where a second seed of each
-configuration is recorded, a choice is scored by that, so that luck is no result, and 0 is what the five best by the
-first seed have with the second. `below` is the share of runs whose choice is worth less than the base config by more
-than noise, where a table has one: two standard deviations of the base's trainings. Rank is by the regret at the end, 1
-the best of all methods, meaned over tasks and seeds.
+configuration is recorded, a choice is scored by that, so that luck is no result; 0 is then the best of the second
+seeds, which owes something to luck and is out of reach. `below` is the share of runs whose choice is worth less than
+the base config by more than noise, where a table has one: two standard deviations of the base's trainings. Rank is by
+the regret at the end, 1 the best of all methods, meaned over tasks and seeds.
 """
 
 import argparse

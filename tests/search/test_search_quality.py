@@ -126,9 +126,8 @@ def test_a_choice_is_scored_by_its_second_seed(table):
     pq.write_table(known.append_column("second_curve", pa.array(second.tolist(), pa.list_(pa.float32()))), table)
     task = Table(table)
     assert task.scores == pytest.approx(second.max(axis=1))
-    first_five = np.argsort(-task.curves.max(axis=1))[:5]
-    assert task.regret(float(task.scores[first_five].mean())) == pytest.approx(0)
-    assert task.regret(float(task.scores.max())) < 0
+    assert task.regret(float(task.scores.max())) == 0
+    assert task.regret(float(task.scores[task.curves.max(axis=1).argmax()])) > 0, "the luckiest with the first seed"
     runs = [replay(task, METHODS["random"](task, seed, 4)).regrets[2] for seed in range(16)]
     assert max(runs) - min(runs) > 50
 
