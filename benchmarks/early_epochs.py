@@ -58,7 +58,7 @@ def main() -> int:
             print(f"{path.stem} has no second seeds")
             continue
         found = correlations(path)
-        print(f"{path.stem}, {len(Table(path).curves)} configurations, after each epoch")
+        print(f"{path.stem}, {pq.read_metadata(path).num_rows} configurations, after each epoch")
         for name, values in found.items():
             print(f"  {name:<18}" + "".join("      " if np.isnan(value) else f"{value:6.2f}" for value in values))
     return 0

@@ -34,7 +34,7 @@ from configs.metric_names import sign
 from configs.user_modules import import_user_modules
 from data.build import build_dataset
 from search.plan import SearchPlan, make_plan
-from search.rungs_and_rate import rungs_of, with_rungs
+from search.rungs_and_rate import with_rungs
 from search.space.distributions import Choice, FloatRange, IntRange
 from search.space.items import TOTAL_EPOCHS
 from search.space.space_file import read_space
@@ -212,7 +212,7 @@ class Task:
                 "params": {one.name: values[one.key] for one in base_parameters(self.plan.space)},
                 **{name: base[name] for name in ("curve", "epoch_cost", "scores")},
             },
-            rungs_of(with_rungs(self.plan)),
+            with_rungs(self.plan).rungs,
         )
         return path
 

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from configs.metric_names import METRICS, sign
-from search.engine.schedulers.scheduler import build_scheduler
 from search.folder import SearchFolder, existing_search
 from search.plan import SearchPlan
 from search.record.event_log import EventLog
@@ -96,9 +95,8 @@ class FoundSearch:
         def kind(record: TrialRecord) -> str:
             return kind_of(record.params, record.settings, plan.options.kinds or (), plan.space)
 
-        scheduler = build_scheduler(plan.options, plan.space, plan.total_epochs({}))
         factor = plan.options.scheduler_options["reduction_factor"]
-        return rung_evidence(self.history, plan.options.metric, scheduler.rungs, factor, kind)
+        return rung_evidence(self.history, plan.options.metric, plan.rungs, factor, kind)
 
     def comparable_epoch(self) -> int:
         """Returns the last epoch that enough samples have trained; of a small search, that most have. 0: none has."""

@@ -17,6 +17,7 @@ from configs.settings import Setting, refuse_both
 from configs.tree import get_value, plain
 from configs.user_modules import announced
 from configs.yaml_file import YamlMap, read_yaml, yaml_text
+from search.engine.schedulers.scheduler import build_scheduler
 from search.plan_checks import misfits, remarks
 from search.space.fixing import fix_keys
 from search.space.items import TOTAL_EPOCHS, Constant, Derived, Item, Parameter
@@ -86,6 +87,11 @@ class SearchPlan:
     def total_epochs(self, settings: dict[str, Any]) -> int:
         """Returns how many epochs a trial with these settings trains, if it is not stopped."""
         return int(settings.get(TOTAL_EPOCHS, self.base_cfg.MODEL.SOLVER.TOTAL_EPOCHS))
+
+    @property
+    def rungs(self) -> tuple[int, ...]:
+        """The epochs after which trials are compared; none where the scheduler has no rungs."""
+        return build_scheduler(self.options, self.space, self.total_epochs({})).rungs
 
     def sample_cfg(self, settings: dict[str, Any]) -> CfgNode:
         """Returns the config of a sample.

@@ -9,7 +9,6 @@ from dataclasses import replace
 import torch
 
 from configs.errors import ConfigError
-from search.engine.schedulers.scheduler import build_scheduler
 from search.plan import SearchPlan
 from trainable.solver.schedule import build_schedule
 
@@ -19,11 +18,6 @@ SHORT = 16  # epochs of a training in which ranks at a high rate say little; lon
 FALLEN = 0.15  # of the peak, from which on ranks are nearly those of the end
 BARS = "▁▂▃▄▅▆▇█"
 WIDTH = 72  # columns
-
-
-def rungs_of(plan: SearchPlan) -> list[int]:
-    """Returns the epochs after which trials wait; none where the scheduler has no rungs."""
-    return [*build_scheduler(plan.options, plan.space, plan.base_cfg.MODEL.SOLVER.TOTAL_EPOCHS).rungs]
 
 
 def with_rungs(plan: SearchPlan) -> SearchPlan:
@@ -36,7 +30,7 @@ def with_rungs(plan: SearchPlan) -> SearchPlan:
     is_kept = plan.earlier is not None and plan.earlier.scheduler == options.scheduler
     if not options.has_rungs or "rungs" in options.scheduler.options or is_kept:
         return plan
-    before = rungs_of(plan)
+    before = [*plan.rungs]
     placed = _behind_the_fall(before, _rates(plan)[::STEPS])
     if placed == before:
         return plan
@@ -66,7 +60,7 @@ def note_on_peak(plan: SearchPlan) -> str | None:
     peak = max(rates, default=0.0)
     if not rates or peak in (rates[0], rates[-1]):  # it does not both rise and fall
         return None
-    at_peak = [str(epoch) for epoch in rungs_of(plan) if rates[epoch * STEPS] >= NEAR * peak]
+    at_peak = [str(epoch) for epoch in plan.rungs if rates[epoch * STEPS] >= NEAR * peak]
     if not at_peak:
         return None
     name, rungs = plan.base_cfg.MODEL.SOLVER.SCHEDULER.NAME, "rungs" if len(at_peak) > 1 else "rung"
@@ -79,7 +73,7 @@ def note_on_peak(plan: SearchPlan) -> str | None:
 
 def draw(plan: SearchPlan) -> list[str]:
     """Returns lines that show the rungs under the learning rate of the base; none without rungs."""
-    rungs = rungs_of(plan)
+    rungs = [*plan.rungs]
     if not rungs:
         return []
     epochs = plan.base_cfg.MODEL.SOLVER.TOTAL_EPOCHS

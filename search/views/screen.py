@@ -11,7 +11,6 @@ from rich.text import Text
 from configs.files import shown_path
 from configs.metric_names import sign
 from search.analysis import FoundSearch
-from search.engine.schedulers.scheduler import build_scheduler
 from search.record.events import Event
 from search.record.history import TrialRecord
 from search.record.outcomes import ENDED, State
@@ -42,7 +41,7 @@ class Screen:
     ):
         plan = found.plan
         self._plan, self._history, self._folder = plan, found.history, found.folder
-        self._rungs = build_scheduler(plan.options, plan.space, plan.base_cfg.MODEL.SOLVER.TOTAL_EPOCHS).rungs
+        self._rungs = plan.rungs
         self._machine = machine
         self._bars = _ASCII_BARS if is_ascii else _BARS
         self.pace = Pace()

@@ -7,7 +7,7 @@ import pytest
 
 from configs.errors import ConfigError
 from search.plan import SearchPlan, make_plan
-from search.rungs_and_rate import draw, note_on_peak, rungs_of, with_rungs
+from search.rungs_and_rate import draw, note_on_peak, with_rungs
 from search.space.space_file import read_space
 
 SCHEDULER = "MODEL.SOLVER.SCHEDULER"
@@ -63,19 +63,19 @@ def test_rungs_at_the_peak_are_told(scheduler, pairs, epochs):
 )
 def test_rungs_behind_the_first_stand_where_the_rate_has_fallen(scheduler, pairs, epochs, rungs):
     placed = with_rungs(plan(scheduler, *pairs, epochs=epochs))
-    assert rungs_of(placed) == rungs
+    assert [*placed.rungs] == rungs
     assert with_rungs(placed) == placed
     Path("again.yaml").write_text(placed.space_yaml().replace("base: base.yaml\n", ""))
     again = make_plan(read_space("again.yaml"), pairs=["MODEL.SOLVER.TOTAL_EPOCHS", str(epochs), *pairs])
-    assert rungs_of(again) == rungs, "space.yaml says it"
+    assert [*again.rungs] == rungs, "space.yaml says it"
 
 
 def test_a_search_that_is_resumed_keeps_its_rungs():
     before = plan("asha", *ONE_CYCLE, epochs=8)
     now = replace(before, earlier=before.options)
-    assert rungs_of(with_rungs(now)) == [1, 3], "which an older version has placed"
+    assert [*with_rungs(now).rungs] == [1, 3], "which an older version has placed"
     other = replace(plan("{asha: {reduction_factor: 2}}", *ONE_CYCLE, epochs=8), earlier=before.options)
-    assert rungs_of(with_rungs(other)) == [1, 7]
+    assert [*with_rungs(other).rungs] == [1, 7]
 
 
 @pytest.mark.parametrize(

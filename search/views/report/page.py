@@ -10,7 +10,6 @@ import yaml
 
 from configs.files import write_atomically
 from search.analysis import FoundSearch
-from search.engine.schedulers.scheduler import build_scheduler
 from search.record.events import SearchStarted
 from search.record.history import TrialRecord
 from search.record.outcomes import State
@@ -51,8 +50,6 @@ def write_report(found: FoundSearch) -> Path:
 
 def report_charts(found: FoundSearch) -> tuple[list[Chart], list[Chart]]:
     """Returns the charts of a search in their order, and a small one for each key."""
-    plan = found.plan
-    rungs = build_scheduler(plan.options, plan.space, plan.base_cfg.MODEL.SOLVER.TOTAL_EPOCHS).rungs
     epoch, ranked = importances(found)
     order = [one.name for one in ranked]
     charts = [
@@ -60,7 +57,7 @@ def report_charts(found: FoundSearch) -> tuple[list[Chart], list[Chart]]:
         by_trial_chart(found),
         confirmation_chart(found),
         front_chart(found),
-        curves_chart(found, rungs),
+        curves_chart(found, found.plan.rungs),
         lineage_chart(found),
         importance_chart(epoch, ranked),
         map_chart(found, epoch, order),
