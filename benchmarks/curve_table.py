@@ -17,6 +17,12 @@ NOISE = 2.0  # standard deviations of the base's score
 
 Curves = Sequence[Sequence[float]]
 Params = Mapping[str, Any]
+TaskSpace = dict[str, dict[str, Any]]  # kind, low, high and log of each hyperparameter ...; see Table
+
+
+def is_active(spec: Mapping[str, Any], params: Params) -> bool:
+    """Whether a hyperparameter has a value beside those of others."""
+    return all(params.get(other) in values for other, values in spec.get("when", {}).items())
 
 
 class Table:
@@ -43,7 +49,7 @@ class Table:
         frame = table.to_pandas()
         self.name = path.stem
         task = json.loads(table.schema.metadata[b"task"])
-        self.space: dict[str, dict[str, Any]] = task["space"]
+        self.space: TaskSpace = task["space"]
         self.kinds: tuple[str, ...] = tuple(task.get("kinds", ()))
         self.base: dict[str, Any] = task.get("base", {})
         self.rungs: list[int] = task.get("rungs", [])
@@ -63,13 +69,8 @@ class Table:
         self.points = np.array([self._point(params) for params in values])
         self._choices = [spec["kind"] == "choice" for spec in self.space.values()]
 
-    def is_active(self, name: str, params: Params) -> bool:
-        """Whether a hyperparameter has a value beside those of others."""
-        when = self.space[name].get("when", {})
-        return all(params.get(other) in values for other, values in when.items())
-
     def _point(self, params: Params) -> list[float]:
-        return [self._unit(name, params[name]) if self.is_active(name, params) else 0.0 for name in self.space]
+        return [self._unit(name, params[name]) if is_active(spec, params) else 0.0 for name, spec in self.space.items()]
 
     def _unit(self, name: str, value: Any) -> float:
         """Returns a hyperparameter's value on the scale from 0 (low) to 1 (high), the place of a choice."""

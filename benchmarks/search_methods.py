@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import optuna
 
-from benchmarks.curve_table import Params, Table
+from benchmarks.curve_table import Params, Table, TaskSpace, is_active
 from search.engine.controller import Controller
 from search.engine.schedulers.scheduler import Decision
 from search.record.events import SearchStarted
@@ -28,10 +28,10 @@ METRIC, ENDLESS = "val_score", 10**9
 Make = Callable[[Table, int, int], "Method"]  # of a table, a seed and so many workers
 
 
-def ask(table: Table, trial: optuna.Trial) -> None:
+def ask(space: TaskSpace, trial: optuna.Trial) -> None:
     """Asks Optuna for the values of a configuration, one after the other: a space that is defined by run."""
-    for name, spec in table.space.items():
-        if not table.is_active(name, trial.params):
+    for name, spec in space.items():
+        if not is_active(spec, trial.params):
             continue
         if spec["kind"] == "choice":
             trial.suggest_categorical(name, spec["values"])
@@ -108,12 +108,12 @@ class OptunaMethod:
         self._study = optuna.create_study(
             direction="maximize", sampler=sampler, pruner=pruner, study_name=str(seed)
         )  # the pruner draws its brackets by the name
-        self._table, self._epochs = table, table.epochs
+        self._space, self._epochs = table.space, table.epochs
         self._trials: dict[str, optuna.Trial] = {}
 
     def suggest(self, trial: str) -> tuple[int, Params]:
         asked = self._trials[trial] = self._study.ask()
-        ask(self._table, asked)
+        ask(self._space, asked)
         return asked.number, asked.params
 
     def report(self, trial: str, epoch: int, value: float) -> bool:
@@ -182,11 +182,11 @@ class RandomSearch:
 
     def __init__(self, table: Table, seed: int):
         self._study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=seed))
-        self._table = table
+        self._space = table.space
 
     def suggest(self, trial: str) -> Params:
         asked = self._study.ask()
-        ask(self._table, asked)
+        ask(self._space, asked)
         return asked.params
 
     def on_trial_result(self, trial: str, result: dict[str, Any]) -> None:
@@ -226,23 +226,28 @@ def _ours(
     return OurMethod(Controller(space, options, table.epochs), table.epochs, workers)
 
 
-def _stock_asha(table: Table) -> Any:
+def stock_asha(epochs: int) -> Any:
+    """Returns Ray Tune's ASHA as it comes."""
     from ray.tune.schedulers import ASHAScheduler  # here: ours needs no Ray
 
-    return ASHAScheduler("training_iteration", METRIC, "max", max_t=table.epochs)
+    return ASHAScheduler("training_iteration", METRIC, "max", max_t=epochs)
 
 
 def _stock_ray(table: Table, seed: int, workers: int) -> Method:
     from ray.tune.search.optuna import OptunaSearch
 
-    searcher = OptunaSearch(partial(ask, table), METRIC, "max", seed=seed)
-    return RayMethod(searcher, _stock_asha(table), table.epochs)
+    searcher = OptunaSearch(partial(ask, table.space), METRIC, "max", seed=seed)
+    return RayMethod(searcher, stock_asha(table.epochs), table.epochs)
 
 
 def _random(table: Table, seed: int, workers: int) -> Method:
     from ray.tune.schedulers import FIFOScheduler
 
     return RayMethod(RandomSearch(table, seed), FIFOScheduler(), table.epochs)
+
+
+def _random_asha(table: Table, seed: int, workers: int) -> Method:
+    return RayMethod(RandomSearch(table, seed), stock_asha(table.epochs), table.epochs)
 
 
 def _syne_tune(name: str, table: Table, seed: int, workers: int) -> Method:
@@ -252,7 +257,9 @@ def _syne_tune(name: str, table: Table, seed: int, workers: int) -> Method:
 METHODS: dict[str, Make] = {
     "ours": _ours,
     "stock_ray": _stock_ray,
-    "random_asha": lambda table, seed, workers: RayMethod(RandomSearch(table, seed), _stock_asha(table), table.epochs),
+    "random_asha": lambda table, seed, workers: RayMethod(
+        RandomSearch(table, seed), stock_asha(table.epochs), table.epochs
+    ),
     "random": _random,
     "optuna_median": lambda table, seed, workers: OptunaMethod(table, seed, optuna.pruners.MedianPruner()),
     "optuna_hyperband": lambda table, seed, workers: OptunaMethod(
