@@ -16,6 +16,7 @@ from benchmarks import import_curves, record_curves, search_quality
 from benchmarks.attainable_regret import attainable_regret
 from benchmarks.curve_table import BASE, Table
 from benchmarks.import_curves import IMAGENET, TASKS, read_imagenet, read_multinli
+from benchmarks.plateau_tables import write_plateau
 from benchmarks.search_methods import COMPARED, METHODS
 from benchmarks.search_quality import compare, replay
 from configs.loader import load_cfg
@@ -285,3 +286,12 @@ def test_tables_of_published_trainings_can_be_searched(monkeypatch, capsys):
     Path(f"data/{next(iter(TASKS))}.results.jsonl").unlink()
     assert import_curves.main() == 2
     assert "data has no alexnet/alexnet_tuning.results.jsonl" in capsys.readouterr().err
+
+
+def test_few_trainings_leave_the_plateau_and_the_first_epoch_does_not_say_which():
+    write_plateau(Path("plateau.parquet"), seed=0)
+    curves = Table(Path("plateau.parquet")).curves
+    leave = np.flatnonzero(curves.max(axis=1) > 2 * curves[:, 0].max())
+    assert 0.02 < len(leave) / len(curves) < 0.06
+    first = np.argsort(-curves[:, 0])[: len(leave)]
+    assert len(set(first) & set(leave)) < len(leave) / 2

@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import pytest
 
-from benchmarks import image_sources
+from benchmarks import image_sources, search_vs_base
 from benchmarks.image_sources import CHARACTERS, FAMILIES, LETTER_FONTS, draw
 from benchmarks.search_vs_base import TASKS, beside, space_of
 from search.plan import make_plan
@@ -41,6 +41,14 @@ def test_a_choice_is_below_its_base_only_by_more_than_noise():
     assert beside(base, base) == {"margin": 0.0, "error": pytest.approx(0.00816, abs=1e-5), "is_below": False}
     assert not beside([0.89, 0.90, 0.91], base)["is_below"], "less, but within two standard errors"
     assert beside([0.80, 0.81, 0.82], base)["is_below"]
+
+
+def test_searches_of_ray_tune_need_a_time(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["search_vs_base.py", "--out", "figures", "--others", "stock_ray"])
+    with pytest.raises(SystemExit, match="2"):
+        search_vs_base.main()
+    assert "--others needs --trainings, by which they end" in capsys.readouterr().err
+    assert not Path("figures").exists()
 
 
 @pytest.mark.parametrize("task", TASKS)
