@@ -88,7 +88,7 @@ class Controller:
             self.history.add(event)
             self._take_in(event)
         self.stopping = Stopping(options, self.history)
-        self.proposals = Proposals(space, options, self.scheduler.rungs)
+        self.proposals = Proposals(space, options)
         for record in self.history.trials.values():
             self.proposals.add_earlier(record)
         if (self._scheduling or scheduling_of(self._earlier.to_yaml())) != scheduling_of(options.to_yaml()):

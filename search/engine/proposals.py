@@ -15,7 +15,6 @@ import numpy as np
 
 from configs.lineage import LINEAGE
 from configs.metric_names import best_row, sign
-from search.engine.first_rung import instructive
 from search.engine.kinds import NEXT_BEST, shares
 from search.engine.samplers.sampler import KnownTrial, Sample, build_sampler
 from search.record.history import TrialRecord
@@ -41,13 +40,11 @@ class Proposals:
     Args:
         space: what is sampled.
         options: sampler, seed and objectives.
-        rungs: the epochs after which trials are compared.
     """
 
-    def __init__(self, space: Space, options: SearchOptions, rungs: Sequence[int] = ()):
+    def __init__(self, space: Space, options: SearchOptions):
         self._space = space
         self._options = options
-        self._rungs = rungs
         self.sampler = build_sampler(options, space)
         self._ranges = {parameter.name: parameter.distribution for parameter in space.parameters}
         self._seen: set[str] = set()
@@ -95,10 +92,8 @@ class Proposals:
         if len(within) == len(point.sampled) or (within and self.sampler.takes_incomplete):
             self._sampled[number] = within
 
-    def known(self, records: Sequence[TrialRecord]) -> list[KnownTrial]:
+    def known(self, records: Iterable[TrialRecord]) -> list[KnownTrial]:
         """Returns what the sampler is told of trials."""
-        if self._options.sampler_spec.learns_from == "epochs" and not self._options.others:
-            records = instructive(records, self._options.metric, self._rungs)
         return [KnownTrial(record, self._sampled.get(record.number)) for record in records]
 
     def sample(self, number: int, trials: Iterable[TrialRecord], given: Given | None = None) -> Sample | None:

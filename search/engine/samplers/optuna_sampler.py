@@ -3,8 +3,8 @@
 Nothing of Optuna's outlives a sample: each time a study is filled from the trials, with what is true of them and what
 the sampler can learn from:
 
-- tpe is told every epoch of every trial that it learns from (first_rung.py). One that was stopped early, waits or runs
-  is PRUNED; TPE ranks such trials by epoch first, by value second.
+- tpe is told every epoch of every trial. One that was stopped early, waits or runs is PRUNED; TPE ranks such trials by
+  epoch first and value second.
 - gp, nsga2 and cmaes learn from COMPLETE trials alone, and so does every sampler that has several objectives. They are
   told one value a trial, that of its best epoch, also of one that was stopped early: docs/search_quality.md has what
   else was measured.
