@@ -92,7 +92,7 @@ def read_figures(out: Path) -> Any:
 
 TINY_PACKING = ("--together", "2", "--seconds", "1")
 STEPS = {
-    "tests": Step(190, test_command, test_figures),
+    "tests": Step(230, test_command, test_figures),
     "packing": Step(200, benchmark("gpu_packing.py", tiny=TINY_PACKING), read_figures),
     "waiting": Step(50, benchmark("gpu_waiting.py", tiny=("--epochs", "1")), read_figures),
     "mps": Step(115, benchmark("gpu_packing.py", "--together", "4", "8", tiny=TINY_PACKING), read_figures),
