@@ -33,23 +33,24 @@ from search.plan import SearchPlan, make_plan, merge_sample
 from search.space.space_file import read_space
 from trainable.process_state import configure_process
 from trainable.training import Training
+from trainable.update import TrainingDivergedError
 
-OTHERS = ("stock_ray", "random_asha", "tpe_unstopped")
+METHODS = ("stock_ray", "random_asha", "tpe_unstopped")
 
 
 class OneTraining(tune.Trainable):  # type: ignore[misc]  # Ray has no types
     """Trains a sample, an epoch a step, and is used again for the next one."""
 
     def setup(self, config: dict[str, Any], base: dict[str, Any], space: str) -> None:
-        plan = make_plan(read_space(space))
-        cfg = merge_sample(cfg_of(base, "the base"), plan.space.point_of(config).settings)
+        self._base, self._space = base, space
+        self.reset_config(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        plan = make_plan(read_space(self._space))
+        cfg = merge_sample(cfg_of(self._base, "the base"), plan.space.point_of(new_config).settings)
         self._epochs = cfg.MODEL.SOLVER.TOTAL_EPOCHS
         self._metric = plan.options.metric
         self._training = Training(cfg, build_dataset(cfg.DATASET), configure_process(cfg))
-        self._base, self._space = base, space
-
-    def reset_config(self, new_config: dict[str, Any]) -> bool:
-        self.setup(new_config, self._base, self._space)
         return True
 
     def step(self) -> dict[str, Any]:
@@ -72,7 +73,7 @@ class AfterFirstEpoch(tune.Stopper):  # type: ignore[misc]
         return self._start is not None and time.monotonic() - self._start > self._seconds
 
 
-def search(plan: SearchPlan, space: Path, method: str, seconds: float, slots: int) -> dict[str, Any]:
+def search(plan: SearchPlan, space: Path, method: str, seconds: float, slots: int, folder: str) -> dict[str, Any]:
     """Runs a search and returns the settings that it chose."""
     seed, metric = plan.options.seed, plan.options.metric
     epochs = plan.total_epochs({})
@@ -89,9 +90,18 @@ def search(plan: SearchPlan, space: Path, method: str, seconds: float, slots: in
             max_concurrent_trials=slots,
             reuse_actors=True,
         ),
-        run_config=tune.RunConfig(stop=AfterFirstEpoch(seconds), verbose=0, storage_path=tempfile.mkdtemp()),
+        run_config=tune.RunConfig(
+            stop=AfterFirstEpoch(seconds),
+            verbose=0,
+            storage_path=folder,
+            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+        ),
     )
-    best = tuner.fit().get_best_result(metric, "max", scope="all")
+    results = tuner.fit()
+    for error in results.errors:
+        if TrainingDivergedError.__name__ not in str(error):
+            raise error
+    best = results.get_best_result(metric, "max", scope="all")
     return plan.space.point_of(best.config).settings
 
 
@@ -99,7 +109,7 @@ def main() -> int:
     """Searches and writes the config that was chosen."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--space", type=Path, required=True)
-    parser.add_argument("--method", choices=OTHERS, required=True)
+    parser.add_argument("--method", choices=METHODS, required=True)
     parser.add_argument("--seconds", type=float, required=True)
     parser.add_argument("--slots", type=int, default=2)
     parser.add_argument("--out", type=Path, required=True)
@@ -107,7 +117,7 @@ def main() -> int:
     plan = make_plan(read_space(str(args.space)))
     with tempfile.TemporaryDirectory() as folder:
         ray.init(num_cpus=args.slots, include_dashboard=False, _temp_dir=folder)
-        chosen = search(plan, args.space.resolve(), args.method, args.seconds, args.slots)
+        chosen = search(plan, args.space.resolve(), args.method, args.seconds, args.slots, folder)
         ray.shutdown()
     args.out.parent.mkdir(parents=True, exist_ok=True)
     args.out.write_text(dump_cfg(plan.sample_cfg(chosen)))

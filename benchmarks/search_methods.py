@@ -257,9 +257,7 @@ def _syne_tune(name: str, table: Table, seed: int, workers: int) -> Method:
 METHODS: dict[str, Make] = {
     "ours": _ours,
     "stock_ray": _stock_ray,
-    "random_asha": lambda table, seed, workers: RayMethod(
-        RandomSearch(table, seed), stock_asha(table.epochs), table.epochs
-    ),
+    "random_asha": _random_asha,
     "random": _random,
     "optuna_median": lambda table, seed, workers: OptunaMethod(table, seed, optuna.pruners.MedianPruner()),
     "optuna_hyperband": lambda table, seed, workers: OptunaMethod(

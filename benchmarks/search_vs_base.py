@@ -8,13 +8,15 @@ search of 24 samples chooses a config; choice and base are then trained with thr
 `--before` names the checkout of another version, which is measured in the same way. Nothing is done twice: what is in
 --out already is kept. Two hours on two cores at most; icons need QtAwesome (see image_sources.py).
 
-With `--trainings`, each search gets the same time on its slots, that of so many whole trainings of the base, from the
-end of its first epoch on, and repeats nothing; `--others` are searches of Ray Tune (ray_tune_search.py) in that time.
+With `--trainings`, each search gets the same time on two slots, that of so many whole trainings of the base, from the
+end of its first epoch on, and repeats nothing; `--others` are searches of Ray Tune (ray_tune_search.py) in that time. They
+do not know the base, which ours trains as its reference, and may choose.
 """
 
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -32,7 +34,6 @@ import numpy as np
 from yacs.config import CfgNode
 
 from benchmarks.image_sources import SOURCES, draw
-from benchmarks.ray_tune_search import OTHERS
 from benchmarks.record_curves import Trained, best, train
 from configs.errors import ExitStatus
 from configs.loader import load_cfg, with_values
@@ -44,6 +45,7 @@ from search.space.space_file import read_space
 
 ROOT = Path(__file__).resolve().parents[1]
 TASKS = ("digits", "letters", "icons")
+OTHERS = ("stock_ray", "random_asha", "tpe_unstopped")  # of ray_tune_search.py, which imports Ray
 SAMPLES = 24
 ENDLESS = 10_000  # samples of a search that its time ends
 SLOTS = 2
@@ -78,9 +80,14 @@ def search(checkout: Path, space: Path, folder: Path, seconds: float | None) -> 
         reader = EventReader(folder / "events.jsonl")
         while process.poll() is None and not any(isinstance(event, EpochReported) for event in reader.read_new()):
             time.sleep(PAUSE)
-        time.sleep(seconds)
-        Requests(folder).send(StopRequest())
-    if process.wait(LIMIT) not in (ExitStatus.DONE, ExitStatus.INTERRUPTED):
+        if process.poll() is None:
+            time.sleep(seconds)
+            Requests(folder).send(StopRequest())
+    try:
+        process.wait(LIMIT)
+    finally:
+        process.kill()
+    if process.returncode != (ExitStatus.DONE if seconds is None else ExitStatus.INTERRUPTED):
         raise subprocess.CalledProcessError(process.returncode, command)
 
 
@@ -140,6 +147,7 @@ class Measurement:
     def run(self, version: str, task: str, seed: int, training: float) -> CfgNode:
         """Runs a search and returns the config that it chose; `training` has the seconds of a whole one."""
         folder = self.out / f"{version}_{task}_{seed}"
+        shutil.rmtree(folder, ignore_errors=True)  # of a measurement that was interrupted
         space = self.out / f"{version}_{task}_{seed}.yaml"
         seconds = self.trainings * training / SLOTS if self.trainings else None
         words = f"seed: {seed}, num_samples: {SAMPLES if seconds is None else ENDLESS}"
@@ -164,7 +172,7 @@ class Measurement:
                 figures["base"][task] = {"scores": scores(trained), "seconds": seconds_of(trained)}
                 done.write_text(json.dumps(figures, indent=1) + "\n")
         for seed, task, version in product(range(seeds), tasks, [*self.checkouts, *self.others]):
-            name = {"version": version, "task": task, "seed": seed}
+            name = {"version": version, "task": task, "seed": seed, "trainings": self.trainings}
             if any(name.items() <= found.items() for found in figures["searches"]):
                 continue
             base = figures["base"][task]
@@ -189,6 +197,8 @@ def main() -> int:
     parser.add_argument("--trainings", type=float, help="the time of a search, in whole trainings of the base")
     parser.add_argument("--others", nargs="+", choices=OTHERS, default=(), help="searches of Ray Tune, in that time")
     args = parser.parse_args()
+    if args.trainings and len(os.sched_getaffinity(0)) != SLOTS:
+        parser.error(f"--trainings compares searches of {SLOTS} slots: take as many cores (taskset)")
     if args.others and not args.trainings:
         parser.error("--others needs --trainings, by which they end")
     out = args.out.resolve()
