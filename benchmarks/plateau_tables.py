@@ -17,7 +17,7 @@ from benchmarks.curve_table import write_table
 
 CONFIGS, NUMBERS, EPOCHS = 1_000, 6, 50
 SHARE = 0.05  # of the configurations leaves the plateau
-CHANCE, SLOPE, NOISE = 0.1, 0.02, 0.001  # level of the plateau, how uneven it is, noise of an epoch
+CHANCE, SLOPE, NOISE = 0.1, 0.02, 0.001  # the level of the plateau, how uneven it is, and the noise of an epoch
 HIGHEST, WORST = 0.8, 0.4  # above chance: what the best that leave it reach, and what share of that the others do
 
 
