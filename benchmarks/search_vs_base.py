@@ -9,8 +9,8 @@ search of 24 samples chooses a config; choice and base are then trained with thr
 --out already is kept. Two hours on two cores at most; icons need QtAwesome (see image_sources.py).
 
 With `--trainings`, each search gets the same time on two slots, that of so many whole trainings of the base, from the
-end of its first epoch on, and repeats nothing; `--others` are searches of Ray Tune (ray_tune_search.py) in that time. They
-do not know the base, which ours trains as its reference, and may choose.
+end of its first epoch on, and repeats nothing; `--others` are searches of Ray Tune (ray_tune_search.py) in that time.
+They do not know the base, which ours trains as its reference, and may choose.
 """
 
 import argparse
