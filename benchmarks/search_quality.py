@@ -26,6 +26,7 @@ import warnings
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -117,7 +118,8 @@ def compare(
 ) -> dict[str, Any]:
     """Returns the figures of each method, and those of each task at the end."""
     jobs = [(path, method, seed, workers, trainings) for method in methods for path in paths for seed in range(seeds)]
-    with ProcessPoolExecutor() as pool:
+    # not forked: the caller may have threads, whose locks and memory a fork would tear
+    with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
         runs = list(pool.map(_run, jobs))
     shape = (len(methods), len(paths), seeds)
     found = np.array([run.regrets for run in runs]).reshape(*shape, len(PARTS))
