@@ -26,6 +26,7 @@ from ray.tune.search.optuna import OptunaSearch
 
 from benchmarks.record_curves import task_space
 from benchmarks.search_methods import ask, stock_asha
+from benchmarks.search_vs_base import OTHERS
 from configs.dump import dump_cfg
 from configs.loader import cfg_of
 from data.build import build_dataset
@@ -35,21 +36,18 @@ from trainable.process_state import configure_process
 from trainable.training import Training
 from trainable.update import TrainingDivergedError
 
-METHODS = ("stock_ray", "random_asha", "tpe_unstopped")
-
 
 class OneTraining(tune.Trainable):  # type: ignore[misc]  # Ray has no types
     """Trains a sample, an epoch a step, and is used again for the next one."""
 
     def setup(self, config: dict[str, Any], base: dict[str, Any], space: str) -> None:
-        self._base, self._space = base, space
+        self._plan, self._base = make_plan(read_space(space)), cfg_of(base, "the base")
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        plan = make_plan(read_space(self._space))
-        cfg = merge_sample(cfg_of(self._base, "the base"), plan.space.point_of(new_config).settings)
+        cfg = merge_sample(self._base, self._plan.space.point_of(new_config).settings)
         self._epochs = cfg.MODEL.SOLVER.TOTAL_EPOCHS
-        self._metric = plan.options.metric
+        self._metric = self._plan.options.metric
         self._training = Training(cfg, build_dataset(cfg.DATASET), configure_process(cfg))
         return True
 
@@ -109,7 +107,7 @@ def main() -> int:
     """Searches and writes the config that was chosen."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--space", type=Path, required=True)
-    parser.add_argument("--method", choices=METHODS, required=True)
+    parser.add_argument("--method", choices=OTHERS, required=True)
     parser.add_argument("--seconds", type=float, required=True)
     parser.add_argument("--slots", type=int, default=2)
     parser.add_argument("--out", type=Path, required=True)

@@ -45,7 +45,7 @@ from search.space.space_file import read_space
 
 ROOT = Path(__file__).resolve().parents[1]
 TASKS = ("digits", "letters", "icons")
-OTHERS = ("stock_ray", "random_asha", "tpe_unstopped")  # of ray_tune_search.py, which imports Ray
+OTHERS = ("stock_ray", "random_asha", "tpe_unstopped")  # searches of ray_tune_search.py
 SAMPLES = 24
 ENDLESS = 10_000  # samples of a search that its time ends
 SLOTS = 2
