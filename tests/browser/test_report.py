@@ -26,11 +26,19 @@ def searched(ray_address, tmp_path_factory):
 
 
 def opened(browser, page, width: int, is_dark: bool = False) -> None:
+    """Opens the page in a window of this width, and waits until it is read to its end.
+
+    chromedriver's own wait is not enough: one new browser in twenty answered while it was still reading the page.
+    """
+    from selenium.webdriver.support.ui import WebDriverWait
+
     metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
     scheme = {"name": "prefers-color-scheme", "value": "dark" if is_dark else "light"}
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
     browser.get(page.as_uri())
+    read = "return document.URL === arguments[0] && document.readyState === 'complete'"
+    WebDriverWait(browser, 30, poll_frequency=0.05).until(lambda _: browser.execute_script(read, page.as_uri()))
 
 
 def luminance(colour: str) -> float:
