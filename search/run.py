@@ -93,23 +93,8 @@ def search(args: argparse.Namespace, command: str, output: Output) -> int:
         command: as it was given, to be kept with the results.
         output: in which form it is told what happens.
     """
-    if args.address is not None and not args.address.strip():
-        raise ConfigError("--address: is empty; give host:port or auto, or leave it out to start Ray on this machine")
-    if args.no_dashboard and args.address:
-        raise ConfigError(
-            "--no-dashboard is for the Ray that a search starts; the one at --address has its own; leave it out"
-        )
-    if args.resume:
-        folder = folder_to_resume(args.output, read_space(args.space).path.stem if args.space else None)
-        plan = _plan_to_resume(args, folder)
-        if not args.dry_run:
-            RunFolder(folder.path).refuse_if_locked()  # before torch and Ray take their seconds
-    else:
-        if not args.space:
-            raise ConfigError("what should be searched? Give a space file, as in: --space spaces/head.yaml")
-        plan, folder = collect_errors(
-            lambda: _plan(args, args.space), lambda: new_folder(args.output, Path(args.space).stem)
-        )
+    _check_address_options(args)
+    plan, folder = _plan_to_resume(args) if args.resume else _new_plan(args)
     if args.explain:
         print("\n".join(explained_keys(plan, args.explain)))
         return ExitStatus.DONE
@@ -119,14 +104,8 @@ def search(args: argparse.Namespace, command: str, output: Output) -> int:
     with with_sources(plan.sources):
         check_user_modules(plan.base_cfg.USER_MODULES)
         about_data = check_data(plan.base_cfg, folder.base if args.resume else None)
-    notes = [*plan.notes]
-    if not args.resume and not args.output and folder.path.name != plan.name:
-        notes.append(
-            f"experiments/{plan.name} is there already: this new search goes to {folder.path} (--resume would go on "
-            "with the newest one of that name)"
-        )
     mark = "# " if args.dry_run else ""  # a dry run prints YAML
-    for note in notes:
+    for note in [*plan.notes, *_notes_on_folder(args, plan, folder)]:
         print(f"{mark}note: {note}")
     for line in about_data:
         print(f"{mark}data: {line}")
@@ -154,6 +133,34 @@ def search(args: argparse.Namespace, command: str, output: Output) -> int:
     )
 
 
+def _check_address_options(args: argparse.Namespace) -> None:
+    if args.address is not None and not args.address.strip():
+        raise ConfigError("--address: is empty; give host:port or auto, or leave it out to start Ray on this machine")
+    if args.no_dashboard and args.address:
+        raise ConfigError(
+            "--no-dashboard is for the Ray that a search starts; the one at --address has its own; leave it out"
+        )
+
+
+def _new_plan(args: argparse.Namespace) -> tuple[SearchPlan, SearchFolder]:
+    if not args.space:
+        raise ConfigError("what should be searched? Give a space file, as in: --space spaces/head.yaml")
+    plan, folder = collect_errors(
+        lambda: _plan(args, args.space), lambda: new_folder(args.output, Path(args.space).stem)
+    )
+    return plan, folder
+
+
+def _plan_to_resume(args: argparse.Namespace) -> tuple[SearchPlan, SearchFolder]:
+    """Returns the plan that the command makes now, which must fit the search that is resumed, and its folder."""
+    folder = folder_to_resume(args.output, read_space(args.space).path.stem if args.space else None)
+    before = begun_plan(folder)
+    plan = resumed_plan(folder, before, _plan(args, args.space or str(folder.space)))
+    if not args.dry_run:
+        RunFolder(folder.path).refuse_if_locked()  # before torch and Ray take their seconds
+    return plan, folder
+
+
 def _plan(args: argparse.Namespace, space_path: str) -> SearchPlan:
     try:
         space = read_space(space_path)
@@ -170,10 +177,13 @@ def _plan(args: argparse.Namespace, space_path: str) -> SearchPlan:
     )
 
 
-def _plan_to_resume(args: argparse.Namespace, folder: SearchFolder) -> SearchPlan:
-    """Returns the plan that the command makes now, which must be the one that the search was started with."""
-    before = begun_plan(folder)
-    return resumed_plan(folder, before, _plan(args, args.space or str(folder.space)))
+def _notes_on_folder(args: argparse.Namespace, plan: SearchPlan, folder: SearchFolder) -> list[str]:
+    if args.resume or args.output or folder.path.name == plan.name:
+        return []
+    return [
+        f"experiments/{plan.name} is there already: this new search goes to {folder.path} (--resume would go on "
+        "with the newest one of that name)"
+    ]
 
 
 if __name__ == "__main__":
