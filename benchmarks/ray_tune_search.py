@@ -29,6 +29,7 @@ from benchmarks.search_methods import ask, stock_asha
 from benchmarks.search_vs_base import OTHERS
 from configs.dump import dump_cfg
 from configs.loader import cfg_of
+from configs.user_modules import import_user_modules
 from data.build import build_dataset
 from search.plan import SearchPlan, make_plan, merge_sample
 from search.space.space_file import read_space
@@ -37,11 +38,15 @@ from trainable.training import Training
 from trainable.update import TrainingDivergedError
 
 
+LONGEST_START = 120  # seconds, until a search ends in which every trial fails
+
+
 class OneTraining(tune.Trainable):  # type: ignore[misc]  # Ray has no types
     """Trains a sample, an epoch a step, and is used again for the next one."""
 
     def setup(self, config: dict[str, Any], base: dict[str, Any], space: str) -> None:
         self._plan, self._base = make_plan(read_space(space)), cfg_of(base, "the base")
+        import_user_modules(self._base.USER_MODULES)
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -87,6 +92,7 @@ def search(plan: SearchPlan, space: Path, method: str, seconds: float, slots: in
             num_samples=-1,
             max_concurrent_trials=slots,
             reuse_actors=True,
+            time_budget_s=seconds + LONGEST_START,
         ),
         run_config=tune.RunConfig(
             stop=AfterFirstEpoch(seconds),

@@ -13,6 +13,7 @@ from benchmarks.search_vs_base import TASKS, beside, space_of
 from search.plan import make_plan
 from search.space.kinds import BACKBONE
 from search.space.space_file import read_space
+from tests.end_to_end.searches import RATE, write_space
 
 
 @pytest.mark.parametrize(
@@ -49,6 +50,22 @@ def test_searches_of_ray_tune_need_a_time(monkeypatch, capsys):
         search_vs_base.main()
     assert "--others needs --trainings, by which they end" in capsys.readouterr().err
     assert not Path("figures").exists()
+
+
+@pytest.mark.parametrize("method", ["random_asha", "tpe_unstopped"])
+def test_ray_tune_searches_our_space(method, ray_address, tmp_path):
+    import ray
+
+    from benchmarks.ray_tune_search import search
+
+    path = write_space(tmp_path, RATE, "scheduler: none, seed: 3")
+    ray.init(address=ray_address, log_to_driver=False)
+    try:
+        chosen = search(make_plan(read_space(str(path))), path, method, seconds=0.5, slots=2, folder=str(tmp_path))
+    finally:
+        ray.shutdown()
+    assert list(chosen) == ["MODEL.SOLVER.OPTIMIZER.BASE_LR"]
+    assert 1e-4 <= chosen["MODEL.SOLVER.OPTIMIZER.BASE_LR"] <= 1e-1
 
 
 @pytest.mark.parametrize("task", TASKS)
