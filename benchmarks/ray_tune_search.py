@@ -37,7 +37,6 @@ from trainable.process_state import configure_process
 from trainable.training import Training
 from trainable.update import TrainingDivergedError
 
-
 LONGEST_START = 120  # seconds, until a search ends in which every trial fails
 
 
