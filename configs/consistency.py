@@ -103,8 +103,8 @@ def _of_solver(cfg: CfgNode, where: Where) -> Problems:
     if solver.SCHEDULER.NAME == "cosine" and solver.SCHEDULER.WARMUP_EPOCHS >= solver.TOTAL_EPOCHS:
         problems.add(
             f"{where('MODEL.SOLVER.SCHEDULER.WARMUP_EPOCHS', 'MODEL.SOLVER.TOTAL_EPOCHS')}"
-            f"MODEL.SOLVER.SCHEDULER.WARMUP_EPOCHS is {solver.SCHEDULER.WARMUP_EPOCHS:g}, but there are only "
-            f"{solver.TOTAL_EPOCHS} epochs (MODEL.SOLVER.TOTAL_EPOCHS)"
+            f"MODEL.SOLVER.SCHEDULER.WARMUP_EPOCHS is {solver.SCHEDULER.WARMUP_EPOCHS:g}, which must be less than "
+            f"MODEL.SOLVER.TOTAL_EPOCHS {solver.TOTAL_EPOCHS}"
         )
     jsd = "MODEL.SOLVER.LOSS.JSD_WEIGHT"
     if solver.LOSS.JSD_WEIGHT > 0 and augmentation.AUGMIX.PROB == 0:

@@ -25,6 +25,9 @@ WHOLE = ("epoch", "params", "macs")
 # Those that an epoch does not change.
 CONSTANT_METRICS = ("params", "macs")
 
+# Those that are shares: between 0 and 1.
+SHARES = ("train_acc", "train_score", "val_acc", "val_score")
+
 # What differs between two runs of one config.
 TIMES = ("seconds", "images_per_second")
 

@@ -8,7 +8,7 @@ from yacs.config import CfgNode
 
 from configs.errors import ConfigError, Problems, counted
 from data.bengali import read_ids, read_images
-from data.image_files import Decoder, ImageFiles, UnreadableImageError, notes_on_reading, printable
+from data.image_files import SUFFIXES, Decoder, ImageFiles, UnreadableImageError, notes_on_reading, printable
 from data.image_table import read_table, table_images
 
 
@@ -19,6 +19,8 @@ def is_folder(path: Path) -> bool:
         ConfigError: there is neither.
     """
     if path.is_file():
+        if path.suffix.lower() in SUFFIXES:
+            raise ConfigError(f"--data: {path} is an image; give the folder it is in, or a .csv or .parquet table")
         read_table(path)
     elif not path.is_dir():
         raise ConfigError(f"--data: there is no {path}; give a folder or a .csv or .parquet table")

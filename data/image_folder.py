@@ -10,6 +10,7 @@ import numpy as np
 from yacs.config import CfgNode
 
 from configs.errors import ConfigError, counted, did_you_mean, few
+from configs.files import shown_path
 from data.image_data import DATASET_REGISTRY, ImageData
 from data.image_files import (
     SUFFIXES,
@@ -105,7 +106,7 @@ class FolderRaw:
             classes={"class": names},
             images=images,
             constraints=SplitConstraints(is_validation=is_validation),
-            notes=(self._note(len(labels), len(names)),),
+            notes=(self._note(len(labels), len(names)), *self._note_on_depth()),
             digest=images.digest,
         )
 
@@ -152,6 +153,16 @@ class FolderRaw:
         for found in (*self._trained.values(), *self._validated.values()):
             left_out.update(found.left_out)
         return described(f"{counted(images, 'image')} of {classes} classes", left_out)
+
+    def _note_on_depth(self) -> list[str]:
+        """Returns a note where no folder of a class holds an image itself: they may be folders of data sets."""
+        if any(file.parent == self._root / name for name, found in self._trained.items() for file in found.files):
+            return []
+        first = printable(shown_path(self._root / next(iter(self._trained))))
+        return [
+            f"the classes are {few([printable(name) for name in self._trained])}; none holds images itself, only "
+            f"folders of images. If those are the classes, give DATASET.PATH_DATA_RAW {first}"
+        ]
 
 
 def class_folders(root: Path) -> tuple[list[Path], Counter[str]]:

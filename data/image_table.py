@@ -151,7 +151,7 @@ def read_table(path: Path) -> Any:
     import pyarrow as pa
 
     if path.suffix not in (".csv", ".parquet"):
-        raise ConfigError(f"{path}: is no .csv and no .parquet file")
+        raise ConfigError(f"{path}: is neither a .csv nor a .parquet file")
     if not path.is_file():
         raise ConfigError(f"{path}: no such file")
     try:

@@ -24,6 +24,7 @@ from search.record.rung_evidence import rung_evidence
 from search.record.table import to_frame, trial_table
 from search.resuming import begun_plan
 from search.space.kinds import kind_of
+from trainable.run_folder import RunFolder
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -110,7 +111,11 @@ def open_search(path: str | Path) -> FoundSearch:
         ConfigError: there is no search in it, or its files cannot be read.
     """
     folder = existing_search(str(path))
-    return FoundSearch(begun_plan(folder), History(EventLog(folder.events).read()), folder)
+    may_run = RunFolder(folder.path).is_locked()  # asked first: it may end meanwhile, and says so in its events
+    history = History(EventLog(folder.events).read())
+    if not may_run:
+        history.interrupt_all()
+    return FoundSearch(begun_plan(folder), history, folder)
 
 
 def comparable_epoch(records: Iterable[TrialRecord], enough: int = ENOUGH) -> int:

@@ -93,11 +93,13 @@ def search(args: argparse.Namespace, command: str, output: Output) -> int:
         command: as it was given, to be kept with the results.
         output: in which form it is told what happens.
     """
-    _check_address_options(args)
+    _check_options(args)
     plan, folder = _plan_to_resume(args) if args.resume else _new_plan(args)
     if args.explain:
         print("\n".join(explained_keys(plan, args.explain)))
         return ExitStatus.DONE
+    if not args.address:
+        _check_cpus(plan)
     os.environ |= plan.secrets  # where parts of the user's find them, in workers too
     if args.dry_run:  # which writes no images
         plan = replace(plan, base_cfg=with_values(plan.base_cfg, {"DATASET.CACHE": False}))
@@ -133,7 +135,9 @@ def search(args: argparse.Namespace, command: str, output: Output) -> int:
     )
 
 
-def _check_address_options(args: argparse.Namespace) -> None:
+def _check_options(args: argparse.Namespace) -> None:
+    if args.dry_run and args.json:
+        raise ConfigError("--json: prints what happens in a search, and --dry-run starts none; leave one of them out")
     if args.address is not None and not args.address.strip():
         raise ConfigError("--address: is empty; give host:port or auto, or leave it out to start Ray on this machine")
     if args.no_dashboard and args.address:
@@ -175,6 +179,17 @@ def _plan(args: argparse.Namespace, space_path: str) -> SearchPlan:
         cpus_per_trial=args.cpus_per_trial,
         gpus_per_trial=args.gpus_per_trial,
     )
+
+
+def _check_cpus(plan: SearchPlan) -> None:
+    """Raises ConfigError if a trial wants more CPUs than the Ray that is started here will have."""
+    from joblib import cpu_count  # here: it takes a tenth of a second
+
+    if plan.options.cpus_per_trial > cpu_count():
+        raise ConfigError(
+            f"a trial asks for {plan.options.cpus_per_trial:g} CPU, but this machine has {cpu_count()}; lower it with "
+            "--cpus-per-trial or under search: resources, or search on a cluster with --address"
+        )
 
 
 def _notes_on_folder(args: argparse.Namespace, plan: SearchPlan, folder: SearchFolder) -> list[str]:

@@ -60,7 +60,8 @@ def note_on_peak(plan: SearchPlan) -> str | None:
     peak = max(rates, default=0.0)
     if not rates or peak in (rates[0], rates[-1]):  # it does not both rise and fall
         return None
-    at_peak = [str(epoch) for epoch in plan.rungs if rates[epoch * STEPS] >= NEAR * peak]
+    # the first epoch says more of the end than those after it, whatever the rate: docs/search_quality.md
+    at_peak = [str(epoch) for epoch in plan.rungs if epoch > 1 and rates[epoch * STEPS] >= NEAR * peak]
     if not at_peak:
         return None
     name, rungs = plan.base_cfg.MODEL.SOLVER.SCHEDULER.NAME, "rungs" if len(at_peak) > 1 else "rung"

@@ -15,7 +15,7 @@ import yaml
 
 import yacstune
 from configs.defaults import get_cfg_defaults
-from configs.errors import ConfigError, ExitStatus
+from configs.errors import ConfigError, ExitStatus, counted
 from configs.files import shown_path, write_atomically
 from configs.tree import get_value, plain
 from configs.user_modules import code_checksums, other_code
@@ -117,8 +117,8 @@ def _check_resumed(
     if None not in (history.data_digest, digest) and history.data_digest != digest:
         raise ConfigError(
             f"{folder.path}: a search is resumed with the data that it began with, but the images of "
-            f"{plan.base_cfg.DATASET.NAME}, their labels or their split are others now; put them back, or start a "
-            "new search without --resume"
+            f"{plan.base_cfg.DATASET.NAME}, their labels or their split have changed since; put them back, or "
+            "start a new search without --resume"
         )
     metric = plan.options.metric
     for record in history.trials.values():
@@ -299,7 +299,7 @@ def _resumed(plan: SearchPlan, history: History) -> list[str]:
     not_begun = sum(not r.has_begun and r.is_sample for r in history.interrupted() + history.running())
     new = max(0, plan.options.num_samples - history.number_of_samples) + not_begun
     others = f"{going_on} go on from their last checkpoint, {new} are still to be made"
-    lines = [f"resumed: {kept} trials are kept, {others}"]
+    lines = [f"resumed: {counted(kept, 'trial')} kept, {others}"]
     metric = plan.options.metric
     best = history.best_trial(metric)
     if best is not None:

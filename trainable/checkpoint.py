@@ -67,7 +67,8 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
         raise
     except Exception as error:  # torch's reader raises whatever the damage happens to trip over
         why = str(error) if isinstance(error, ClaimError) else type(error).__name__
-        raise CheckpointError(f"{path}: damaged, or no checkpoint ({why})") from None
+        hint = "" if Path(path).suffix == ".pt" else "; those of a training are best.pt and latest.pt in its folder"
+        raise CheckpointError(f"{path}: damaged, or no checkpoint ({why}){hint}") from None
     if not isinstance(content, dict) or "sha256" not in content or "format" not in content:
         raise CheckpointError(f"{path}: no checkpoint of yacstune")
     if content["format"] != FORMAT:

@@ -146,7 +146,7 @@ class History:
         self.events.append(event)
         match event:
             case SearchStarted() | SearchEnded():
-                self._interrupt_all()  # a search that was killed has not said that it ended
+                self.interrupt_all()  # a search that was killed has not said that it ended
                 if isinstance(event, SearchStarted):
                     self.version = event.version
                     self.data_digest = self.data_digest or event.data_digest
@@ -166,7 +166,8 @@ class History:
             case TrialEnded():
                 self._end(event)
 
-    def _interrupt_all(self) -> None:
+    def interrupt_all(self) -> None:
+        """Takes note that no trial runs any more: the search has ended, or was killed."""
         for record in self._running.values():
             record.state = State.INTERRUPTED
         self._interrupted = dict(sorted((self._interrupted | self._running).items()))

@@ -129,8 +129,9 @@ def describe_winner(repeated: Sequence[Confirmed], metric: str, by_cost: bool = 
     winner = repeated[0]
     tied = [one for one in repeated[1:] if one.is_tied_with(winner)]
     is_cheaper = by_cost and any((one.macs, one.params) != (winner.macs, winner.params) for one in tied)
-    why = "the cheapest" if is_cheaper else "the best mean"
-    among = f"; {why} of those within noise of it ({', '.join(one.record.title for one in tied)})" if tied else ""
+    others = ", ".join(one.record.title for one in tied)
+    tie = f"tied with {others}, and cheaper" if is_cheaper else f"within noise of {others}, but the best mean"
+    among = f"; {tie}" if tied else ""
     return (
         f"confirmed: {winner.record.title}, {metric} {winner.mean:.4f} +- {winner.interval:.4f} (95 %) over "
         f"{len(winner.values)} other seeds{among}"

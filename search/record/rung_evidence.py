@@ -15,7 +15,7 @@ from search.record.outcomes import State
 FEWEST = 8  # trials to say something of
 SURE = 2.0  # standard errors of a rank correlation of nothing
 
-ADVICE = "a later first rung (grace_period, or rungs), or scheduler: none, would compare what can be compared"
+ADVICE = "compare trials later: set a later first rung (grace_period, or rungs), or scheduler: none"
 
 
 def rung_evidence(

@@ -298,9 +298,8 @@ def _read_range(word: str, arguments: Any) -> Distribution:
     low, high = _read_numbers(word, arguments, ("low", "high"), whole)
     last = "the first that is not sampled" if whole else "not sampled itself"
     if low >= high - (1 if whole else 0):
-        raise ConfigError(
-            f"{word}: low {low} and high {high} leave nothing to sample (high is {last}); write a constant?"
-        )
+        hint = "swap them?" if low > high else "write a constant?"
+        raise ConfigError(f"{word}: low {low} and high {high} leave nothing to sample (high is {last}); {hint}")
     if "log" in word and low <= 0:
         raise ConfigError(f"{word}: low is {low}, but a logarithmic range starts above 0")
     return IntRange(word, low, high) if whole else FloatRange(word, low, high)
@@ -349,6 +348,6 @@ DISTRIBUTIONS: dict[str, DistributionSpec] = {
     "quniform": DistributionSpec(_read_quantised, "low, low + q ... high: multiples of q, both ends included", _STEPS),
     "randint": DistributionSpec(_read_range, "a whole number below high", _ENDS),
     "lograndint": DistributionSpec(_read_range, "a whole number below high, as likely in each power of ten", _ENDS),
-    "qrandint": DistributionSpec(_read_quantised, "the same, whole numbers", _STEPS),
+    "qrandint": DistributionSpec(_read_quantised, "as quniform, whole numbers", _STEPS),
     "choice": DistributionSpec(_read_choice, "one of these numbers, words or lists"),
 }

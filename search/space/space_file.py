@@ -118,8 +118,8 @@ class _Parts:
 def _read_parts(tree: YamlMap, problems: Problems, children: tuple[Path, ...]) -> _Parts:
     for word in tree:
         if word not in WORDS:
-            hint = " Config keys stand under space:" if word.split(".")[0].isupper() else did_you_mean(word, WORDS)
-            problems.add(f"{tree.where(word)}: unknown word {word!r}.{hint} Known: {', '.join(WORDS)}")
+            hint = " Config keys belong under `space:`." if word.split(".")[0].isupper() else did_you_mean(word, WORDS)
+            problems.add(f"{tree.where(word)}: unknown word {word!r}.{hint} Known words: {', '.join(WORDS)}")
     inherited = _Parts(None, {}, [], [])
     parent = _file_of(tree, "extends", "a space file", problems)
     if parent is not None:

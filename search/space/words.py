@@ -277,7 +277,8 @@ WORDS: dict[str, Word] = {
         "trains the best three again, to their end, with five other seeds; confirm.csv has mean and 95 % interval, "
         "best.yaml the winner, the base always among them. Of those that are tied within noise the cheapest wins, by "
         "`macs`, then `params`. `auto`, the default for 20 samples or more: the best and the base with two other seeds "
-        "each, since the best of many single trainings owes some of its place to luck. `false` leaves it out",
+        "each, since the best of many single trainings owes some of its place to luck; with so few the best mean wins. "
+        "`false` leaves it out",
         may_be_null=True,
     ),
     "kinds": Word(

@@ -59,7 +59,7 @@ def _of_verdict(found: Verdict | None, evidence: str | None) -> list[str]:
     if found and found.is_base:
         lines.append(
             "to find a better one, try ranges around what the base has, more samples, and a later grace_period or "
-            "scheduler: none, in case rungs held back what learns slowly"
+            "scheduler: none, in case rungs stopped configs that learn slowly"
         )
     return [*lines, *([evidence] if evidence else [])]
 

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from configs.defaults import KEYS
-from configs.errors import ConfigError
+from configs.errors import ConfigError, counted
 from configs.files import shown_path
 from configs.metric_names import sign
 from configs.tree import get_value, plain
@@ -87,8 +87,8 @@ def _promotions(history: History, number: int) -> list[str]:
     for event in history.events:
         if isinstance(event, TrialPromoted) and event.trial == number:
             why = event.promotion
-            of_kind = f" of {why.kind}" if why.kind else ""
-            place = f"place {why.place} of {why.of}{of_kind}"
+            of_kind = f" with {why.kind}" if why.kind else ""
+            place = f"rank {why.place} of {counted(why.of, 'trial')}{of_kind}"
             found.append(
                 f"epoch {why.rung}: {place}" + (", trained whole as one of the first of its kind" * why.is_whole)
             )

@@ -143,6 +143,19 @@ def test_what_is_left_out_is_said():
     assert build().notes[0] == "18 images of 3 classes; left out: 2 gif, 1 hidden folder, 1 loose file"
 
 
+def test_a_folder_of_data_sets_is_told():
+    (note,) = build().notes
+    assert note == "12 images of 2 classes"
+    os.mkdir("sets")
+    os.rename("birds", "sets/birds")
+    write_pictures(Path("sets/birds_test"), ("auk", "bee-eater"), each=2)
+    assert build("PATH_DATA_RAW", "sets").notes[:2] == (
+        "16 images of 2 classes",
+        "the classes are birds, birds_test; none holds images itself, only folders of images. If those are the "
+        "classes, give DATASET.PATH_DATA_RAW sets/birds",
+    )
+
+
 def test_configs_of_0_1_read_what_they_read():
     (Path("birds/auk/.hidden")).mkdir()
     shutil.copy("birds/auk/0.png", "birds/auk/.hidden/0.png")

@@ -149,7 +149,7 @@ def test_tables_that_cannot_be_used(table, message, capsys):
         (["DATASET.TABLE.PATH", ""], "DATASET.TABLE.PATH: is empty; give the .csv or .parquet file"),
         (["DATASET.TABLE.PATH", "none.csv"], "DATASET.TABLE.PATH: there is no file"),
         (["DATASET.TABLE.LABEL_COLUMNS", "[]"], "LABEL_COLUMNS: is empty; name the columns"),
-        (["DATASET.TABLE.PATH", "pictures/0.png"], "0.png: is no .csv and no .parquet file"),
+        (["DATASET.TABLE.PATH", "pictures/0.png"], "0.png: is neither a .csv nor a .parquet file"),
         (
             ["DATASET.NAME", "digits"],
             "digits needs no processing, it is read as it is. Processed are: bengali, image_f",

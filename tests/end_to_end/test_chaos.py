@@ -407,7 +407,7 @@ def test_images_that_vanish_halt_the_search_which_goes_on_when_they_are_back(cac
     assert drive(arguments, output) == 2
     assert re.search(f"stopped, since no trial can go on: {reason}", output.read_text()), output.read_text()
     assert drive([*arguments, "--resume"], output) == 2
-    assert "their labels or their split are others now; put them back" in output.read_text()
+    assert "their labels or their split have changed since; put them back" in output.read_text()
     (tmp_path / "s" / "vanished").rename(images / "1")
     assert drive([*arguments, "--resume"], output) == 0, output.read_text()
     assert "Traceback" not in output.read_text()

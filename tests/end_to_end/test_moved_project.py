@@ -182,6 +182,6 @@ def test_a_renamed_search_goes_on_and_its_best_is_retrained(trained, ray_address
     monkeypatch.chdir("again")
     forget_parts()
     assert search(["--resume", "-o", "experiments/s", "--address", ray_address, "--num-samples", "2"]) == 0
-    assert "resumed: 1 trials are kept" in capsys.readouterr().out
+    assert "resumed: 1 trial kept" in capsys.readouterr().out
     assert pd.read_csv("experiments/s/results.csv")["state"].tolist() == ["done", "done"]
     assert train.main(["-o", "best", "--cfg", "experiments/s/best.yaml"]) == 0

@@ -441,6 +441,9 @@ def test_a_search_of_a_version_without_a_reference_resumes_without_one(ray_addre
             "--no-dashboard is for the Ray that a search",
         ),
         (["--space", "SPACE", "--cpus-per-trial", "64", "--address", "RAY"], "no node has as much"),
+        (["--space", "SPACE", "--cpus-per-trial", "999"], "a trial asks for 999 CPU, but this machine has "),
+        (["--space", "SPACE", "--cpus-per-trial", "999", "--dry-run"], "a trial asks for 999 CPU"),
+        (["--space", "SPACE", "--dry-run", "--json"], "--json: prints what happens in a search"),
     ],
 )
 def test_mistakes_write_nothing(arguments, message, tmp_path, capsys, request):

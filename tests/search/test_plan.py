@@ -248,6 +248,32 @@ def test_fixing_everything_but_a_single_branch_leaves_nothing_to_search():
         plan(text, pairs=["MODEL.SOLVER.OPTIMIZER.NAME", "sgd"])
 
 
+def test_a_branch_that_is_called_as_a_part_gives_its_name():
+    branches = "{sgd: {BASE_LR: {loguniform: [1e-3, 1]}}, adamw: {NAME: adamw}}"
+    text = f"base: base.yaml\nspace: {{MODEL.SOLVER.OPTIMIZER: {{choice: {branches}}}}}\n"
+    with pytest.raises(ConfigError) as caught:
+        plan(text, base="MODEL.SOLVER.OPTIMIZER.NAME: adamw\n")
+    assert str(caught.value) == (
+        "my_space.yaml, line 2: MODEL.SOLVER.OPTIMIZER: the branch sgd does not give NAME, so that its trials would "
+        "train with adamw, which the base config has; write NAME: sgd in it"
+    )
+    assert plan(text, base="MODEL.SOLVER.OPTIMIZER.NAME: sgd\n"), "the base's own need not"
+    assert plan(text.replace("sgd:", "slow:"), base="MODEL.SOLVER.OPTIMIZER.NAME: adamw\n"), "any other name will do"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("stop: {target: 80}", "stop: target is 80, which no trial reaches: val_score is a share, from 0 to 1"),
+        ("notify: {command: x, beats: 50}", "notify: beats is 50, which no trial reaches: val_score is a share"),
+    ],
+)
+def test_goals_that_no_trial_reaches(words, message):
+    with pytest.raises(ConfigError, match=f"my_space.yaml, line 3: {message}"):
+        plan(SPACE.replace("num_samples: 5", f"num_samples: 5, {words}"))
+    assert plan(SPACE.replace("num_samples: 5", f"num_samples: 5, metric: val_loss, {words}"))
+
+
 def test_fixing_everything_leaves_nothing_to_search():
     with pytest.raises(ConfigError, match="nothing is left to search"):
         plan("space: {MODEL.HEAD.DROPOUT: {uniform: [0, 0.5]}}", pairs=["MODEL.HEAD.DROPOUT", "0.1"])

@@ -96,6 +96,14 @@ def test_every_kind_of_search_has_a_page(name, folders):
     assert "http" not in re.sub(r'xmlns="http://www.w3.org/2000/svg"', "", text), "it needs no network"
 
 
+def test_a_condition_may_look_at_a_list(tmp_path):
+    hidden, when = "MODEL.HEAD.HIDDEN_DIMS: {choice: [[], [64]]}", "when: {MODEL.HEAD.HIDDEN_DIMS: [[64]]}"
+    space = f"{TWO_KEYS.removesuffix('}')}, {when}}}, {hidden}"
+    folder = recorded(tmp_path / "x", "num_samples: 30, sampler: random, confirm: false", space)
+    page, _ = page_of(folder)
+    assert any("within MODEL.HEAD.HIDDEN_DIMS [64]" in text for text in page.texts)
+
+
 def test_its_numbers_are_those_of_the_search(folders):
     page, _ = page_of(folders["running"])
     found = open_search(folders["running"].path)

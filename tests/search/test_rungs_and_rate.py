@@ -32,6 +32,7 @@ ONE_CYCLE = (f"{SCHEDULER}.NAME", "OneCycleLR")  # its peak is after 30 % of the
         ("none", ONE_CYCLE, None),
         ("asha", (f"{SCHEDULER}.NAME", "cosine"), None),  # it falls from the start
         ("asha", (f"{SCHEDULER}.NAME", "cosine", f"{SCHEDULER}.WARMUP_EPOCHS", "2"), "rung at epoch 3"),
+        ("{asha: {rungs: [1, 9]}}", (f"{SCHEDULER}.NAME", "cosine", f"{SCHEDULER}.WARMUP_EPOCHS", "1"), None),
         ("asha", (f"{SCHEDULER}.NAME", "reduce_on_plateau"), None),
         ("asha", (f"{SCHEDULER}.NAME", "unchange"), None),
         ("asha", (f"{SCHEDULER}.NAME", "multi_steps"), None),

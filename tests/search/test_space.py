@@ -189,7 +189,7 @@ GOOD = f"space: {{{DROPOUT}: {{uniform: [0, 0.5]}}}}\n"
     ("text", "message"),
     [
         ("serach: {seed: 1}\n", "unknown word 'serach'. Did you mean 'search'?"),
-        ("MODEL.HEAD.DROPOUT: 1\n", "Config keys stand under space:"),
+        ("MODEL.HEAD.DROPOUT: 1\n", "Config keys belong under `space:`."),
         ("extends: x.yaml\n", "space.yaml, line 1: extends: x.yaml: no such file"),
         ("constraints: 3 > 2\n", "constraints: found '3 > 2', expected a list of expressions"),
         ("base: 3\n", "base: found 3"),

@@ -25,6 +25,7 @@ from search.views.pace import Pace, what_is_left
 from search.views.screen import Screen, sparkline
 from search.watch import main as watch
 from tests.parts.recorded import BEGUN, RATE, recorded, rising
+from trainable.run_folder import RunFolder
 
 SCREENS = Path(__file__).parent / "screens"
 ASHA = "scheduler: {asha: {reduction_factor: 3}}"
@@ -228,9 +229,16 @@ def test_watching_a_search_that_was_killed_says_so(folders, capsys):
     try:
         folder.events.write_text("".join(kept.splitlines(keepends=True)[:20]))
         assert watch([str(folder.path)]) == 0
+        assert "the search was killed" in capsys.readouterr().out
+        assert show([str(folder.path), "--json"]) == 0
+        states = {row["state"] for row in json.loads(capsys.readouterr().out)}
+        with RunFolder(folder.path).locked():  # as by a driver that is still at work
+            assert show([str(folder.path), "--json"]) == 0
+        while_it_runs = {row["state"] for row in json.loads(capsys.readouterr().out)}
     finally:
         folder.events.write_text(kept)
-    assert "the search was killed" in capsys.readouterr().out
+    assert "interrupted" in states and "running" not in states
+    assert "running" in while_it_runs and "interrupted" not in while_it_runs
 
 
 def test_a_replay_takes_its_time(folders, capsys, monkeypatch):
@@ -335,7 +343,7 @@ def test_one_trial_in_full(folders, capsys):
         and "line 29" in text
         and "line 19" not in text
     )
-    assert "promoted" in text and "place 1 of" in text
+    assert "promoted" in text and "rank 1 of" in text
     assert show([str(folder.path), "--trial", "999"]) == 2
     assert "has no such trial; there are 0 to " in capsys.readouterr().err
     assert show([str(folder.path), "--trial", "1", "--csv"]) == 2

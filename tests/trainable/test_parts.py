@@ -9,6 +9,7 @@ import torch
 from configs.defaults import KEYS
 from configs.errors import ConfigError
 from configs.loader import load_cfg
+from configs.tracking import track_reads
 from data.image_data import DATASET_REGISTRY
 from tests.conftest import classes_of
 from trainable.backbone.build import build_backbone
@@ -117,6 +118,16 @@ def test_a_head_has_linear_norm_activation_dropout_for_each_hidden_dim():
     assert names == ["Linear", "BatchNorm1d", "GELU", "Dropout"] * 2
     assert [(o.in_features, o.out_features) for o in head.outputs] == [(4, 2), (4, 3)]
     assert head.hidden[3].p == 0.3
+
+
+def test_a_head_without_hidden_layers_reads_nothing_that_only_they_have():
+    plain = ["MODEL.HEAD.INPUT_DIM", "8", "MODEL.HEAD.OUTPUT_DIMS", "[2]"]
+    cfg, read = track_reads(load_cfg(None, plain))
+    build_head(cfg.MODEL.HEAD)
+    assert "MODEL.HEAD.HIDDEN_DIMS" in read and "MODEL.HEAD.DROPOUT" not in read
+    cfg, read = track_reads(load_cfg(None, [*plain, "MODEL.HEAD.HIDDEN_DIMS", "[4]"]))
+    build_head(cfg.MODEL.HEAD)
+    assert "MODEL.HEAD.DROPOUT" in read
 
 
 def test_the_kaiming_head_has_zero_biases():

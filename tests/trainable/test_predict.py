@@ -188,12 +188,15 @@ def test_an_unreadable_image_is_named(picture_run, capsys):
         (["--batch-size", "0"], "--batch-size: found 0, allowed is at least 1"),
         (["--checkpoint", "there.csv"], "--checkpoint: there.csv: damaged, or no checkpoint"),
         (["--data", "empty"], "--data: empty holds no images"),
+        (["--data", "one.png"], "--data: one.png is an image; give the folder it is in"),
+        (["--checkpoint", "there.csv"], "; those of a training are best.pt and latest.pt in its folder"),
     ],
 )
 def test_mistakes(picture_run, arguments, message, capsys):
     folder, trained = picture_run
     Path("there.csv").write_text("a,b\n")
     Path("empty").mkdir()
+    Path("one.png").touch()
     shutil.copy(folder / "table.csv", "moved.csv")
     given = {"--checkpoint": str(trained / "best.pt"), "--data": str(folder / "table.csv"), "-o": "out.csv"}
     given |= dict(zip(arguments[::2], arguments[1::2], strict=True))
