@@ -3,7 +3,11 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from search.record.outcomes import State
 from search.space.items import Condition
+
+# States as they are told of a search that has ended, where they are called otherwise than in one that runs.
+IN_THE_END = {State.WAITING: "stopped at a rung", State.STOPPED: "stopped early"}
 
 
 def describe(params: Mapping[str, Any]) -> str:

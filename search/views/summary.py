@@ -14,10 +14,9 @@ from search.record.outcomes import State
 from search.record.pareto import objective_values, pareto_front
 from search.record.results import describe_winner, retrain_command
 from search.record.verdict import Verdict, verdict
-from search.views.describe import describe
+from search.views.describe import IN_THE_END, describe
 
 _ORDER = (State.DONE, State.WAITING, State.STOPPED, State.STOPPED_BY_USER, State.FAILED, State.INTERRUPTED)
-_PAST = {State.WAITING: "waited"}
 
 
 def summary(found: FoundSearch, event: SearchEnded) -> list[str]:
@@ -68,7 +67,7 @@ def _counts(plan: SearchPlan, history: History, event: SearchEnded) -> str:
     """Returns how many trials there are in each state."""
     has_begun = [one for one in history.trials.values() if one.has_begun or one.state != State.INTERRUPTED]
     count = Counter(record.state for record in has_begun)
-    parts = [f"{count[state]} {_PAST.get(state, state)}" for state in _ORDER if count[state]]
+    parts = [f"{count[state]} {IN_THE_END.get(state, state)}" for state in _ORDER if count[state]]
     missing = plan.options.num_samples - sum(record.is_sample for record in has_begun)
     if missing > 0 and not event.is_exhausted:
         parts = [*(parts or ["no trial was started"]), f"{missing} not started"]

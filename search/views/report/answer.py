@@ -9,9 +9,8 @@ from search.record.events import EpochReported, SearchEnded, SearchStarted
 from search.record.outcomes import State
 from search.record.results import describe_winner, retrain_command
 from search.record.verdict import verdict
-from search.views.describe import describe, duration, short_names
+from search.views.describe import IN_THE_END, describe, duration, short_names
 
-_PAST = {"waits": "stopped early, at a rung", "stopped": "stopped early"}
 _METRICS = {
     "val_score": "the mean over tasks and classes of the share of validation images classified correctly",
     "val_acc": "the share of validation images classified correctly",
@@ -79,8 +78,8 @@ def cost_words(found: FoundSearch) -> str:
 
 def states_words(found: FoundSearch) -> str:
     """Says how many trials there are in each state, and how the search ended."""
-    count = Counter(str(record.state) for record in found.history.trials.values())
-    states = ", ".join(f"{number} {_PAST.get(state, state)}" for state, number in count.most_common())
+    count = Counter(record.state for record in found.history.trials.values())
+    states = ", ".join(f"{number} {IN_THE_END.get(state, state)}" for state, number in count.most_common())
     ends = [event for event in found.history.events if isinstance(event, SearchEnded)]
     is_over = bool(ends) and found.history.events[-1] is ends[-1]
     return f"{f'It ended: {ends[-1].reason}' if is_over else 'It has not ended yet'}. Trials: {states or 'none'}."
