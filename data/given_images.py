@@ -85,7 +85,7 @@ class GivenImages:
                 self._files.decode(position)
             except UnreadableImageError as error:
                 problems.add(f"--data: {error}{self._hint}")
-        problems.add(f"--data: --skip-unreadable leaves out what cannot be read: {counted(len(problems), 'image')}")
+        problems.add(f"--data: {counted(len(problems), 'image')} cannot be read; --skip-unreadable leaves them out")
         return problems
 
     def remarks(self) -> list[str]:

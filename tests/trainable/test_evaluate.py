@@ -236,7 +236,7 @@ def test_unreadable_images_stop_or_are_left_out(trained, capsys):
     assert run(*common) == 2
     error = capsys.readouterr().err
     assert "held/red/1.png" in error and "held/blue/0.png" in error
-    assert "--skip-unreadable leaves out what cannot be read: 2 images" in error
+    assert "2 images cannot be read; --skip-unreadable leaves them out" in error
     assert run(*common, "--skip-unreadable") == 0
     assert "2 images left out, which cannot be read: blue/0.png, red/1.png" in capsys.readouterr().out
     assert pd.read_csv("out/metrics.csv")["images"][0] == 7
