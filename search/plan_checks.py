@@ -7,6 +7,7 @@ from configs.consistency import unknown_part
 from configs.defaults import KEYS
 from configs.errors import ConfigError, Problems
 from configs.legal import Part
+from configs.metric_names import SHARES
 from configs.tree import get_value
 from search.space.conditions import describe
 from search.space.distributions import Choice
@@ -29,7 +30,6 @@ def misfits(space_file: SpaceFile, options: SearchOptions, space: Space, base_cf
         for source, key, name in named_parts(space):
             if problem := unknown_part(KEYS[key], name):
                 problems.add(problem, source=source)
-    problems += _misnamed_branches(space, base_cfg)
     if options.scheduler_spec.compares_epochs:
         problems += _unfit_for_early_stopping(options, space, base_cfg)
     if options.scheduler_spec.is_population:
@@ -42,25 +42,6 @@ def misfits(space_file: SpaceFile, options: SearchOptions, space: Space, base_cf
             "here (those in branches, or with `when`, are not); use tpe",
             source=options.sources["sampler"],
         )
-    return problems
-
-
-def _misnamed_branches(space: Space, base_cfg: CfgNode) -> Problems:
-    """Returns which branches are called as a part, and would train another: they do not give its NAME."""
-    problems = Problems()
-    for node in filter(is_branching, space.parameters):
-        key = f"{node.key}.NAME"
-        rule = KEYS[key].rule if key in KEYS else None
-        if not isinstance(rule, Part):
-            continue
-        named = {name for item in space.items if item.key == key for of, name in item.branch if of == node.key}
-        for branch in node.distribution.values():
-            if branch in rule.names and branch not in named and get_value(base_cfg, key) != branch:
-                problems.add(
-                    f"{node.key}: the branch {branch} does not give NAME, so that its trials would train with "
-                    f"{get_value(base_cfg, key)}, which the base config has; write NAME: {branch} in it",
-                    source=node.source,
-                )
     return problems
 
 
@@ -181,6 +162,38 @@ def _unfit_for_population(options: SearchOptions, space: Space, base_cfg: CfgNod
         problems.add(
             source=where, message=f"{name} takes a population of two or more: num_samples is {options.num_samples}"
         )
+    return problems
+
+
+def slips(options: SearchOptions, space: Space, base_cfg: CfgNode) -> Problems:
+    """Returns what can be searched, but is surely not meant; a search that has begun so may go on."""
+    problems = _misnamed_branches(space, base_cfg)
+    beats = options.notify.beats if options.notify else None
+    for word, name, goal in (("stop", "target", options.stop.target), ("notify", "beats", beats)):
+        if options.metric in SHARES and goal is not None and goal > 1:
+            problems.add(
+                f"{word}: {name} is {goal:g}, which no trial reaches: {options.metric} is a share, from 0 to 1",
+                source=options.sources[word],
+            )
+    return problems
+
+
+def _misnamed_branches(space: Space, base_cfg: CfgNode) -> Problems:
+    """Returns which branches are called as a part, and would train another: they do not give its NAME."""
+    problems = Problems()
+    for node in filter(is_branching, space.parameters):
+        key = f"{node.key}.NAME"
+        rule = KEYS[key].rule if key in KEYS else None
+        if not isinstance(rule, Part):
+            continue
+        named = {name for item in space.items if item.key == key for of, name in item.branch if of == node.key}
+        for branch in node.distribution.values():
+            if branch in rule.names and branch not in named and get_value(base_cfg, key) != branch:
+                problems.add(
+                    f"{node.key}: the branch {branch} does not give NAME, so that its trials would train with "
+                    f"{get_value(base_cfg, key)}, which the base config has; write NAME: {branch} in it",
+                    source=node.source,
+                )
     return problems
 
 

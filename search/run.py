@@ -23,6 +23,7 @@ from configs.user_modules import check_user_modules
 from data.build import check_data
 from search.folder import SearchFolder, folder_to_resume, new_folder
 from search.plan import SearchPlan, explained_keys, make_plan, problems_beside
+from search.plan_checks import slips
 from search.resuming import begun_plan, resumed_plan
 from search.space.options import CPUS, GPUS
 from search.space.space_file import read_space
@@ -152,6 +153,7 @@ def _new_plan(args: argparse.Namespace) -> tuple[SearchPlan, SearchFolder]:
     plan, folder = collect_errors(
         lambda: _plan(args, args.space), lambda: new_folder(args.output, Path(args.space).stem)
     )
+    slips(plan.options, plan.space, plan.base_cfg).check()
     return plan, folder
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from configs.errors import Problems, did_you_mean
-from configs.metric_names import CONSTANT_METRICS, METRICS, SHARES
+from configs.metric_names import CONSTANT_METRICS, METRICS
 from configs.yaml_file import YamlMap
 from search.space.options import LARGEST_GRID, NamedOptions, SearchOptions
 from search.space.words import AUTO, WORDS
@@ -130,13 +130,6 @@ def _contradictions(options: SearchOptions) -> Problems:
             "hyperband or median, or remove kinds",
             source=where["kinds"],
         )
-    beats = options.notify.beats if options.notify else None
-    for word, name, goal in (("stop", "target", options.stop.target), ("notify", "beats", beats)):
-        if options.metric in SHARES and goal is not None and goal > 1:
-            problems.add(
-                f"{word}: {name} is {goal:g}, which no trial reaches: {options.metric} is a share, from 0 to 1",
-                source=where[word],
-            )
     if options.stop.patience and is_population:
         problems.add(
             f"{where['stop']}: stop: patience counts trials that have ended, and a population ends together; "

@@ -45,9 +45,7 @@ class SimpleHead(nn.Module):
 @HEAD_REGISTRY.register("simple_head_module")
 def build_simple_pred_head(head_cfg: CfgNode) -> SimpleHead:
     """A SimpleHead with torch's own initial weights."""
-    if (
-        not head_cfg.HIDDEN_DIMS
-    ):  # what only hidden layers have is not read, so that a search can tell that it does nothing
+    if not head_cfg.HIDDEN_DIMS:  # the other keys are not read: so a search knows that they do nothing
         return SimpleHead(head_cfg.INPUT_DIM, head_cfg.OUTPUT_DIMS)
     return SimpleHead(
         head_cfg.INPUT_DIM,
