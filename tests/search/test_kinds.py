@@ -246,15 +246,15 @@ def test_a_search_of_a_version_without_kinds_resumes_without_them(space_file):
     folder.base.write_text(begun.base_yaml())
     args = build_parser().parse_args([*space_file, "--resume", "-o", "out"])
     folder.space.write_text(begun.space_yaml())
-    assert _plan_to_resume(args, folder).options.kinds == (BACKBONE,)
+    assert _plan_to_resume(args)[0].options.kinds == (BACKBONE,)
     without = re.sub(r"^  kinds: .*\n", "", begun.space_yaml(), flags=re.MULTILINE)
     assert without != begun.space_yaml()
     folder.space.write_text(without)
-    assert _plan_to_resume(args, folder).options.kinds == ()
+    assert _plan_to_resume(args)[0].options.kinds == ()
     Path("k.yaml").write_text(Path("k.yaml").read_text().replace("search: {}", "search: {kinds: auto}"))
     folder.space.write_text(begun.space_yaml().replace(f"kinds: [{BACKBONE}]", "kinds: []"))
     if space_file:
-        notes = _plan_to_resume(args, folder).notes
+        notes = _plan_to_resume(args)[0].notes
         assert "kinds was [] and is [MODEL.BACKBONE.NAME] now" in notes
 
 
