@@ -1,7 +1,8 @@
 """Repeats of the best configs with other seeds: which of them is really the best?"""
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean, stdev
 
 from scipy.stats import t
@@ -22,33 +23,44 @@ class Confirmed:
         values: of the metric, each the best epoch of a repeat.
         macs: multiply-accumulates for an image.
         params: numbers of the model.
+        interval: half the width of the mean's confidence interval.
     """
 
     record: TrialRecord
     values: tuple[float, ...]
     macs: int
     params: int
+    interval: float = math.nan
 
     @property
     def mean(self) -> float:
         """Of the values."""
         return fmean(self.values)
 
-    @property
-    def interval(self) -> float:
-        """Half the width of the mean's confidence interval, by Student's t."""
-        return half_width([self.values])
-
     def is_tied_with(self, other: "Confirmed") -> bool:
         """Whether the difference of the means is within noise."""
-        return abs(self.mean - other.mean) <= half_width([self.values, other.values])
+        return abs(self.mean - other.mean) <= half_width(self.values, other.values)
 
 
-def half_width(samples: Sequence[Sequence[float]]) -> float:
-    """Returns half the confidence interval of a mean, or of the difference of two."""
-    error = sum(stdev(values) ** 2 / len(values) for values in samples) ** 0.5
-    degrees = sum(len(values) - 1 for values in samples)
-    return float(t.ppf((1 + CONFIDENCE) / 2, degrees)) * error
+def half_width(values: Sequence[float], others: Sequence[float]) -> float:
+    """Returns half the confidence interval of the difference of two means, by Student's t."""
+    error = (stdev(values) ** 2 / len(values) + stdev(others) ** 2 / len(others)) ** 0.5
+    return _quantile(len(values) + len(others) - 2) * error
+
+
+def _with_intervals(found: Sequence[Confirmed]) -> list[Confirmed]:
+    """Returns configs with their intervals, by Student's t.
+
+    The noise of the seeds is taken to be the same for all, and pooled: two repeats of one config tell next to nothing
+    of it.
+    """
+    degrees = sum(len(one.values) - 1 for one in found)
+    noise = (sum(stdev(one.values) ** 2 * (len(one.values) - 1) for one in found) / degrees) ** 0.5 if found else 0.0
+    return [replace(one, interval=_quantile(degrees) * noise / len(one.values) ** 0.5) for one in found]
+
+
+def _quantile(degrees: int) -> float:
+    return float(t.ppf((1 + CONFIDENCE) / 2, degrees))
 
 
 def confirmed(history: History, metric: str, by_cost: bool = True) -> list[Confirmed]:
@@ -75,6 +87,7 @@ def confirmed(history: History, metric: str, by_cost: bool = True) -> list[Confi
     best = history.best_trial(metric)
     if best is not None and all(one.record is not best for one in found):
         return []
+    found = _with_intervals(found)
     found.sort(key=lambda one: (-sign(metric) * one.mean, not one.record.is_reference, one.record.number))
     tied = []
     if by_cost:  # no other is better by more than noise

@@ -78,7 +78,7 @@ def _by_means(repeated: Sequence[Confirmed], base: Confirmed, metric: str) -> Ve
             is_base=True,
         )
     margin = sign(metric) * (winner.mean - base.mean)
-    noise = half_width([winner.values, base.values])
+    noise = half_width(winner.values, base.values)
     weight = "more than noise" if abs(margin) > noise else "which is within noise"
     return Verdict(
         margin,

@@ -59,7 +59,8 @@ def test_the_cheapest_of_those_tied_within_noise_wins():
     found = confirmed(history_of(*records), "val_score")
     assert [one.record.number for one in found] == [1, 0, 2], "1 is a little worse than 0, but not clearly, and cheaper"
     assert found[1].mean == pytest.approx(0.91)
-    assert found[1].interval == pytest.approx(4.302652729911275 * 0.01 / math.sqrt(3))
+    pooled = (0.01**2 + 0.005**2 * 4 / 3 + 0.01**2) / 3
+    assert [one.interval for one in found] == pytest.approx([2.4469118511449692 * math.sqrt(pooled / 3)] * 3)
     assert not found[2].is_tied_with(found[0])
 
 
