@@ -126,7 +126,7 @@ def test_a_lucky_best_loses_to_the_base_by_its_repeats():
     found = told(lucky, SCORE)
     assert found and found.margin == 0
     assert "no trial is better than the base config, val_score 0.5000 +- 0.0160 (95 %) over 3 other" in found.text
-    assert "trial 0, has 0.4000 +- 0.0248: best.yaml is the base" in found.text
+    assert "trial 0, has 0.4000 +- 0.0160: best.yaml is the base" in found.text
 
 
 def test_a_cheaper_trial_that_is_tied_with_the_base_wins():
