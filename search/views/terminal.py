@@ -69,13 +69,17 @@ class Terminal(Observer):
         self._best: float | None = None
         self._has_told_unread = False
         self._has_begun = has_begun
+        self._has_heard_start = False
         self._has_started = has_begun
         self._told_donors: dict[int, Donor] = {}  # by the number of the trial that took over
 
     def on_event(self, event: Event) -> None:
         self._now = event.time
         if isinstance(event, SearchStarted):
-            self._has_begun, self._start = True, event.time
+            if self._has_heard_start:  # as when a search that has ended is watched
+                self._write("the search was resumed")
+            self._has_heard_start = self._has_begun = True
+            self._start = event.time
         if self._has_begun:  # what comes before only says more of what an earlier version has written
             self._tell(event)
 

@@ -223,6 +223,14 @@ def test_watching_a_search_that_has_ended_tells_its_lines_and_its_summary(folder
     assert "is better than the base config" in printed or "no trial is better" in printed
 
 
+def test_watching_a_search_that_was_resumed_says_so(folders, capsys):
+    assert watch([str(folders["resumed"].path)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines.count("the search was resumed") == 2
+    place = lines.index("the search was resumed")
+    assert lines[place + 1] < lines[place - 1], "its time begins anew"
+
+
 def test_watching_a_search_that_was_killed_says_so(folders, capsys):
     folder = folders["resumed"]
     kept = folder.events.read_text()
