@@ -37,7 +37,7 @@ from trainable.process_state import configure_process
 from trainable.training import Training
 from trainable.update import TrainingDivergedError
 
-LONGEST_START = 120  # seconds, until a search ends in which every trial fails
+LONGEST_START = 300  # seconds until the first epoch; without one by then, the search ends
 
 
 class OneTraining(tune.Trainable):  # type: ignore[misc]  # Ray has no types
@@ -61,10 +61,11 @@ class OneTraining(tune.Trainable):  # type: ignore[misc]  # Ray has no types
 
 
 class AfterFirstEpoch(tune.Stopper):  # type: ignore[misc]
-    """Ends a search so many seconds after its first epoch."""
+    """Ends a search so many seconds after its first epoch, and one in which every trial fails."""
 
     def __init__(self, seconds: float):
         self._seconds = seconds
+        self._created = time.monotonic()
         self._start: float | None = None
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
@@ -72,7 +73,10 @@ class AfterFirstEpoch(tune.Stopper):  # type: ignore[misc]
         return False
 
     def stop_all(self) -> bool:
-        return self._start is not None and time.monotonic() - self._start > self._seconds
+        now = time.monotonic()
+        if self._start is None:
+            return now - self._created > LONGEST_START
+        return now - self._start > self._seconds
 
 
 def search(plan: SearchPlan, space: Path, method: str, seconds: float, slots: int, folder: str) -> dict[str, Any]:
@@ -91,7 +95,6 @@ def search(plan: SearchPlan, space: Path, method: str, seconds: float, slots: in
             num_samples=-1,
             max_concurrent_trials=slots,
             reuse_actors=True,
-            time_budget_s=seconds + LONGEST_START,
         ),
         run_config=tune.RunConfig(
             stop=AfterFirstEpoch(seconds),

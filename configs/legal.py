@@ -313,7 +313,7 @@ class TupleOf(Rule):
     def read(self, value: Any) -> tuple[Any, ...]:
         if isinstance(value, str):
             if value and not value.startswith(("(", "[")):
-                length = self.lengths[0] if self.lengths else 1
+                length = self.lengths[0] if self.lengths and "," not in value else 1
                 raise HintError(f"Write a list, as in [{', '.join([value] * length)}].")
             value = _read_sequence(value)
         if isinstance(value, (str, bytes)) or not isinstance(value, Sequence):

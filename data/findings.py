@@ -31,7 +31,7 @@ def check_readable(scan: Scan, ids: Sequence[str], on_unreadable: str, root: str
         problems = list(scan.unreadable.values())
         more = [f"and {len(problems) - NAMED} more"] if len(problems) > NAMED else []
         way = (
-            f"{len(problems)} of {counted(len(ids), 'image')} cannot be read; mend them, or leave them out with "
+            f"{len(problems)} of {counted(len(ids), 'image')} cannot be read; repair them, or leave them out with "
             f"DATASET.ON_UNREADABLE skip. Paths start at DATASET.PATH_DATA_RAW {root}"
         )
         raise ConfigError([*problems[:NAMED], *more, way])

@@ -197,7 +197,9 @@ def _check_filled(root: Path, key: str, found: dict[str, FoundImages]) -> None:
     empty = [name for name, one in found.items() if not one.files]
     if empty:
         places = ", ".join(printable(str(root / name)) for name in empty)
-        raise ConfigError(f"no images ({', '.join(SUFFIXES)}) in {places}; put some there, or remove it", key=key)
+        raise ConfigError(
+            f"no images ({', '.join(SUFFIXES)}) in {places}; put some there, or remove what is empty", key=key
+        )
 
 
 def _too_few_classes(root: Path, classes: list[str]) -> str:

@@ -111,9 +111,9 @@ def open_search(path: str | Path) -> FoundSearch:
         ConfigError: there is no search in it, or its files cannot be read.
     """
     folder = existing_search(str(path))
-    may_run = RunFolder(folder.path).is_locked()  # asked first: it may end meanwhile, and says so in its events
+    may_run = RunFolder(folder.path).is_locked()
     history = History(EventLog(folder.events).read())
-    if not may_run:
+    if not may_run and not RunFolder(folder.path).is_locked():  # nor has it ended or begun while it was read
         history.interrupt_all()
     return FoundSearch(begun_plan(folder), history, folder)
 

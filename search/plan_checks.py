@@ -184,14 +184,15 @@ def _misnamed_branches(space: Space, base_cfg: CfgNode) -> Problems:
     for node in filter(is_branching, space.parameters):
         key = f"{node.key}.NAME"
         rule = KEYS[key].rule if key in KEYS else None
-        if not isinstance(rule, Part):
+        names = [[name for of, name in item.branch if of == node.key] for item in space.items if item.key == key]
+        if not isinstance(rule, Part) or not all(names):  # an item outside the branches gives it
             continue
-        named = {name for item in space.items if item.key == key for of, name in item.branch if of == node.key}
+        named = [name for inside in names for name in inside]
         for branch in node.distribution.values():
             if branch in rule.names and branch not in named and get_value(base_cfg, key) != branch:
                 problems.add(
                     f"{node.key}: the branch {branch} does not give NAME, so that its trials would train with "
-                    f"{get_value(base_cfg, key)}, which the base config has; write NAME: {branch} in it",
+                    f"{get_value(base_cfg, key)}, which is set outside it; write NAME: {branch} in it",
                     source=node.source,
                 )
     return problems

@@ -99,7 +99,7 @@ def search(args: argparse.Namespace, command: str, output: Output) -> int:
     if args.explain:
         print("\n".join(explained_keys(plan, args.explain)))
         return ExitStatus.DONE
-    if not args.address:
+    if not args.address and not args.resume:  # of which nothing may be left to run
         _check_cpus(plan)
     os.environ |= plan.secrets  # where parts of the user's find them, in workers too
     if args.dry_run:  # which writes no images
@@ -114,7 +114,7 @@ def search(args: argparse.Namespace, command: str, output: Output) -> int:
         print(f"{mark}data: {line}")
 
     prepare_ray_environment(args.address)
-    if args.address and not args.dry_run and not args.resume:  # of which nothing may be left to run
+    if args.address and not args.dry_run and not args.resume:
         check_address(args.address)
     print(f"{mark}checking every part (importing torch takes some seconds) ...", flush=True)
     if args.dry_run:

@@ -60,7 +60,7 @@ def note_on_peak(plan: SearchPlan) -> str | None:
     peak = max(rates, default=0.0)
     if not rates or peak in (rates[0], rates[-1]):  # it does not both rise and fall
         return None
-    # the first epoch says more of the end than those after it, whatever the rate: docs/search_quality.md
+    # after epoch 1 the first rung stands by default, which was best in the mean (docs/search_quality.md)
     at_peak = [str(epoch) for epoch in plan.rungs if epoch > 1 and rates[epoch * STEPS] >= NEAR * peak]
     if not at_peak:
         return None

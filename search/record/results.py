@@ -128,10 +128,12 @@ def describe_winner(repeated: Sequence[Confirmed], metric: str, by_cost: bool = 
     """Returns what the repeats say, in a sentence; `by_cost` as of `confirmed`."""
     winner = repeated[0]
     tied = [one for one in repeated[1:] if one.is_tied_with(winner)]
-    is_cheaper = by_cost and any((one.macs, one.params) != (winner.macs, winner.params) for one in tied)
-    others = ", ".join(one.record.title for one in tied)
-    tie = f"tied with {others}, and cheaper" if is_cheaper else f"within noise of {others}, but the best mean"
-    among = f"; {tie}" if tied else ""
+    dearer = [one for one in tied if by_cost and (one.macs, one.params) > (winner.macs, winner.params)]
+    among = ""
+    if dearer:
+        among = f"; tied with {', '.join(one.record.title for one in dearer)}, and cheaper"
+    elif tied:
+        among = f"; within noise of {', '.join(one.record.title for one in tied)}, but has the best mean"
     return (
         f"confirmed: {winner.record.title}, {metric} {winner.mean:.4f} +- {winner.interval:.4f} (95 %) over "
         f"{len(winner.values)} other seeds{among}"

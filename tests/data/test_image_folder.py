@@ -174,7 +174,7 @@ def test_all_unreadable_images_are_named_or_left_out(capsys):
         "auk/3.png",
         "bee-eater/0.png",
     ]
-    assert "2 of 12 images cannot be read; mend them, or leave them out" in str(told.value.problems[2])
+    assert "2 of 12 images cannot be read; repair them, or leave them out" in str(told.value.problems[2])
     for cache in ("true", "false"):
         data = build("ON_UNREADABLE", "skip", "CACHE", cache)
         assert sorted([*data.train_indices, *data.val_indices]) == [n for n in range(12) if n not in (3, 6)]

@@ -115,7 +115,7 @@ def test_an_unreadable_image_stops_with_its_row_or_is_left_out(table, capsys):
     error = capsys.readouterr().err
     assert "table.csv, row 5: " in error and "pictures/4.png: cannot be read as an image" in error
     assert "table.csv, row 10: " in error and "pictures/9.png: cannot be read: No such file" in error  # all are named
-    assert "2 of 20 images cannot be read; mend them, or leave them out with DATASET.ON_UNREADABLE skip" in error
+    assert "2 of 20 images cannot be read; repair them, or leave them out with DATASET.ON_UNREADABLE skip" in error
     assert not list(Path("done").glob("image_table-*"))
 
     pairs = pairs_for(table, "DATASET.ON_UNREADABLE", "skip")

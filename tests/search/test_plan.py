@@ -259,11 +259,19 @@ def test_a_branch_that_is_called_as_a_part_gives_its_name():
     text = f"base: base.yaml\nspace: {{MODEL.SOLVER.OPTIMIZER: {{choice: {branches}}}}}\n"
     assert told_slips(text, "MODEL.SOLVER.OPTIMIZER.NAME: adamw\n") == [
         "my_space.yaml, line 2: MODEL.SOLVER.OPTIMIZER: the branch sgd does not give NAME, so that its trials would "
-        "train with adamw, which the base config has; write NAME: sgd in it"
+        "train with adamw, which is set outside it; write NAME: sgd in it"
     ]
     assert not told_slips(text, "MODEL.SOLVER.OPTIMIZER.NAME: sgd\n"), "the base's own need not"
     assert not told_slips(text.replace("sgd:", "slow:"), "MODEL.SOLVER.OPTIMIZER.NAME: adamw\n"), (
         "any other name will do"
+    )
+
+
+def test_the_name_of_a_branch_may_be_given_outside_it():
+    inner = "{choice: {sgd: {BASE_LR: {loguniform: [1e-3, 1]}}, low: {BASE_LR: 1e-4}}}"
+    outer = f"{{choice: {{fast: {{OPTIMIZER.NAME: sgd, OPTIMIZER: {inner}}}, slow: {{OPTIMIZER.NAME: adam}}}}}}"
+    assert not told_slips(
+        f"base: base.yaml\nspace: {{MODEL.SOLVER: {outer}}}\n", "MODEL.SOLVER.OPTIMIZER.NAME: adamw\n"
     )
 
 

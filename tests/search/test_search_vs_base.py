@@ -68,6 +68,23 @@ def test_ray_tune_searches_our_space(method, ray_address, tmp_path):
     assert 1e-4 <= chosen["MODEL.SOLVER.OPTIMIZER.BASE_LR"] <= 1e-1
 
 
+def test_a_search_of_ray_tune_in_which_every_trial_fails_ends(ray_address, tmp_path, monkeypatch):
+    import ray
+
+    from benchmarks import ray_tune_search
+
+    monkeypatch.setattr(ray_tune_search, "LONGEST_START", 2)
+    path = write_space(tmp_path, RATE, "scheduler: none", MODEL__HEAD__NAME="unbuildable_head")
+    ray.init(address=ray_address, log_to_driver=False)
+    try:
+        with pytest.raises(Exception, match="this head cannot be built"):
+            ray_tune_search.search(
+                make_plan(read_space(str(path))), path, "random_asha", seconds=9.0, slots=1, folder=str(tmp_path)
+            )
+    finally:
+        ray.shutdown()
+
+
 @pytest.mark.parametrize("task", TASKS)
 def test_each_task_has_backbones_that_are_kinds_and_a_base_that_is_one_of_them(task):
     plan = make_plan(read_space(space_of(task)))

@@ -79,9 +79,10 @@ def cost_words(found: FoundSearch) -> str:
 def states_words(found: FoundSearch) -> str:
     """Says how many trials there are in each state, and how the search ended."""
     count = Counter(record.state for record in found.history.trials.values())
-    states = ", ".join(f"{number} {IN_THE_END.get(state, state)}" for state, number in count.most_common())
     ends = [event for event in found.history.events if isinstance(event, SearchEnded)]
     is_over = bool(ends) and found.history.events[-1] is ends[-1]
+    names = IN_THE_END if is_over else {}
+    states = ", ".join(f"{number} {names.get(state, state)}" for state, number in count.most_common())
     return f"{f'It ended: {ends[-1].reason}' if is_over else 'It has not ended yet'}. Trials: {states or 'none'}."
 
 
