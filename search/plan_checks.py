@@ -184,10 +184,9 @@ def _misnamed_branches(space: Space, base_cfg: CfgNode) -> Problems:
     for node in filter(is_branching, space.parameters):
         key = f"{node.key}.NAME"
         rule = KEYS[key].rule if key in KEYS else None
-        names = [[name for of, name in item.branch if of == node.key] for item in space.items if item.key == key]
-        if not isinstance(rule, Part) or not all(names):  # an item outside the branches gives it
+        named = [dict(item.branch).get(node.key) for item in space.items if item.key == key]
+        if not isinstance(rule, Part) or None in named:  # an item outside the branches gives it
             continue
-        named = [name for inside in names for name in inside]
         for branch in node.distribution.values():
             if branch in rule.names and branch not in named and get_value(base_cfg, key) != branch:
                 problems.add(

@@ -22,6 +22,9 @@ class Condition:
     key: str
     values: tuple[Any, ...]
 
+    def __hash__(self) -> int:
+        return hash(self.key)  # values may be lists, which have no hash
+
     def holds(self, values: Mapping[str, Any]) -> bool:
         """Whether it holds for a point, as far as that is known."""
         return self.key in values and values[self.key] in self.values

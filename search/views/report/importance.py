@@ -68,17 +68,13 @@ def importances(found: FoundSearch) -> tuple[int, list[Importance]]:
     epoch = found.comparable_epoch()
     records = [record for record in found.history.samples() if len(record.rows) >= epoch > 0]
     found_ones: list[Importance] = []
-    parameters = found.plan.space.parameters
-    conditions_of_all = [parameter.conditions for parameter in parameters]
-    # no set: the values of a condition may be lists
-    branches = [one for place, one in enumerate(conditions_of_all) if one not in conditions_of_all[:place]]
+    branches = {parameter.conditions: None for parameter in found.plan.space.parameters}
     for conditions in branches:
         inside = [one for one in records if all(condition.holds(one.params) for condition in conditions)]
         keys = [
             parameter
-            for parameter in parameters
-            if all(one in conditions for one in parameter.conditions)
-            and all(parameter.is_within(one.params) for one in inside)
+            for parameter in found.plan.space.parameters
+            if set(parameter.conditions) <= set(conditions) and all(parameter.is_within(one.params) for one in inside)
         ]
         shares = _shares(inside, keys, found.plan.options.metric, epoch)
         branch = describe_conditions(conditions)
